@@ -1,0 +1,1 @@
+"""ca_embed: WhatsApp registration with ChatArchitect, inside any Python web application."""

@@ -1,0 +1,218 @@
+"""Every error of ca_embed, in one tree with one root.
+
+    EmbedError
+    ├── ConfigurationError         the arguments of Embed, or its environment variables
+    ├── RequestError               what an HTTP caller did, with the status it earns
+    │   ├── InvalidSignature  401      ├── InvalidPayload    400
+    │   ├── StaleTimestamp    401      ├── MismatchedSession 409
+    │   ├── NotSignedIn       401      ├── ForbiddenOrigin   403
+    │   ├── BodyTooLarge      413      ├── UnreadableBody    400
+    │   ├── InvalidRequest    400      ├── NotFound          404
+    │   └── MethodNotAllowed  405
+    ├── PartnerError               what the Partner API did
+    │   ├── PartnerTimeout    504
+    │   ├── PartnerUnavailable 502
+    │   └── PartnerRejected   502      with the Partner API's own status in `partner_status`
+    └── StorageUnavailable    503  what the storage did
+        ├── RecordUnreadable           a stored record cannot be opened
+        │   ├── UnknownKey                 sealed under a key that is not in the keyring
+        │   ├── Tampered                   the seal is broken, or belongs to another record
+        │   └── ForeignFormat              not one of our sealed records at all
+        └── StorageContention          a record changed under us too often
+
+Each class carries the `code` and `status` of its HTTP answer. `answer` is the text for the caller:
+a constant where details would help an attacker or tell about the inside, else the message itself.
+No message contains a secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EmbedError(Exception):
+    """The root of all errors of ca_embed."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 503
+    public_text: ClassVar[str | None] = None
+
+    @property
+    def answer(self) -> str:
+        """The text an HTTP caller may read."""
+        return self.public_text or str(self)
+
+
+class ConfigurationError(EmbedError, ValueError):
+    """Settings are missing or wrong. `problems` names each of them, never a secret's value."""
+
+    code = "configuration"
+
+    def __init__(self, problems: list[str]) -> None:
+        """Join the problems into one message, so that one start tells all of them."""
+        self.problems = tuple(problems)
+        super().__init__("ca_embed cannot start:\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+class RequestError(EmbedError):
+    """An HTTP request was refused. `reason` is the code that the log shows."""
+
+    status = 400
+    default_reason: ClassVar[str] = "refused"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        """Take the message, and the log's reason where the class's own is too coarse."""
+        super().__init__(message)
+        self.reason = reason or self.default_reason
+
+
+class InvalidSignature(RequestError):
+    """The webhook's signature headers are missing, malformed, or fit no live partner token."""
+
+    code, status = "invalid_signature", 401
+    public_text = "The signature headers are missing, malformed or match no current partner token."
+
+
+class StaleTimestamp(RequestError):
+    """The webhook is authentic, but its timestamp lies outside the replay window."""
+
+    code, status = "stale_timestamp", 401
+    default_reason = "stale"
+    public_text = "The timestamp is outside the replay window. Send the webhook again with a fresh one."
+
+
+class InvalidPayload(RequestError):
+    """The webhook is authentic, but its body is not what the guide describes."""
+
+    code, status = "invalid_payload", 400
+    default_reason = "bad_payload"
+
+
+class MismatchedSession(RequestError):
+    """The webhook names another user or state than its session was created with."""
+
+    code, status = "mismatched_session", 409
+    default_reason = "mismatched"
+    public_text = "partner_user_id or partner_state differs from what the session was created with."
+
+
+class NotSignedIn(RequestError):
+    """The host's `identify` found nobody signed in."""
+
+    code, status = "not_signed_in", 401
+    default_reason = "not_signed_in"
+    public_text = "Sign in first, then try again."
+
+
+class ForbiddenOrigin(RequestError):
+    """A page of an origin that is not in `parent_origins` asked."""
+
+    code, status = "forbidden_origin", 403
+    default_reason = "forbidden_origin"
+    public_text = "Pages of this origin may not register here. Add the origin to parent_origins to allow it."
+
+
+class InvalidRequest(RequestError):
+    """The body of a request of the page is not a JSON object of the known types."""
+
+    code, status = "invalid_request", 400
+    default_reason = "bad_request"
+
+
+class BodyTooLarge(RequestError):
+    """The body is longer than 64 KiB."""
+
+    code, status = "body_too_large", 413
+    default_reason = "too_large"
+    public_text = "The body is longer than 64 KiB."
+
+
+class UnreadableBody(RequestError):
+    """The body did not arrive as it was announced."""
+
+    code, status = "unreadable_body", 400
+    default_reason = "unreadable"
+
+
+class NotFound(RequestError):
+    """No such path, or no such registration of this user."""
+
+    code, status = "not_found", 404
+    default_reason = "not_found"
+    public_text = "Not found."
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, but not for this method. `allowed` lists the methods that it has."""
+
+    code, status = "method_not_allowed", 405
+    default_reason = "method_not_allowed"
+
+    def __init__(self, allowed: list[str]) -> None:
+        """Remember the methods that the path does have."""
+        super().__init__(f"Use {' or '.join(allowed)} here.")
+        self.allowed = tuple(allowed)
+
+
+class PartnerError(EmbedError):
+    """A call of the Partner API did not succeed."""
+
+    status = 502
+
+
+class PartnerTimeout(PartnerError):
+    """The Partner API did not answer in time."""
+
+    code, status = "partner_timeout", 504
+    public_text = "ChatArchitect did not answer in time. Try again in a moment."
+
+
+class PartnerUnavailable(PartnerError):
+    """The Partner API could not be reached, failed (5xx), or did not answer as the guide describes."""
+
+    code = "partner_unavailable"
+    public_text = "ChatArchitect cannot be reached at the moment. Try again in a moment."
+
+
+class PartnerRejected(PartnerError):
+    """The Partner API refused the call (4xx, a redirect, an iframe_url outside its origin)."""
+
+    code = "partner_rejected"
+    public_text = "ChatArchitect refused the request. The operator finds the reason in the log."
+
+    def __init__(self, message: str, *, partner_status: int) -> None:
+        """Keep the Partner API's own HTTP status beside the message."""
+        super().__init__(message)
+        self.partner_status = partner_status
+
+
+class StorageUnavailable(EmbedError):
+    """The storage cannot be read or written now: locked, unreachable, full, read-only or broken."""
+
+    code, status = "storage_unavailable", 503
+    public_text = "The storage is not available at the moment. Try again in a few seconds."
+
+
+class StorageContention(StorageUnavailable):
+    """A record was changed by others at every attempt to save it."""
+
+
+class RecordUnreadable(StorageUnavailable):
+    """A stored record cannot be opened. `registration_id` says which one, where it is known."""
+
+    def __init__(self, message: str, *, registration_id: str) -> None:
+        """Name the record in the message, so that the one bad row can be found."""
+        super().__init__(f"record {registration_id!r}: {message}")
+        self.registration_id = registration_id
+
+
+class UnknownKey(RecordUnreadable):
+    """The record is sealed under a key that is not in the keyring."""
+
+
+class Tampered(RecordUnreadable):
+    """The seal is broken: changed bytes, or a record that was moved from another row."""
+
+
+class ForeignFormat(RecordUnreadable):
+    """The bytes are not a record that ca_embed has sealed."""
