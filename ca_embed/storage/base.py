@@ -95,9 +95,7 @@ class AsyncStorage(Protocol):
     async def delete(self, registration_id: str, version: int) -> bool:
         """See `Storage.delete`."""
 
-    async def due(
-        self, by: float, *, limit: int, after: DueCursor | None = None
-    ) -> Sequence[SealedRecord]:
+    async def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
         """See `Storage.due`."""
 
     async def list(

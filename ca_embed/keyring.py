@@ -1,0 +1,104 @@
+"""Seals and opens what must not be stored in the clear: AES-256-GCM with a key id and associated data.
+
+A sealed blob:
+
+    0x01 | key id, 8 bytes | nonce, 12 bytes | ciphertext and tag
+
+Version and key id are authenticated together with what the blob belongs to (its registration id and
+field), so a blob that was moved to another row, or whose key id was edited, does not open. The first
+key seals, all open. There is no mode without a key.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+
+from ca_embed.errors import ForeignFormat, Tampered, UnknownKey
+
+_VERSION = b"\x01"
+_KEY_ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 8, 12, 16
+_HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
+
+
+def generate_key() -> str:
+    """Return a new encryption key: 256 random bits as URL-safe text."""
+    return secrets.token_urlsafe(32)
+
+
+def key_id_of(blob: bytes) -> str | None:
+    """Return the id of the key that sealed the blob, or None if it is not a sealed blob."""
+    if len(blob) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES or blob[:1] != _VERSION:
+        return None
+    return blob[1:_HEADER_BYTES].hex()
+
+
+class Keyring:
+    """Keys by id. Built from secret texts, of which `generate_key` makes good ones.
+
+    keys: at least one; the first seals, all open.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        """Derive an AES key and its id from each text (HKDF-SHA256, RFC 5869)."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        derived = [(_derive(key, b"key id", _KEY_ID_BYTES), _derive(key, b"seal", 32)) for key in keys]
+        self._ciphers = {identity: AESGCM(aes_key) for identity, aes_key in derived}
+        self._first = derived[0][0]
+
+    def __repr__(self) -> str:
+        """Show the ids of the keys, never a key."""
+        return f"<Keyring {', '.join(self.key_ids)}>"
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of all keys, the sealing one first."""
+        return tuple(identity.hex() for identity in self._ciphers)
+
+    def seal(self, plaintext: bytes, *, registration_id: str, field: str) -> bytes:
+        """Encrypt under the first key, bound to the registration and field."""
+        header = _VERSION + self._first
+        nonce = os.urandom(_NONCE_BYTES)
+        bound_to = _associated_data(header, registration_id, field)
+        return header + nonce + self._ciphers[self._first].encrypt(nonce, plaintext, bound_to)
+
+    def open(self, blob: bytes, *, registration_id: str, field: str) -> bytes:
+        """Decrypt what `seal` made for the same registration and field.
+
+        Raises ForeignFormat, UnknownKey or Tampered, each naming the registration.
+        """
+        from cryptography.exceptions import InvalidTag
+
+        key_id = key_id_of(blob)
+        if key_id is None:
+            raise ForeignFormat("these bytes were not sealed by ca_embed", registration_id=registration_id)
+        header, rest = blob[:_HEADER_BYTES], blob[_HEADER_BYTES:]
+        cipher = self._ciphers.get(header[1:])
+        if cipher is None:
+            raise UnknownKey(
+                f"sealed under key {key_id}, which is not among encryption_keys; add that key again",
+                registration_id=registration_id,
+            )
+        bound_to = _associated_data(header, registration_id, field)
+        try:
+            return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], bound_to)
+        except InvalidTag:
+            raise Tampered(
+                "the seal is broken: its bytes were changed, or it belongs to another record",
+                registration_id=registration_id,
+            ) from None
+
+
+def _derive(key: str, purpose: bytes, length: int) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return HKDF(SHA256(), length, salt=None, info=b"ca_embed " + purpose).derive(key.encode())
+
+
+def _associated_data(header: bytes, *names: str) -> bytes:
+    """Join by length, not by a separator: no two lists of names give the same bytes."""
+    encoded = [name.encode() for name in names]
+    return header + b"".join(len(name).to_bytes(4, "big") + name for name in encoded)

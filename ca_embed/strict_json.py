@@ -1,0 +1,76 @@
+"""JSON as RFC 8259 and I-JSON (RFC 7493) mean it, for bodies from outside. Pure.
+
+The standard parser is kinder than is good for credentials: it takes UTF-16, repeated names, NaN,
+lone surrogates that break later, and nesting that overflows the stack. Each of these is refused here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+MAX_DEPTH = 32
+
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class NotStrictJson(ValueError):
+    """The bytes are not one strict JSON object. The message never quotes them."""
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that the UTF-8 bytes hold. Raises NotStrictJson."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotStrictJson("it is not UTF-8") from None
+    _refuse_deep_nesting(text)
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)
+    except NotStrictJson:
+        raise
+    except (ValueError, RecursionError):
+        raise NotStrictJson("it does not parse") from None
+    if not isinstance(value, dict):
+        raise NotStrictJson("it is not an object")
+    if _ESCAPED_SURROGATE.search(text):
+        _refuse_lone_surrogates(value)
+    return value
+
+
+def _refuse_deep_nesting(text: str) -> None:
+    if text.count("{") + text.count("[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for character in _STRINGS.sub("", text):
+        depth += (character in "{[") - (character in "}]")
+        if depth > MAX_DEPTH:
+            raise NotStrictJson(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def _refuse_lone_surrogates(value: object) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise NotStrictJson("it holds half of a surrogate pair") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise NotStrictJson("a name occurs twice in one object")
+    return members
+
+
+def _constant(_name: str) -> NoReturn:
+    raise NotStrictJson("NaN and Infinity are not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise NotStrictJson("a number is too large")
+    return number
