@@ -1,0 +1,76 @@
+# From a fresh clone: `make demo` shows it, `make test` proves it, `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV ?= .venv
+# The Python that $(VENV) is made with: python3 if it is new enough, else the newest one found.
+PYTHON ?= $(shell tools/interpreters --one)
+# Test processes. Tests of one file stay together, in one process.
+WORKERS ?= 1
+# More words for pytest: make test PYTEST_ARGS="-k webhook -x"
+PYTEST_ARGS ?=
+
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint test-all bench clean pytest
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.stamp-package ## run a host application and a local ChatArchitect; open the URL it prints
+	python -m ca_embed demo
+
+test: ## set up everything, check the code, run all the tests
+	@tools/debian-packages
+	@$(MAKE) lint
+	@$(MAKE) pytest
+
+lint: $(VENV)/.stamp-dev ## check style, types and layers
+	ruff check
+	ruff format --check
+	mypy
+	pyright
+	lint-imports
+
+test-all: ## run the tests on every Python that is present
+	@tools/debian-packages
+	@tools/interpreters | while read -r version python; do \
+	    echo "== Python $$version"; \
+	    $(MAKE) pytest VENV=".venv-$$version" PYTHON="$$python" </dev/null; \
+	done
+
+bench: $(VENV)/.stamp-package ## measure, and print the figures
+	@for script in bench/*.py; do python "$$script"; done
+
+clean: ## remove what make and the tools have made
+	rm -rf .venv .venv-* build dist *.egg-info .coverage* .hypothesis .import_linter_cache \
+	    .mypy_cache .pytest_cache .ruff_cache js/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# WebKit draws on a screen only; xvfb-run lends one.
+pytest: $(VENV)/.stamp-dev $(if $(wildcard js/package-lock.json),js/node_modules/.stamp)
+	$$(command -v xvfb-run >/dev/null && echo xvfb-run -a) \
+	    python -m pytest $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)
+
+# ------------------------------------------------------------------------ what the targets need
+
+$(VENV)/bin/python:
+	@tools/make-venv "$(PYTHON)" "$(VENV)"
+
+$(VENV)/.stamp-package: setup.cfg pyproject.toml | $(VENV)/bin/python
+	python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.stamp-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
+	python -m pip install --quiet --editable . --group dev
+	touch $@ $(VENV)/.stamp-package
+
+# npm is the machine's own or the one that the development dependencies bring.
+js/node_modules/.stamp: js/package-lock.json | $(VENV)/.stamp-dev
+	cd js && npm ci --no-audit --no-fund
+	touch $@
