@@ -1,0 +1,39 @@
+"""How long `import ca_embed` takes, beside what its dependencies would cost if they came along.
+
+Each figure is the median of fresh interpreters, less the time of an interpreter that imports nothing.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+RUNS = 15
+SUBJECTS = ("ca_embed", "cryptography.hazmat.primitives.ciphers.aead", "werkzeug", "requests")
+
+
+def milliseconds(program: str) -> float:
+    """Run the program in a fresh interpreter and give the wall time."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603 - our own words
+    return (time.perf_counter() - begin) * 1000
+
+
+def main() -> None:
+    """Interleave the subjects, so that a busy moment of the machine meets all of them."""
+    programs = {"pass": "pass"} | {name: f"import {name}" for name in SUBJECTS}
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(RUNS):
+        for name, program in programs.items():
+            times[name].append(milliseconds(program))
+
+    bare = statistics.median(times.pop("pass"))
+    print(f"import time over a bare interpreter ({bare:.1f} ms)")
+    for name, samples in times.items():
+        print(f"  {name:<45} {statistics.median(samples) - bare:7.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What holds for every test.
+
+No word from the developer's environment, no traffic beyond this machine, no deadline on a slow
+example, and under CI no test left out.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+
+import pytest
+from hypothesis import settings
+
+UNDER_CI = os.environ.get("CI") == "true"
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
+
+def pytest_configure() -> None:
+    """Forget settings and proxies of the shell that the tests were started from; stay on loopback."""
+    for name in list(os.environ):
+        if name.startswith("CA_EMBED_") or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    sys.addaudithook(_refuse_other_machines)
+
+
+def _refuse_other_machines(event: str, args: tuple[object, ...]) -> None:
+    if event in ("socket.connect", "socket.sendto"):
+        address = args[1]
+        if isinstance(address, tuple) and not _is_loopback(address[0]):
+            pytest.fail(f"A test reached for {address}. Tests use loopback addresses only.")
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("", "localhost") or ipaddress.ip_address(host).is_loopback
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run under CI if a test was skipped: a green run must mean that all of them ran."""
+    if UNDER_CI and _skipped(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what was skipped, and say what to do about it."""
+    if UNDER_CI and (skipped := _skipped(config)):
+        terminalreporter.section("skipped under CI: the run has failed", red=True)
+        for test in skipped:
+            terminalreporter.line(f"SKIPPED {test}")
+        terminalreporter.line("Give the run what these tests need, or do not collect them.")
+
+
+def _skipped(config: pytest.Config) -> list[str]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker of pytest-xdist, whose reports go to the main process
+        return []
+    return [report.nodeid for report in reporter.stats.get("skipped", [])]
