@@ -1,0 +1,46 @@
+"""Work that goes on after its request was answered, and ends when the sandbox stops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class Background:
+    """Runs jobs in threads of their own; `stop` drops what has not begun and waits for the rest."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Be ready (again)."""
+        self._stopped.clear()
+
+    def run(self, job: Callable[[], object], *, after: float = 0.0) -> None:
+        """Run a job, `after` seconds from now."""
+        thread = threading.Thread(target=self._run, args=(job, after), daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        thread.start()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond `stop`."""
+        self._stopped.wait(seconds)
+
+    def stop(self) -> None:
+        """Drop the jobs that wait and let the running ones finish."""
+        self._stopped.set()
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+
+    def _run(self, job: Callable[[], object], after: float) -> None:
+        try:
+            if not self._stopped.wait(after):
+                job()
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())

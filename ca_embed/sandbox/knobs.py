@@ -1,0 +1,106 @@
+"""The knobs: how the sandbox misbehaves, for as long as they are turned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+Deliveries = Literal["normal", "lost", "duplicate", "late", "wrong_signature", "stale_timestamp"]
+Outcome = Literal["ask", "success", "fail", "cancel"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Knobs:
+    """What the sandbox does otherwise than the guide says. Set a field to turn a knob.
+
+    A value of the wrong kind raises ValueError, an unknown knob AttributeError.
+
+    Calls of the Partner API:
+
+    - `api_delay`: seconds before each answer.
+    - `api_status`: every call fails with this HTTP status, 400 to 599; None: none does.
+    - `api_garbage`: answer 200 with a page of HTML instead of JSON.
+    - `api_redirect`: answer 307 with a Location, as a moved API would.
+    - `iframe_url_override`: the `iframe_url` of new sessions; None: the real one.
+    - `expires_in`: seconds that a new session lives.
+
+    Webhooks, at completion and at `retry_webhook`:
+
+    - `deliveries`: "normal"; "lost": counted, never sent; "duplicate": the same one twice at the
+      same moment; "late": after `late_seconds`; "wrong_signature": signed with a token that is
+      nobody's; "stale_timestamp": signed an hour ago.
+    - `late_seconds`: how late "late" is.
+
+    The page:
+
+    - `outcome`: how Meta's signup ends: "ask" the person, or "success", "fail", "cancel" at once.
+    """
+
+    api_delay: float = 0.0
+    api_status: int | None = None
+    api_garbage: bool = False
+    api_redirect: bool = False
+    iframe_url_override: str | None = None
+    expires_in: float = 3600.0
+    deliveries: Deliveries = "normal"
+    late_seconds: float = 5.0
+    outcome: Outcome = "ask"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Take a value that the knob can have."""
+        object.__setattr__(self, name, _checked(name, value))
+
+    def update(self, changes: Mapping[str, object]) -> None:
+        """Turn several knobs, all of them or, if one is wrong, none."""
+        checked = {name: _checked(name, value) for name, value in changes.items()}
+        for name, value in checked.items():
+            setattr(self, name, value)
+
+    def reset(self) -> None:
+        """Follow the guide again in everything."""
+        for field in fields(self):
+            setattr(self, field.name, field.default)
+
+
+def _checked(name: str, value: object) -> object:
+    if name not in _CHECKS:
+        raise AttributeError(f"no knob is called {name!r}; there are {', '.join(_CHECKS)}")
+    expected, fits = _CHECKS[name]
+    if not fits(value):
+        raise ValueError(f"{name} must be {expected}")
+    return value
+
+
+def _is_seconds(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and 0 <= value <= 86_400 * 366  # type: ignore[arg-type, operator]
+
+
+def _is_error_status(value: object) -> bool:
+    return value is None or (type(value) is int and 400 <= value <= 599)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+_SECONDS = ("a number of seconds, 0 to one year", _is_seconds)
+_FLAG = ("true or false", _is_flag)
+
+_CHECKS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "api_delay": _SECONDS,
+    "api_status": ("an HTTP status from 400 to 599, or none", _is_error_status),
+    "api_garbage": _FLAG,
+    "api_redirect": _FLAG,
+    "iframe_url_override": ("a text, or none", _is_text_or_none),
+    "expires_in": _SECONDS,
+    "deliveries": (f"one of {', '.join(get_args(Deliveries))}", get_args(Deliveries).__contains__),
+    "late_seconds": _SECONDS,
+    "outcome": (f"one of {', '.join(get_args(Outcome))}", get_args(Outcome).__contains__),
+}
