@@ -13,7 +13,6 @@ import re
 import secrets
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from ca_embed.sandbox.sessions import (
     DEFAULT_PHONE,
@@ -23,8 +22,6 @@ from ca_embed.sandbox.sessions import (
     Sessions,
     this_second,
 )
-
-if TYPE_CHECKING:
 
 _PHONE = re.compile(r"[1-9][0-9]{6,14}")  # E.164 without its plus sign
 _CODE = re.compile(r"[0-9]{6}")
