@@ -1,0 +1,57 @@
+// Bundles src/ into the one file that users load: ca_embed/assets/ca-embed.js.
+//   node build.mjs          writes it
+//   node build.mjs --check  fails if the file in the repository is not what src/ gives
+import { build, transform } from 'esbuild';
+import { minify } from 'terser';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { gzipSync } from 'node:zlib';
+
+const LIMIT = 6 * 1024; // bytes, gzip -9
+const here = (path) => new URL(path, import.meta.url).pathname;
+const output = here('../ca_embed/assets/ca-embed.js');
+
+async function packedTexts() {
+  const files = (await readdir(here('src/texts'))).sort();
+  const tables = {};
+  for (const file of files) tables[file.slice(0, 2)] = JSON.parse(await readFile(here(`src/texts/${file}`), 'utf8'));
+  const names = Object.keys(tables.en);
+  const languages = {};
+  for (const [code, table] of Object.entries(tables)) {
+    const texts = names.map((name) => table[name]);
+    if (Object.keys(table).join() !== names.join()) throw new Error(`texts/${code}.json: not the names of en.json, in its order`);
+    if (texts.some((text) => text.includes('|'))) throw new Error(`texts/${code}.json: "|" separates texts`);
+    languages[code] = texts.join('|');
+  }
+  const literals = Object.entries(languages).map(([code, all]) => `${code}: ${JSON.stringify(all)}`);
+  return `export const names = ${JSON.stringify(names.join(' '))}.split(' '); export const languages = { ${literals} };`;
+}
+
+const packing = {
+  name: 'packing',
+  setup(on) {
+    on.onResolve({ filter: /^packed:texts$/ }, () => ({ path: 'texts', namespace: 'packed' }));
+    on.onLoad({ filter: /.*/, namespace: 'packed' }, async () => ({ contents: await packedTexts() }));
+    on.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await transform(await readFile(path, 'utf8'), { loader: 'css', minify: true });
+      return { contents: code.trim(), loader: 'text' };
+    });
+  },
+};
+
+async function bundle() {
+  const options = { bundle: true, format: 'iife', charset: 'utf8', target: 'es2022', write: false, plugins: [packing] };
+  const { outputFiles } = await build({ ...options, entryPoints: [here('src/index.js')] });
+  const terser = { ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false }, mangle: true };
+  const { code } = await minify(outputFiles[0].text, { ...terser, format: { ecma: 2022, ascii_only: false } });
+  return `/* ca_embed, MIT; source: js/src */\n${code}\n`;
+}
+
+const code = await bundle();
+const size = gzipSync(code, { level: 9 }).length;
+if (size > LIMIT) throw new Error(`ca-embed.js is ${size} bytes gzipped, more than ${LIMIT}`);
+if (process.argv.includes('--check')) {
+  if ((await readFile(output, 'utf8')) !== code) throw new Error('ca-embed.js is not current: run "npm --prefix js run build"');
+} else {
+  await writeFile(output, code);
+}
+console.log(`ca-embed.js: ${code.length} characters, ${size} bytes gzipped`);
