@@ -39,10 +39,11 @@ lint: $(VENV)/.stamp-dev ## check style, types and layers
 
 test-all: ## run the tests on every Python that is present
 	@tools/debian-packages
-	@tools/interpreters | while read -r version python; do \
+	@failed=""; while read -r version python; do \
 	    echo "== Python $$version"; \
-	    $(MAKE) pytest VENV=".venv-$$version" PYTHON="$$python" </dev/null; \
-	done
+	    $(MAKE) pytest VENV=".venv-$$version" PYTHON="$$python" </dev/null || failed+=" $$version"; \
+	done < <(tools/interpreters); \
+	[[ -z "$$failed" ]] || { echo "failed on Python$$failed" >&2; exit 1; }
 
 bench: $(VENV)/.stamp-package ## measure, and print the figures
 	@for script in bench/*.py; do python "$$script"; done
