@@ -1,1 +1,63 @@
-"""ca_embed: WhatsApp registration with ChatArchitect, inside any Python web application."""
+"""ca_embed: WhatsApp registration with ChatArchitect, inside any Python web application.
+
+    from ca_embed import Embed
+
+The names below are imported when they are first used, so that `import ca_embed` costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ca_embed._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ca_embed.embed import Embed as Embed
+    from ca_embed.errors import ConfigurationError as ConfigurationError
+    from ca_embed.errors import EmbedError as EmbedError
+    from ca_embed.errors import PartnerError as PartnerError
+    from ca_embed.errors import PartnerRejected as PartnerRejected
+    from ca_embed.errors import PartnerTimeout as PartnerTimeout
+    from ca_embed.errors import PartnerUnavailable as PartnerUnavailable
+    from ca_embed.errors import StorageUnavailable as StorageUnavailable
+    from ca_embed.keyring import generate_key as generate_key
+    from ca_embed.partner import PartnerClient as PartnerClient
+    from ca_embed.reconciliation import Reconciliation as Reconciliation
+    from ca_embed.registration import Credentials as Credentials
+    from ca_embed.registration import Registration as Registration
+    from ca_embed.registration import Session as Session
+    from ca_embed.registration import Status as Status
+
+_HOMES = {
+    "Embed": "embed",
+    "ConfigurationError": "errors",
+    "EmbedError": "errors",
+    "PartnerError": "errors",
+    "PartnerRejected": "errors",
+    "PartnerTimeout": "errors",
+    "PartnerUnavailable": "errors",
+    "StorageUnavailable": "errors",
+    "generate_key": "keyring",
+    "PartnerClient": "partner",
+    "Reconciliation": "reconciliation",
+    "Credentials": "registration",
+    "Registration": "registration",
+    "Session": "registration",
+    "Status": "registration",
+}
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all of them are names)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

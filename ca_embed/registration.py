@@ -71,7 +71,7 @@ class Credentials:
         )
 
     def same_as(self, other: Credentials) -> bool:
-        """Tell whether both say the same; a retry without `completed_at` has another time, but no other content."""
+        """Tell whether both say the same. The time does not count: a retry may carry another."""
         return self._content() == other._content()
 
     def _content(self) -> tuple[str | None, ...]:
@@ -331,7 +331,7 @@ def claimed(state: State, worker: str, now: float) -> State:
 
 
 def handled(state: State, name: str, generation: int, now: float, *, done: bool) -> State:
-    """Note one handler as done, or as failed and due again later; credentials replaced meanwhile stay owed."""
+    """Note one handler as done, or as failed and due later; credentials replaced meanwhile stay owed."""
     if state.generation != generation:
         return state
     runs = tuple(_noted(run, now, done) if run.name == name else run for run in state.handlers)

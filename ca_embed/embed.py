@@ -1,0 +1,318 @@
+"""`Embed`: the library as a host application sees it. Built once, shared by all threads and doors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+
+from ca_embed.config import Settings, environment, fitting_language, read_settings
+from ca_embed.errors import ConfigurationError, InvalidRequest, NotFound
+from ca_embed.executors import Executors, Pool
+from ca_embed.handlers import Handler, Handlers
+from ca_embed.host import Identify, is_user_id
+from ca_embed.keyring import Keyring
+from ca_embed.ledger import Ledger
+from ca_embed.partners import Partners
+from ca_embed.reconciliation import Pass, Reconciliation
+from ca_embed.registrar import Registrar, SessionOrder
+from ca_embed.registration import Credentials, Registration, Session
+from ca_embed.storage.base import AsyncStorage, Storage
+from ca_embed.storage.resolve import open_storage
+from ca_embed.webhook import Verifier, is_registration_id
+
+if TYPE_CHECKING:
+    from ca_embed.asgi import AsgiApp
+    from ca_embed.page import Html
+    from ca_embed.partner import Retry
+    from ca_embed.wsgi import WsgiApp
+
+logger = logging.getLogger("ca_embed")
+
+_T = TypeVar("_T")
+_H = TypeVar("_H", bound=Handler)
+
+
+class Embed:
+    """WhatsApp registration with ChatArchitect, for one host application.
+
+    base_url: ChatArchitect's public base URL.
+    partner_token: the Partner API token, or several: the first calls, any may have signed a webhook.
+    public_url: this mount as the outside world sees it, like https://crm.example/chatarchitect.
+    storage: a storage URL, a `Storage`, or an `AsyncStorage`.
+    encryption_keys: secret texts of 16 characters or more: the first seals, all open.
+    identify: gets the host's own request object (or the WSGI environ, or the ASGI scope) and returns
+        the id of the signed-in user, or None. May be asynchronous.
+    parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
+    integration, lang: what sessions are created with where the call does not say.
+    replay_window: seconds by which a webhook's timestamp may differ from this clock, either way.
+    handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
+        only in `reconcile()`.
+    clock: returns Unix seconds.
+
+    Raises ConfigurationError, which names everything that is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        partner_token: str | Sequence[str] | None = None,
+        public_url: str | None = None,
+        storage: str | Storage | AsyncStorage | None = None,
+        encryption_keys: str | Sequence[str] | None = None,
+        identify: Identify | None = None,
+        parent_origins: Sequence[str] | None = None,
+        integration: str | None = None,
+        lang: str | None = None,
+        replay_window: float = 300,
+        handlers: Literal["request", "reconcile"] = "request",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Check everything, and open nothing yet."""
+        problems: list[str] = []
+        settings = _collect(
+            problems,
+            partial(
+                read_settings,
+                base_url=base_url,
+                partner_token=partner_token,
+                public_url=public_url,
+                encryption_keys=encryption_keys,
+                parent_origins=parent_origins,
+                integration=integration,
+                lang=lang,
+                replay_window=replay_window,
+            ),
+        )
+        opened = _collect(problems, partial(open_storage, storage))
+        if handlers not in ("request", "reconcile"):
+            problems.append('handlers must be "request" or "reconcile"')
+        if settings is None or opened is None or problems:
+            raise ConfigurationError(problems)
+        self.settings: Settings = settings
+        self.identify = identify
+        self.clock = clock
+        self.verifier = Verifier(settings.tokens, settings.replay_window)
+        self.executors = Executors()
+        self._handlers = Handlers()
+        self._partners = Partners(settings.base_url, settings.tokens)
+        self._ledger = Ledger(opened, Keyring(settings.keys))
+        self.registrar = Registrar(
+            self._ledger, self._partners, self._handlers, clock, handlers_at_once=handlers == "request"
+        )
+
+    @classmethod
+    def from_env(cls, *, identify: Identify | None = None, **overrides: Any) -> Self:
+        """Build one from the environment variables `CA_EMBED_...`; `overrides` are arguments of Embed."""
+        return cls(**{**environment(), "identify": identify, **overrides})
+
+    def __repr__(self) -> str:
+        """Show where it is mounted, and no secret."""
+        return f"<Embed {self.settings.public_url} with {self.settings.base_url}>"
+
+    # --- mounting -------------------------------------------------------------------------------
+
+    @cached_property
+    def wsgi(self) -> WsgiApp:
+        """The WSGI application to mount."""
+        from ca_embed.wsgi import WsgiApp
+
+        return WsgiApp(self)
+
+    @cached_property
+    def asgi(self) -> AsgiApp:
+        """The ASGI application to mount."""
+        from ca_embed.asgi import AsgiApp
+
+        return AsgiApp(self)
+
+    def snippet(
+        self,
+        *,
+        endpoint: str | None = None,
+        mode: Literal["inline", "modal"] = "inline",
+        lang: str | None = None,
+        autostart: bool = False,
+        nonce: str | None = None,
+    ) -> Html:
+        """Return the HTML for a page: the script tag and the element, escaped.
+
+        endpoint: the mount as the page reaches it; by default the path of `public_url`.
+        nonce: for a Content-Security-Policy that asks for one.
+        """
+        from ca_embed.page import snippet
+
+        return snippet(
+            self.settings, endpoint=endpoint, mode=mode, lang=lang, autostart=autostart, nonce=nonce
+        )
+
+    # --- handlers -------------------------------------------------------------------------------
+
+    @overload
+    def on_completed(self, handler: _H) -> _H: ...
+    @overload
+    def on_completed(self, *, name: str) -> Callable[[_H], _H]: ...
+    def on_completed(self, handler: _H | None = None, *, name: str | None = None) -> _H | Callable[[_H], _H]:
+        """Decorate a function that is to get `(registration, credentials)` once they are stored.
+
+        It may be asynchronous. It runs at least once for each accepted set of credentials; what it
+        raises changes no answer and makes it due again. `name` is what the storage remembers; by
+        default the function's own, so give one to a function that may move.
+        """
+
+        def keep(function: _H) -> _H:
+            self._handlers.add(function, name)
+            return function
+
+        return keep if handler is None else keep(handler)
+
+    # --- use ------------------------------------------------------------------------------------
+
+    def create_session(
+        self,
+        user_id: str,
+        *,
+        parent_origin: str | None = None,
+        partner_state: str | None = None,
+        integration: str | None = None,
+        lang: str | None = None,
+    ) -> Session:
+        """Open a session with ChatArchitect for one of your users, and store it.
+
+        parent_origin: the page's; by default the first of `parent_origins`.
+        partner_state: your own opaque text, returned in the webhook and checked there.
+        Raises PartnerError, StorageUnavailable, or InvalidRequest for a wrong argument.
+        """
+        order = self.order(
+            user_id,
+            parent_origin=parent_origin,
+            partner_state=partner_state,
+            integration=integration,
+            lang=lang,
+        )
+        session = self.registrar.open_session(order)
+        self.registrar.remember(order, session)
+        return session
+
+    def order(
+        self,
+        user_id: str,
+        *,
+        parent_origin: str | None = None,
+        partner_state: str | None = None,
+        integration: str | None = None,
+        lang: str | None = None,
+    ) -> SessionOrder:
+        """Say what a session is to be created with, filling in the settings. Raises InvalidRequest."""
+        if not is_user_id(user_id):
+            raise InvalidRequest("user_id must be text of 1 to 255 printable characters")
+        origin = parent_origin or self.settings.parent_origins[0]
+        if origin not in self.settings.allowed_origins:
+            raise InvalidRequest("parent_origin is not among parent_origins")
+        return SessionOrder(
+            user_id=user_id,
+            parent_origin=origin,
+            webhook_url=self.settings.webhook_url,
+            partner_state=partner_state,
+            integration=integration or self.settings.integration,
+            lang=fitting_language(lang, otherwise=self.settings.lang),
+        )
+
+    def registration(self, registration_id: str) -> Registration | None:
+        """Return what is known about a registration, or None. Raises StorageUnavailable."""
+        state = self.registrar.look_up(registration_id) if is_registration_id(registration_id) else None
+        return None if state is None else state.registration
+
+    def registrations(self, user_id: str | None = None, status: str | None = None) -> list[Registration]:
+        """Return all registrations, or one user's, or those of one status, by registration id."""
+        found = (state.registration for state in self.registrar.states(user_id))
+        return [registration for registration in found if status in (None, registration.status)]
+
+    def credentials(self, registration_id: str) -> Credentials | None:
+        """Return the credentials of a completed registration, else None. Raises StorageUnavailable."""
+        state = self._ledger.load(registration_id) if is_registration_id(registration_id) else None
+        return None if state is None else state.credentials
+
+    def reconcile(self) -> Reconciliation:
+        """Finish what is due, and say what was done. Run it regularly, for example once a minute.
+
+        Asks the Partner API about open sessions older than 5 seconds, runs handlers that are due, and
+        marks what has expired. Any number of processes may do so at once.
+        """
+        return Pass(self.registrar, self.clock).run()
+
+    def retry_webhook(self, registration_id: str) -> Retry:
+        """Ask ChatArchitect to deliver the webhook of a completed registration again.
+
+        Raises NotFound if the registration is not known here, else PartnerError.
+        """
+        state = self._ledger.load(registration_id) if is_registration_id(registration_id) else None
+        if state is None:
+            raise NotFound(f"registration {registration_id!r} is not known here")
+        return self._partners.of(state.token_id).retry_webhook(registration_id)
+
+    def close(self) -> None:
+        """Release connections, files and threads. The next use opens them again."""
+        self.executors.close()
+        self._partners.close()
+        self._ledger.close()
+
+    # --- the same, awaitable --------------------------------------------------------------------
+
+    async def acreate_session(
+        self,
+        user_id: str,
+        *,
+        parent_origin: str | None = None,
+        partner_state: str | None = None,
+        integration: str | None = None,
+        lang: str | None = None,
+    ) -> Session:
+        """Await `create_session`."""
+        call = partial(
+            self.create_session,
+            user_id,
+            parent_origin=parent_origin,
+            partner_state=partner_state,
+            integration=integration,
+            lang=lang,
+        )
+        return await self.executors.run(Pool.PARTNER, call)
+
+    async def aregistration(self, registration_id: str) -> Registration | None:
+        """Await `registration`."""
+        return await self.executors.run(Pool.STORAGE, partial(self.registration, registration_id))
+
+    async def aregistrations(
+        self, user_id: str | None = None, status: str | None = None
+    ) -> list[Registration]:
+        """Await `registrations`."""
+        return await self.executors.run(Pool.STORAGE, partial(self.registrations, user_id, status))
+
+    async def acredentials(self, registration_id: str) -> Credentials | None:
+        """Await `credentials`."""
+        return await self.executors.run(Pool.STORAGE, partial(self.credentials, registration_id))
+
+    async def areconcile(self) -> Reconciliation:
+        """Await `reconcile`."""
+        return await self.executors.run(Pool.PARTNER, self.reconcile)
+
+    async def aretry_webhook(self, registration_id: str) -> Retry:
+        """Await `retry_webhook`."""
+        return await self.executors.run(Pool.PARTNER, partial(self.retry_webhook, registration_id))
+
+    async def aclose(self) -> None:
+        """Await `close`."""
+        await self.executors.run(Pool.STORAGE, self.close)
+
+
+def _collect(problems: list[str], read: Callable[[], _T]) -> _T | None:
+    """Read a part of the configuration; add what is wrong with it to the other problems."""
+    try:
+        return read()
+    except ConfigurationError as error:
+        problems.extend(error.problems)
+        return None

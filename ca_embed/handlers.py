@@ -1,0 +1,69 @@
+"""The host's `on_completed` handlers: kept by name, called with a registration and its credentials."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ca_embed.errors import ConfigurationError
+from ca_embed.host import call_host
+from ca_embed.registration import Credentials, Registration
+
+logger = logging.getLogger("ca_embed")
+
+Handler = Callable[[Registration, Credentials], Awaitable[Any] | Any]
+
+
+class Handlers:
+    """Handlers by name. The name is what the storage remembers, so it should outlive a deployment."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._by_name: dict[str, Handler] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of registration."""
+        return tuple(self._by_name)
+
+    def add(self, handler: Handler, name: str | None) -> None:
+        """Keep the handler under its name, by default `module.qualname`."""
+        name = name or _name_of(handler)
+        if name in self._by_name:
+            raise ConfigurationError([f"two on_completed handlers are named {name!r}; give one a name="])
+        self._by_name[name] = handler
+
+    def call(self, name: str, registration: Registration, credentials: Credentials) -> bool:
+        """Run one handler to its end; whatever it raises is logged and makes this False."""
+        try:
+            call_host(self._by_name[name], registration, credentials)
+        except Exception as error:  # noqa: BLE001 (the host's code may raise anything)
+            # Neither the message nor the traceback: both may quote what the handler was given.
+            logger.error(
+                "handler reason=failed name=%s registration_id=%s error=%s at %s; reconcile() runs it again",
+                name,
+                registration.registration_id,
+                type(error).__name__,
+                _place(error),
+            )
+            return False
+        return True
+
+
+def _name_of(handler: Handler) -> str:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    named = handler if hasattr(handler, "__qualname__") else type(handler)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _place(error: BaseException) -> str:
+    """Say in which file and line the error was raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "an unknown place"
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

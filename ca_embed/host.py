@@ -1,0 +1,85 @@
+"""Calling the host's own functions, synchronous or not, and asking it who is signed in."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from ca_embed.errors import NotSignedIn
+
+logger = logging.getLogger("ca_embed")
+
+Identify = Callable[[Any], Awaitable[Any] | Any]
+
+_LONGEST_USER_ID = 255
+
+
+def is_user_id(user_id: object) -> bool:
+    """Tell whether this can be a user id: text of 1 to 255 printable characters."""
+    return isinstance(user_id, str) and 0 < len(user_id) <= _LONGEST_USER_ID and user_id.isprintable()
+
+
+def call_host(function: Callable[..., Any], *args: object) -> Any:
+    """Call from a synchronous thread; a coroutine is run on the host's own loop, if there is one."""
+    result = function(*args)
+    if not inspect.isawaitable(result):
+        return result
+    from asgiref.sync import async_to_sync
+
+    async def wait() -> Any:
+        return await result
+
+    return async_to_sync(wait)()
+
+
+def identify_now(identify: Identify | None, native: object) -> str:
+    """Return the signed-in user's id. Raises NotSignedIn."""
+    if identify is None:
+        raise NotSignedIn("Embed was built without identify, so nobody can be signed in")
+    try:
+        return _user_id(call_host(identify, native))
+    except NotSignedIn:
+        raise
+    except Exception as error:
+        raise _identify_failed(error) from error
+
+
+async def identify_later(identify: Identify | None, native: object) -> str:
+    """Do the same on an event loop: a coroutine function is awaited there, any other gets a thread."""
+    from asgiref.sync import sync_to_async
+
+    if identify is None or not _is_coroutine_function(identify):
+        return await sync_to_async(identify_now, thread_sensitive=True)(identify, native)
+    try:
+        return _user_id(await identify(native))
+    except NotSignedIn:
+        raise
+    except Exception as error:
+        raise _identify_failed(error) from error
+
+
+def _user_id(answer: object) -> str:
+    """Turn what `identify` returned into text; None, an empty text and False mean nobody."""
+    if answer is None or answer is False or answer == "":
+        raise NotSignedIn("identify found nobody signed in")
+    if not isinstance(answer, str | int | UUID) or answer is True:
+        raise TypeError(f"identify must return the user's id as text or number, not {type(answer).__name__}")
+    user_id = str(answer)
+    if not is_user_id(user_id):
+        raise ValueError(f"a user id has at most {_LONGEST_USER_ID} characters, all printable")
+    return user_id
+
+
+def _is_coroutine_function(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 (an object whose call is a coroutine)
+    )
+
+
+def _identify_failed(error: Exception) -> NotSignedIn:
+    """Fail closed, and tell the operator why: the host's own function is at fault."""
+    logger.error("identify raised %s", type(error).__name__, exc_info=error)
+    return NotSignedIn("identify raised an error", reason="identify_failed")

@@ -1,0 +1,138 @@
+"""The ledger: registrations, sealed, in a storage that can compare and swap.
+
+Everything that changes a registration goes through `change`, which is where exactly-once lives: load,
+decide, and save only if nobody else has saved meanwhile; else decide again on what they saved.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+from ca_embed import document
+from ca_embed.errors import EmbedError, ForeignFormat, StorageContention, StorageUnavailable, Tampered
+from ca_embed.keyring import Keyring
+from ca_embed.registration import State, due_at
+from ca_embed.storage.base import DueCursor, SealedRecord, Storage
+from ca_embed.webhook import is_registration_id
+
+logger = logging.getLogger("ca_embed")
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_PAGE = 100
+_PATIENCE = 5.0  # seconds of losing every race before a change gives up
+_FIELD = "document"
+_PROBE = "~probe"  # no registration id has a "~"
+
+
+class Ledger:
+    """Keeps states by registration id, sealed under the keyring."""
+
+    def __init__(self, storage: Storage, keyring: Keyring) -> None:
+        """Write to the storage, sealed by the keyring's first key."""
+        self._storage = _Careful(storage)
+        self._keyring = keyring
+
+    def load(self, registration_id: str) -> State | None:
+        """Return the state, or None if there is none. Raises StorageUnavailable."""
+        record = self._storage.load(registration_id)
+        return None if record is None else self._open(record)
+
+    def change(self, registration_id: str, decide: Callable[[State | None], tuple[_T, State | None]]) -> _T:
+        """Let `decide` see the present state and return its result with the next state, or None to leave it.
+
+        `decide` may be called several times. When this returns, the next state is durable.
+        """
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            record = self._storage.load(registration_id)
+            known = None if record is None else self._open(record)
+            result, following = decide(known)
+            if following is None or following == known:
+                return result
+            if self._storage.save(self._seal(following, version=record.version + 1 if record else 1)):
+                return result
+            if time.monotonic() > give_up:
+                raise StorageContention(f"registration {registration_id!r} is changed without a pause")
+            time.sleep(random.uniform(0, 0.01))  # noqa: S311 (to get out of step with the others)
+
+    def due(self, by: float) -> Iterator[str]:
+        """Name the registrations that somebody must look at by that time, the earliest first."""
+        cursor = None
+        while page := self._storage.due(by, limit=_PAGE, after=cursor):
+            yield from (record.registration_id for record in page)
+            last = page[-1]
+            cursor = DueCursor(last.due_at or 0.0, last.registration_id)
+
+    def states(self, user_id: str | None = None) -> Iterator[State]:
+        """Return all states, or one user's, by registration id. One that cannot be opened is logged."""
+        after = None
+        while page := self._storage.list(user_id=user_id, limit=_PAGE, after=after):
+            for record in page:
+                if not is_registration_id(record.registration_id):
+                    continue
+                try:
+                    yield self._open(record)
+                except StorageUnavailable as error:
+                    logger.error("left out of the list: %s", error)
+            after = page[-1].registration_id
+
+    def probe(self) -> None:
+        """Read from and write to the storage. Raises StorageUnavailable if it cannot be done."""
+        left_over = self._storage.load(_PROBE)
+        if left_over is not None:
+            self._storage.delete(_PROBE, left_over.version)
+        self._storage.save(SealedRecord(_PROBE, 1, None, None, b""))
+        self._storage.delete(_PROBE, 1)
+
+    def close(self) -> None:
+        """Release what the storage holds; the next use opens it again."""
+        self._storage.close()
+
+    def _seal(self, state: State, version: int) -> SealedRecord:
+        registration = state.registration
+        registration_id = registration.registration_id
+        plain = document.to_bytes(state)
+        sealed = self._keyring.seal(plain, registration_id=registration_id, field=_FIELD)
+        return SealedRecord(registration_id, version, registration.user_id, due_at(state), sealed)
+
+    def _open(self, record: SealedRecord) -> State:
+        registration_id = record.registration_id
+        plain = self._keyring.open(record.document, registration_id=registration_id, field=_FIELD)
+        try:
+            state = document.from_bytes(plain)
+        except (ValueError, KeyError, TypeError):
+            message = "the sealed document was written by another release of ca_embed"
+            raise ForeignFormat(message, registration_id=registration_id) from None
+        if state.registration.user_id != record.user_id:
+            raise Tampered("it was given to another user", registration_id=registration_id)
+        return state
+
+
+class _Careful:
+    """A storage whose every failure is a StorageUnavailable, whatever its driver raises."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.load = _careful(storage.load)
+        self.save = _careful(storage.save)
+        self.delete = _careful(storage.delete)
+        self.due = _careful(storage.due)
+        self.list = _careful(storage.list)
+        self.close = storage.close
+
+
+def _careful(call: Callable[_P, _T]) -> Callable[_P, _T]:
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return call(*args, **kwargs)
+        except EmbedError:
+            raise
+        except Exception as error:
+            # A driver may raise anything; none of it means "not found".
+            raise StorageUnavailable(f"the storage failed: {type(error).__name__}") from error
+
+    return guarded

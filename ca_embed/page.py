@@ -1,0 +1,145 @@
+"""The HTML: the snippet for a host's page, and the hosted page. No template engine, every value escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+
+from ca_embed.asset import javascript
+from ca_embed.config import LANGUAGES, Settings
+from ca_embed.urls import origin_of
+
+_TITLES = {
+    "de": (
+        "WhatsApp verbinden",
+        "Registrieren Sie Ihre WhatsApp-Nummer, um von hier aus Nachrichten zu senden.",
+    ),
+    "en": ("Connect WhatsApp", "Register your WhatsApp number to send messages from here."),
+    "es": ("Conectar WhatsApp", "Registre su número de WhatsApp para enviar mensajes desde aquí."),
+    "pt": ("Conectar o WhatsApp", "Registre seu número do WhatsApp para enviar mensagens daqui."),
+    "ru": ("Подключить WhatsApp", "Зарегистрируйте свой номер WhatsApp, чтобы отправлять сообщения отсюда."),
+}
+assert set(_TITLES) == set(LANGUAGES)
+
+
+class Html(str):
+    """HTML that is escaped already; template engines leave it as it is (`__html__`)."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        """Return the HTML itself."""
+        return str(self)
+
+
+def snippet(
+    settings: Settings,
+    *,
+    endpoint: str | None,
+    mode: str,
+    lang: str | None,
+    autostart: bool,
+    nonce: str | None,
+) -> Html:
+    """Return the script tag and the element. Raises ValueError for an endpoint or mode that cannot be."""
+    if mode not in ("inline", "modal"):
+        raise ValueError('mode is "inline" or "modal"')
+    base = _checked_endpoint(endpoint if endpoint is not None else settings.public_path)
+    asset = javascript()
+    script = {
+        "src": f"{base}/{asset.hashed_name}",
+        "integrity": asset.integrity,
+        "crossorigin": None if base.startswith("/") or not base else "anonymous",
+        "nonce": nonce,
+        "defer": "",
+    }
+    element = {
+        "endpoint": base or "/",
+        "iframe-origin": settings.iframe_origin,
+        "mode": mode if mode != "inline" else None,
+        "lang": lang,
+        "autostart": "" if autostart else None,
+    }
+    tag = "ca-whatsapp-registration"
+    return Html(f"<script{_attributes(script)}></script>\n<{tag}{_attributes(element)}></{tag}>")
+
+
+@dataclass(frozen=True, slots=True)
+class HostedPage:
+    """A complete page, its language and its Content-Security-Policy."""
+
+    html: Html
+    lang: str
+    policy: str
+
+
+def hosted_page(settings: Settings, accept_language: str) -> HostedPage:
+    """Return the page that runs the registration, in the reader's language where we speak it."""
+    lang = parse_accept_header(accept_language, LanguageAccept).best_match(LANGUAGES) or settings.lang
+    title, lead = (escape(text) for text in _TITLES[lang])
+    style = _style()
+    element = snippet(settings, endpoint=None, mode="inline", lang=lang, autostart=False, nonce=None)
+    script, _, tag = element.partition("\n")
+    html = (
+        f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title}</title>\n<style>{style}</style>\n{script}\n</head>\n<body>\n<main>\n"
+        f"<header>\n<h1>{title}</h1>\n<p>{lead}</p>\n</header>\n{tag}\n</main>\n</body>\n</html>\n"
+    )
+    return HostedPage(Html(html), lang, _policy(settings, style))
+
+
+def page_permissions(settings: Settings) -> str:
+    """Return the hosted page's Permissions-Policy: what the iframe is allowed, and nothing else."""
+    allowed = f'(self "{settings.iframe_origin}")'
+    granted = [f"{name}={allowed}" for name in ("clipboard-write", "encrypted-media", "fullscreen")]
+    return ", ".join([*granted, "camera=()", "geolocation=()", "microphone=()", "payment=()"])
+
+
+def _policy(settings: Settings, style: str) -> str:
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    ancestors = " ".join(sorted(settings.allowed_origins))
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            f"style-src 'sha256-{style_hash}'",
+            "connect-src 'self'",
+            f"frame-src {settings.iframe_origin}",
+            f"frame-ancestors 'self' {ancestors}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )
+
+
+def _style() -> str:
+    return files("ca_embed").joinpath("assets", "page.css").read_text("utf-8").strip()
+
+
+def _checked_endpoint(endpoint: str) -> str:
+    """Return a path from the root, or an http(s) URL, without a trailing slash."""
+    if urlsplit(endpoint).scheme:
+        origin_of(endpoint)
+    elif endpoint and (not endpoint.startswith("/") or endpoint.startswith(("//", "/\\"))):
+        raise ValueError("endpoint is a path that begins with one slash, or an http(s) URL")
+    return endpoint.rstrip("/")
+
+
+def _attributes(values: dict[str, str | None]) -> str:
+    """Write attributes; None leaves one out, an empty text writes the name alone."""
+    return "".join(
+        f" {name}" if value == "" else f' {name}="{escape(value)}"'
+        for name, value in values.items()
+        if value is not None
+    )
