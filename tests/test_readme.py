@@ -28,7 +28,7 @@ class Program:
         after = README.partition(f"**In {heading}**")[2]
         blocks = re.findall(r"```python\n(.*?)```", after, re.DOTALL)
         handler = next(block for block in blocks if "on_completed" in block)
-        self.names: dict[str, Any] = {}
+        self.names: dict[str, Any] = {"__name__": __name__}
         exec(blocks[0], self.names)
         exec(handler, self.names)
 
