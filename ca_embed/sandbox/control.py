@@ -11,6 +11,7 @@ from ca_embed.sandbox import assets, inputs
 from ca_embed.sandbox.answers import json_answer
 from ca_embed.sandbox.delivery import Deliverer, Overrides
 from ca_embed.sandbox.inputs import Refusal
+from ca_embed.sandbox.knobs import Knobs
 from ca_embed.sandbox.registrations import Registrations, StepRefused
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from ca_embed.sandbox.guard import Guard
     from ca_embed.sandbox.journal import Journal
-    from ca_embed.sandbox.knobs import Knobs
 
 FAILURE = "The sandbox was told to let this registration fail."
 
@@ -68,6 +68,7 @@ class Control:
         return json_answer(
             {
                 "knobs": asdict(self._knobs),
+                "default_knobs": asdict(Knobs()),
                 "sessions": [_plain(asdict(one)) for one in self._registrations.sessions.all()],
                 "journal": [_plain(asdict(one)) for one in self._journal.entries(after=after)],
             }

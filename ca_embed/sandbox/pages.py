@@ -110,6 +110,7 @@ class Pages:
                 "integration": session.integration,
                 "phone": session.phone,
                 "code": session.code,
+                "business": session.business,
                 "outcome": self._knobs.outcome,
                 "events": [
                     {"event": event.name} | ({} if event.message is None else {"message": event.message})
