@@ -2,6 +2,7 @@
 
     EmbedError
     ├── ConfigurationError         the arguments of Embed, or its environment variables
+    ├── InvalidArgument       400  an argument of a call that cannot be sent to the Partner API
     ├── RequestError               what an HTTP caller did, with the status it earns
     │   ├── InvalidSignature  401      ├── InvalidPayload    400
     │   ├── StaleTimestamp    401      ├── MismatchedSession 409
@@ -52,6 +53,12 @@ class ConfigurationError(EmbedError, ValueError):
         """Join the problems into one message, so that one start tells all of them."""
         self.problems = tuple(problems)
         super().__init__("ca_embed cannot start:\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+class InvalidArgument(EmbedError, ValueError):
+    """An argument cannot be sent to the Partner API. The message names it, never its value."""
+
+    code, status = "invalid_request", 400
 
 
 class RequestError(EmbedError):

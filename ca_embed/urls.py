@@ -55,6 +55,17 @@ def require_https_or_loopback(url: str) -> str:
     return origin
 
 
+def require_base(url: str) -> str:
+    """Return the canonical https (or loopback http) URL that paths can be appended to: no slash at its end.
+
+    Raises ValueError, saying what is wrong.
+    """
+    origin = require_https_or_loopback(url)
+    if "?" in url or "#" in url:
+        raise ValueError("it must end with its path, without ? or #")
+    return origin + urlsplit(url).path.rstrip("/")
+
+
 def is_loopback(url: str) -> bool:
     """Tell whether the host is 127.0.0.1, ::1 or localhost. Raises ValueError for what is no URL."""
     return _host(_split(url)) in LOOPBACK_HOSTS
