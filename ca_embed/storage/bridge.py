@@ -1,0 +1,105 @@
+"""An asynchronous storage, for the synchronous core."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from asgiref.sync import SyncToAsync, async_to_sync
+
+from ca_embed.storage.checks import is_async
+
+if TYPE_CHECKING:
+    from ca_embed.storage.base import AsyncStorage, DueCursor, SealedRecord, Storage
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def as_sync(storage: Storage | AsyncStorage) -> Storage:
+    """Return a storage with plain methods: the given one, or a bridge to it."""
+    return SyncBridge(storage) if is_async(storage) else cast("Storage", storage)
+
+
+class SyncBridge:
+    """Presents an AsyncStorage as a Storage.
+
+    In a thread that asgiref's `sync_to_async` started, as under the ASGI door, a coroutine runs on the
+    loop that it was started from: the host's own. Anywhere else it runs on one loop that the bridge
+    keeps for that, so that a driver's connections may live on between calls.
+    """
+
+    def __init__(self, storage: AsyncStorage) -> None:
+        """Take the storage; a loop is started when the first call needs one."""
+        self._storage = storage
+        self._lock = Lock()
+        self._own: _LoopThread | None = None
+
+    def load(self, registration_id: str) -> SealedRecord | None:
+        """See `Storage.load`."""
+        return self._call(self._storage.load, registration_id)
+
+    def save(self, record: SealedRecord) -> bool:
+        """See `Storage.save`."""
+        return self._call(self._storage.save, record)
+
+    def delete(self, registration_id: str, version: int) -> bool:
+        """See `Storage.delete`."""
+        return self._call(self._storage.delete, registration_id, version)
+
+    def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
+        """See `Storage.due`."""
+        return self._call(self._storage.due, by, limit=limit, after=after)
+
+    def list(
+        self, *, user_id: str | None = None, limit: int, after: str | None = None
+    ) -> Sequence[SealedRecord]:
+        """See `Storage.list`."""
+        return self._call(self._storage.list, user_id=user_id, limit=limit, after=after)
+
+    def close(self) -> None:
+        """Close the storage, and the bridge's own loop if there is one."""
+        self._call(self._storage.close)
+        with self._lock:
+            own, self._own = self._own, None
+        if own:
+            own.stop()
+
+    def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if _host_loop_is_waiting():
+            return async_to_sync(method)(*args, **kwargs)
+        return self._own_loop().run(method(*args, **kwargs))
+
+    def _own_loop(self) -> _LoopThread:
+        with self._lock:
+            if self._own is None or self._own.pid != os.getpid():  # threads do not survive a fork
+                self._own = _LoopThread()
+            return self._own
+
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="ca_embed-storage", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _host_loop_is_waiting() -> bool:
+    """Tell whether asgiref started this thread, in this process, from a loop that still runs."""
+    here = SyncToAsync.threadlocal
+    loop: asyncio.AbstractEventLoop | None = getattr(here, "main_event_loop", None)
+    return loop is not None and loop.is_running() and here.main_event_loop_pid == os.getpid()
