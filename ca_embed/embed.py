@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from ca_embed.config import Settings, environment, fitting_language, read_settings
-from ca_embed.errors import ConfigurationError, InvalidRequest, NotFound
+from ca_embed.errors import ConfigurationError, InvalidArgument, NotFound
 from ca_embed.executors import Executors, Pool
 from ca_embed.handlers import Handler, Handlers
 from ca_embed.host import Identify, is_user_id
@@ -184,7 +184,7 @@ class Embed:
 
         parent_origin: the page's; by default the first of `parent_origins`.
         partner_state: your own opaque text, returned in the webhook and checked there.
-        Raises PartnerError, StorageUnavailable, or InvalidRequest for a wrong argument.
+        Raises PartnerError, StorageUnavailable, or InvalidArgument.
         """
         order = self.order(
             user_id,
@@ -206,12 +206,12 @@ class Embed:
         integration: str | None = None,
         lang: str | None = None,
     ) -> SessionOrder:
-        """Say what a session is to be created with, filling in the settings. Raises InvalidRequest."""
+        """Say what a session is to be created with, filling in the settings. Raises InvalidArgument."""
         if not is_user_id(user_id):
-            raise InvalidRequest("user_id must be text of 1 to 255 printable characters")
+            raise InvalidArgument("user_id must be text of 1 to 255 printable characters")
         origin = parent_origin or self.settings.parent_origins[0]
         if origin not in self.settings.allowed_origins:
-            raise InvalidRequest("parent_origin is not among parent_origins")
+            raise InvalidArgument("parent_origin is not among parent_origins")
         return SessionOrder(
             user_id=user_id,
             parent_origin=origin,

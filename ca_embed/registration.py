@@ -28,7 +28,7 @@ All instants are Unix seconds; what the public sees is `datetime` in UTC.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 
@@ -88,7 +88,7 @@ class Registration:
     registration_id: str
     status: str
     user_id: str | None
-    partner_state: str | None = None
+    partner_state: str | None = field(default=None, repr=False)
     integration: str | None = None
     lang: str | None = None
     parent_origin: str | None = None
@@ -257,7 +257,7 @@ def _unknown_session(completion: Completion, now: float) -> Registration:
     echo = completion.echo or Echo(None, None)
     return Registration(
         registration_id=completion.registration_id,
-        status=Status.STARTED,
+        status=Status.STARTED.value,
         user_id=echo.user_id or None,
         partner_state=echo.partner_state or None,
         created_at=datetime.fromtimestamp(now, UTC),
@@ -267,7 +267,7 @@ def _unknown_session(completion: Completion, now: float) -> Registration:
 def _completed(registration: Registration, credentials: Credentials) -> Registration:
     return replace(
         registration,
-        status=Status.COMPLETED,
+        status=Status.COMPLETED.value,
         phone=credentials.phone,
         integration=credentials.integration or registration.integration,
         completed_at=credentials.completed_at,
@@ -311,7 +311,7 @@ def expire(state: State, now: float) -> State:
     if state.completed or expires_at is None or now < expires_at.timestamp():
         return state
     look_at = state.look_at if now < expires_at.timestamp() + EXPIRY_GRACE else None
-    return replace(state, registration=replace(state.registration, status=Status.EXPIRED), look_at=look_at)
+    return replace(state, registration=replace(state.registration, status=Status.EXPIRED.value), look_at=look_at)
 
 
 # --- handlers ------------------------------------------------------------------------------------
