@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ca_embed.errors import PartnerTimeout as PartnerTimeout
     from ca_embed.errors import PartnerUnavailable as PartnerUnavailable
     from ca_embed.errors import StorageUnavailable as StorageUnavailable
+    from ca_embed.host_headers import check_host_headers as check_host_headers
     from ca_embed.keyring import generate_key as generate_key
     from ca_embed.partner import PartnerClient as PartnerClient
     from ca_embed.reconciliation import Reconciliation as Reconciliation
@@ -38,6 +39,7 @@ _HOMES = {
     "PartnerTimeout": "errors",
     "PartnerUnavailable": "errors",
     "StorageUnavailable": "errors",
+    "check_host_headers": "host_headers",
     "generate_key": "keyring",
     "PartnerClient": "partner",
     "Reconciliation": "reconciliation",

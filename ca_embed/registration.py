@@ -311,7 +311,8 @@ def expire(state: State, now: float) -> State:
     if state.completed or expires_at is None or now < expires_at.timestamp():
         return state
     look_at = state.look_at if now < expires_at.timestamp() + EXPIRY_GRACE else None
-    return replace(state, registration=replace(state.registration, status=Status.EXPIRED.value), look_at=look_at)
+    expired = replace(state.registration, status=Status.EXPIRED.value)
+    return replace(state, registration=expired, look_at=look_at)
 
 
 # --- handlers ------------------------------------------------------------------------------------
