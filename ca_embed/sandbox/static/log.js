@@ -1,7 +1,7 @@
 // The log page: shows what the sandbox knows, once a second, and turns its knobs.
 
-import { button, make } from "./dom.js";
 import { entryItem } from "./log_entry.js";
+import { sessionItem } from "./log_session.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -48,57 +48,7 @@ function showSessions(sessions) {
   if (newest === shownSessions) return;
   shownSessions = newest;
   byId("no-sessions").hidden = sessions.length > 0;
-  byId("sessions").replaceChildren(...sessions.toReversed().map(sessionItem));
-}
-
-function sessionItem(session) {
-  const id = session.registration_id;
-  const isOver = ["completed", "expired"].includes(session.status);
-  const worth = { completed: "good", expired: "bad" }[session.status] ?? "";
-  const action = (label, name, disabled) => button(label, () => act(id, name), { disabled });
-  return make(
-    "li",
-    {},
-    make(
-      "div",
-      { className: "line" },
-      make("code", {}, id),
-      make("span", { className: `chip ${worth}` }, session.status),
-      make("a", { className: "end", href: `/?s=${id}&mode=embed`, target: "_blank" }, "Open its page"),
-    ),
-    sessionFacts(session),
-    make(
-      "div",
-      { className: "line" },
-      action("Complete", "complete", session.status === "completed"),
-      action("Redeliver", "redeliver", session.status !== "completed"),
-      action("Fail", "fail", isOver),
-      action("Cancel", "cancel", isOver),
-      action("Expire", "expire", isOver),
-    ),
-  );
-}
-
-function sessionFacts(session) {
-  const time = (value) => (value ? new Date(value).toLocaleTimeString("en-GB") : null);
-  const facts = [
-    ["partner_user_id", session.partner_user_id],
-    ["integration", session.integration],
-    ["phone", session.phone],
-    ["app_id", session.status === "completed" ? session.app_id : null],
-    ["lang", session.lang],
-    ["parent_origin", session.parent_origin],
-    ["webhook_url", session.webhook_url],
-    ["attempts", String(session.attempts)],
-    ["last_error", session.last_error],
-    session.completed_at ? ["completed at", time(session.completed_at)] : ["expires at", time(session.expires_at)],
-  ];
-  const cells = facts
-    .filter(([, value]) => value)
-    .map(([name, value]) =>
-      make("div", {}, make("dt", {}, name), make("dd", { className: name === "last_error" ? "bad" : "" }, value)),
-    );
-  return make("dl", { className: "facts" }, ...cells);
+  byId("sessions").replaceChildren(...sessions.toReversed().map((session) => sessionItem(session, act)));
 }
 
 async function act(id, name) {

@@ -82,8 +82,8 @@ function showNotice(notice) {
 /** How Meta's signup ended the last time, if it did not end well. */
 function lastWord() {
   const [last] = state.events.slice(-1);
-  if (last?.event === "failed") return { text: `${text("failed")} ${last.message}`, bad: true };
-  if (last?.event === "cancelled") return { text: text("cancelled"), bad: false };
+  if (last?.event === "failed") return { text: `${text("failed")} ${last.message} ${text("again")}`, bad: true };
+  if (last?.event === "cancelled") return { text: `${text("cancelled")} ${text("again")}`, bad: false };
   return null;
 }
 
