@@ -117,7 +117,7 @@ async def _take(
         case ReadBody(then):
             return then(await read_body())
         case Identify(then):
-            return then(await identify_later(embed.identify, request.native))
+            return then(await identify_later(request.identify or embed.identify, request.native))
         case Blocking(pool, call):
             return await embed.executors.run(pool, call)
         case Response():

@@ -25,6 +25,7 @@ from ca_embed.webhook import Verifier, is_registration_id
 
 if TYPE_CHECKING:
     from ca_embed.asgi import AsgiApp
+    from ca_embed.messages import Csrf
     from ca_embed.page import Html
     from ca_embed.partner import Retry
     from ca_embed.wsgi import WsgiApp
@@ -137,16 +138,24 @@ class Embed:
         lang: str | None = None,
         autostart: bool = False,
         nonce: str | None = None,
+        csrf: Csrf | None = None,
     ) -> Html:
         """Return the HTML for a page: the script tag and the element, escaped.
 
         endpoint: the mount as the page reaches it; by default the path of `public_url`.
         nonce: for a Content-Security-Policy that asks for one.
+        csrf: the header and token that your own CSRF protection asks of `POST /sessions`.
         """
         from ca_embed.page import snippet
 
         return snippet(
-            self.settings, endpoint=endpoint, mode=mode, lang=lang, autostart=autostart, nonce=nonce
+            self.settings,
+            endpoint=endpoint,
+            mode=mode,
+            lang=lang,
+            autostart=autostart,
+            nonce=nonce,
+            csrf=csrf,
         )
 
     # --- handlers -------------------------------------------------------------------------------

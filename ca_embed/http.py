@@ -86,7 +86,7 @@ def _take(embed: Embed, request: Request, step: Step, read_body: Callable[[], by
         case ReadBody(then):
             return then(read_body())
         case Identify(then):
-            return then(identify_now(embed.identify, request.native))
+            return then(identify_now(request.identify or embed.identify, request.native))
         case Blocking(pool, call):
             return embed.executors.run_here(pool, call)
         case Response():
@@ -264,7 +264,8 @@ class Exchange:
 
     def _hosted_page(self) -> Response:
         settings = self._embed.settings
-        page = hosted_page(settings, self._request.text("accept-language"))
+        csrf = self._request.csrf() if self._request.csrf else None
+        page = hosted_page(settings, self._request.text("accept-language"), csrf)
         headers = [
             ("Content-Type", "text/html; charset=utf-8"),
             ("Content-Language", page.lang),

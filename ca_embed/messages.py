@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ca_embed.errors import (
     BodyTooLarge,
@@ -24,6 +24,7 @@ from ca_embed.errors import (
     UnreadableBody,
 )
 from ca_embed.executors import Pool
+from ca_embed.host import Identify as IdentifyFunction
 
 MAX_BODY = 64 * 1024
 
@@ -39,6 +40,13 @@ _DEFAULT_HEADERS = {
 }
 
 
+class Csrf(NamedTuple):
+    """What the host's own CSRF protection asks of a page: a request header, and what it must say."""
+
+    header: str
+    token: str
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a door knows before the body is read.
@@ -46,12 +54,16 @@ class Request:
     path: relative to the mount, see `relative_path`.
     headers: all of them in order, names in lower case, values as the raw bytes.
     native: what the host's `identify` gets.
+    identify: finds the user of this request, where an adapter knows better than the Embed.
+    csrf: gives the hosted page its token, where the host's CSRF protection guards `POST /sessions`.
     """
 
     method: str
     path: str
     headers: tuple[tuple[str, bytes], ...]
     native: object
+    identify: IdentifyFunction | None = None
+    csrf: Callable[[], Csrf | None] | None = None
 
     def all(self, name: str) -> list[bytes]:
         """Return every value of a header, by its lower-case name."""

@@ -14,6 +14,7 @@ from werkzeug.http import parse_accept_header
 
 from ca_embed.asset import javascript
 from ca_embed.config import LANGUAGES, Settings
+from ca_embed.messages import Csrf
 from ca_embed.urls import origin_of
 
 _TITLES = {
@@ -47,6 +48,7 @@ def snippet(
     lang: str | None,
     autostart: bool,
     nonce: str | None,
+    csrf: Csrf | None,
 ) -> Html:
     """Return the script tag and the element. Raises ValueError for an endpoint or mode that cannot be."""
     if mode not in ("inline", "modal"):
@@ -66,6 +68,8 @@ def snippet(
         "mode": mode if mode != "inline" else None,
         "lang": lang,
         "autostart": "" if autostart else None,
+        "csrf-header": csrf and csrf.header,
+        "csrf-token": csrf and csrf.token,
     }
     tag = "ca-whatsapp-registration"
     return Html(f"<script{_attributes(script)}></script>\n<{tag}{_attributes(element)}></{tag}>")
@@ -80,12 +84,14 @@ class HostedPage:
     policy: str
 
 
-def hosted_page(settings: Settings, accept_language: str) -> HostedPage:
+def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = None) -> HostedPage:
     """Return the page that runs the registration, in the reader's language where we speak it."""
     lang = parse_accept_header(accept_language, LanguageAccept).best_match(LANGUAGES) or settings.lang
     title, lead = (escape(text) for text in _TITLES[lang])
     style = _style()
-    element = snippet(settings, endpoint=None, mode="inline", lang=lang, autostart=False, nonce=None)
+    element = snippet(
+        settings, endpoint=None, mode="inline", lang=lang, autostart=False, nonce=None, csrf=csrf
+    )
     script, _, tag = element.partition("\n")
     html = (
         f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -67,8 +67,12 @@ def request_from(environ: WSGIEnvironment, native: object = None) -> Request:
 
 def read_body(environ: WSGIEnvironment, request: Request) -> bytes:
     """Read the body, and not a byte more than is allowed. Raises UnreadableBody, BodyTooLarge."""
+    return read_stream(get_input_stream(environ), request)
+
+
+def read_stream(stream: IO[bytes], request: Request) -> bytes:
+    """Do the same with a stream that ends where the body ends."""
     announced_length(request)
-    stream = get_input_stream(environ)
     chunks, missing = [], MAX_BODY + 1
     try:
         while missing and (chunk := stream.read(missing)):
