@@ -17,13 +17,20 @@ async function packedTexts() {
   const names = Object.keys(tables.en);
   const languages = {};
   for (const [code, table] of Object.entries(tables)) {
-    const texts = names.map((name) => table[name]);
     if (Object.keys(table).join() !== names.join()) throw new Error(`texts/${code}.json: not the names of en.json, in its order`);
-    if (texts.some((text) => text.includes('|'))) throw new Error(`texts/${code}.json: "|" separates texts`);
-    languages[code] = texts.join('|');
+    languages[code] = pack(Object.values(table));
   }
-  const literals = Object.entries(languages).map(([code, all]) => `${code}: ${JSON.stringify(all)}`);
-  return `export const names = ${JSON.stringify(names.join(' '))}.split(' '); export const languages = { ${literals} };`;
+  return `export const names = ${JSON.stringify(names.join(' '))}.split(' '); export const languages = ${JSON.stringify(languages)};`;
+}
+
+// One string of all texts: "/" between them, "$" for WhatsApp, and Cyrillic letters 976 code points lower, where they
+// are ASCII: in UTF-8 they take two bytes and crowd the rest out of gzip's code table.
+function pack(texts) {
+  if (texts.some((text) => /[/$]/.test(text))) throw new Error(`"/" and "$" are taken: ${texts.join(' ')}`);
+  const packed = texts.join('/').replaceAll('WhatsApp', '$');
+  if (!/[А-я]/.test(packed)) return packed;
+  if (/[@-\x7f]/.test(packed)) throw new Error(`Latin letters among Cyrillic ones: ${packed}`);
+  return packed.replace(/[А-я]/g, (letter) => String.fromCharCode(letter.charCodeAt() - 976));
 }
 
 const packing = {
@@ -43,7 +50,7 @@ async function bundle() {
   const { outputFiles } = await build({ ...options, entryPoints: [here('src/index.js')] });
   const terser = { ecma: 2022, compress: { passes: 3, unsafe_arrows: true, keep_fargs: false }, mangle: true };
   const { code } = await minify(outputFiles[0].text, { ...terser, format: { ecma: 2022, ascii_only: false } });
-  return `/* ca_embed, MIT; source: js/src */\n${code}\n`;
+  return `/* ca_embed (MIT), from js/src */\n${code}\n`;
 }
 
 const code = await bundle();

@@ -54,7 +54,4 @@ async function headersFor(element, body) {
   return headers;
 }
 
-function cookie(name) {
-  const pair = document.cookie.split('; ').find((each) => each.startsWith(name + '='));
-  return decodeURIComponent(pair?.slice(name.length + 1) ?? '');
-}
+const cookie = (name) => decodeURIComponent(document.cookie.match(`(?:^|; )${name}=([^;]*)`)?.[1] ?? '');

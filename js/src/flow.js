@@ -17,9 +17,9 @@ export function flowOf(element) {
   const view = viewOf(element, stay, left);
   const backend = backendOf(element);
   let status = 'idle';
-  let detail; // of the status: reason, phone, code, address, or whether it is slow
+  let detail; // of the status: the reason of a failure, the phone number, the code of an error
   let session; // registration_id, iframe_url; later finishing, confirmed
-  let frame, origin, wish, painting, deadline, next, asked, asking, listeners, interrupted;
+  let frame, origin, wish, painting, timer, asked, asking, listeners, interrupted;
 
   const attribute = (name) => element.getAttribute(name);
   const isModal = () => attribute('mode') === 'modal';
@@ -49,31 +49,27 @@ export function flowOf(element) {
 
   /** Goes on where a removal or an earlier visit of this tab left off, if the backend says that it is still so. */
   async function wake() {
-    if (status === 'idle' && (interrupted || element.hasAttribute('autostart'))) return start();
-    if (status === 'idle' && recall(element)) {
-      draw('creating');
-      await resume().catch(() => (session = undefined)); // nothing is known, so nothing is claimed
-    }
-    draw();
+    if (status !== 'idle') return draw();
+    session ??= recall(element);
+    if (interrupted || element.hasAttribute('autostart')) return start();
+    if (session) draw('creating');
+    await resume().then(() => draw(), () => draw('idle')); // nothing is known, so nothing is claimed
   }
 
   /** Asks about the remembered registration. True: that is all there is to do. */
   async function resume() {
-    session ??= recall(element);
     if (!session) return;
-    const truth = await ask().catch((code) => {
-      if (code !== 'not_found') throw code;
-      return {};
-    });
+    const truth = await ask();
     if (truth.status === 'completed') return confirm(truth);
-    if (!truth.status || truth.status === 'expired') return hold();
+    if (truth.status === 'expired') return hold();
     return session.finishing && finish();
   }
 
   // --- the way to a shown iframe -------------------------------------------------------------------------------
 
   async function start() {
-    if (isUnderWay()) return;
+    asking = false;
+    if (isUnderWay()) return draw();
     unload();
     move('creating');
     if (isModal()) view.open();
@@ -89,7 +85,6 @@ export function flowOf(element) {
   }
 
   function startOver() {
-    unload();
     hold();
     status = 'idle';
     start();
@@ -111,16 +106,13 @@ export function flowOf(element) {
     fit();
     view.box.append(frame);
     move('loading');
-    deadline = setTimeout(block, READY_WITHIN);
-    lookIn(CALM);
+    later(block, READY_WITHIN);
   }
 
   function unload() {
-    clearTimeout(deadline);
-    clearTimeout(next);
+    later();
     cancelAnimationFrame(painting);
-    next = painting = 0;
-    asking = false;
+    painting = 0;
     backend.drop();
     frame?.remove();
     frame = undefined;
@@ -135,21 +127,21 @@ export function flowOf(element) {
     if (name === 'height') return grow(height);
     const reason = typeof message === 'string' ? message : '';
     if (status === 'in_progress') takeHint(name, reason);
-    emit(name, name === 'failed' ? { message: reason } : {});
+    emit(name, { message: reason });
   }
 
   function begin() {
-    clearTimeout(deadline);
     move('in_progress');
-    lookIn(CALM);
+    later(look, CALM);
   }
 
   function takeHint(name, reason) {
     if (name === 'completed') finish();
-    if (name !== 'failed' && name !== 'cancelled') return;
-    unload();
-    move(name, reason);
-    look();
+    if (name === 'failed' || name === 'cancelled') {
+      unload();
+      move(name, reason);
+      look();
+    }
   }
 
   /** However many heights arrive, the page is laid out once in an animation frame. */
@@ -178,34 +170,32 @@ export function flowOf(element) {
     return true;
   }
 
-  function lookIn(wait) {
-    clearTimeout(next);
-    next = setTimeout(look, wait);
-  }
-
   /** A page that comes back to life (network, back/forward cache) does not wait for its turn. */
   function hurry() {
-    if (next) look();
-    else if (detail === 'offline') start();
+    if (status === 'in_progress' || status === 'finishing') look();
+    if (status === 'error' && detail === 'offline') start();
   }
 
   async function look() {
-    clearTimeout(next);
-    const isFinishing = status === 'finishing';
-    const truth = await ask().catch((code) => ({ code }));
+    later();
+    const truth = await ask().catch(() => ({})); // without an answer it asks again
     if (truth.status === 'completed') return confirm(truth);
     if (!isUnderWay()) return;
-    if (truth.code === 'not_found' || (truth.code === 'not_signed_in' && isFinishing)) return fail(truth.code);
     if (truth.status === 'expired') return expire();
-    if (isFinishing && ++asked === SLOW_AFTER) move(status, true);
-    lookIn(isFinishing ? Math.min(CALM, 500 * 1.6 ** asked) : CALM);
+    if (status !== 'finishing') return later(look, CALM);
+    if (++asked === SLOW_AFTER) draw();
+    later(look, Math.min(CALM, 500 * 1.6 ** asked));
   }
 
+  /** The backend's word; a registration that it does not know, or does not give to this user, is as good as expired. */
   async function ask() {
     const { registration_id: id } = session;
-    const truth = await backend.ask('/sessions/' + encodeURIComponent(id));
-    if (truth.registration_id !== id) throw 'bad_response';
-    return truth;
+    const truth = await backend.ask('/sessions/' + encodeURIComponent(id)).catch((code) => {
+      if (code === 'not_found') return { status: 'expired', registration_id: id };
+      throw code;
+    });
+    if (truth.registration_id === id) return truth;
+    throw 'bad_response';
   }
 
   // --- how it ends ---------------------------------------------------------------------------------------------
@@ -227,11 +217,9 @@ export function flowOf(element) {
 
   /** No word from the iframe: refused by a policy, a blocker or the network. Should it speak later, `heed` goes on. */
   function block() {
-    clearTimeout(next);
-    clearTimeout(deadline);
-    const page = endpointOf(element) + '/';
-    move('blocked', page !== location.origin + location.pathname && page);
-    complain('blocked', `do CSP frame-src and COEP allow ${origin}?`);
+    later();
+    move('blocked');
+    complain('blocked', 'See CSP frame-src, COEP');
   }
 
   function suspect({ disposition, effectiveDirective, blockedURI }) {
@@ -239,14 +227,14 @@ export function flowOf(element) {
     if (isOurs && status === 'loading') block();
   }
 
-  function fail(code) {
+  /** `cause` is a code, or whatever the host's own `headers` function threw. */
+  function fail(cause) {
     unload();
-    if (code === 'not_found') hold();
-    move('error', code);
-    complain(code);
+    move('error', typeof cause === 'string' ? cause : 'configuration');
+    complain(detail, cause);
   }
 
-  function complain(code, hint = '') {
+  function complain(code, hint) {
     console.error('ca-embed:', code, hint);
     emit('error', { code });
   }
@@ -260,21 +248,20 @@ export function flowOf(element) {
 
   /** Asked to leave: the first time under way it asks back, and stays. */
   function stay() {
-    const isQuestion = !asking && isUnderWay();
-    asking = isQuestion;
+    asking = !asking && isUnderWay();
     draw();
-    return isQuestion;
+    return asking;
   }
 
   function left() {
     const outcome = { connected: 'confirmed', failed: status, cancelled: status }[status] ?? 'closed';
     asking = false;
-    if (status !== 'finishing' && (isUnderWay() || status === 'blocked')) {
+    if (status === 'blocked' || (isUnderWay() && status !== 'finishing')) {
       unload();
       status = 'idle';
     }
     draw();
-    element.dispatchEvent(new CustomEvent('close', { detail: { outcome, registration_id: session?.registration_id } }));
+    emit('closed', { outcome });
   }
 
   // --- small hands ---------------------------------------------------------------------------------------------
@@ -286,10 +273,32 @@ export function flowOf(element) {
     draw();
   }
 
-  function draw(state = asking ? 'asking' : status) {
-    const isOpen = view.dialog.open;
-    const panel = panelFor(state, textsOf(element), { session, detail, isOpen, start, startOver, stay, close });
-    view.draw(status, languageOf(element), textsOf(element), panel);
+  function draw(state = variant()) {
+    const texts = textsOf(element);
+    view.draw(texts, state, panelFor(state, detail, texts, actions()));
+  }
+
+  function variant() {
+    if (asking) return 'asking';
+    if (status === 'idle' && session) return 'remembered';
+    return status === 'finishing' && asked >= SLOW_AFTER ? 'slow' : status;
+  }
+
+  /** What buttons do, by the names of their texts. */
+  const actions = () => ({
+    start,
+    resume: start,
+    retry: start,
+    over: startOver,
+    another: startOver,
+    tab: () => window.open(endpointOf(element) + '/', '_blank', 'noopener'),
+    close: view.dialog.open && close,
+  });
+
+  /** The one thing to do in a while, in place of the one before. */
+  function later(work, wait) {
+    clearTimeout(timer);
+    timer = work && setTimeout(work, wait);
   }
 
   function hold(known) {

@@ -9,8 +9,7 @@ const ROOM_AROUND_MODAL = 220;
 /** Is `url` on exactly this origin, by https (or by http on a loopback host)? `origin` must be an origin, nothing more. */
 export function isOn(origin, url) {
   try {
-    const to = new URL(url);
-    return to.origin === origin && /^(https:|http:\/\/(localhost|127\.0\.0\.1|\[::1])(:|$))/.test(origin);
+    return new URL(url).origin === origin && /^https:|^http:\/\/(localhost|127\.0\.0\.1|\[::1])(:|$)/.test(origin);
   } catch {
     return false;
   }
@@ -42,6 +41,6 @@ export const counts = ({ isTrusted, origin, source, data }, frame, ours, id) =>
 
 /** Pixels for a wished height; undefined for what is no finite number. In a modal the viewport has the last word. */
 export function heightFor(wish, isModal) {
-  const highest = isModal ? Math.max(0, innerHeight - ROOM_AROUND_MODAL) : HIGHEST_INLINE;
+  const highest = isModal ? innerHeight - ROOM_AROUND_MODAL : HIGHEST_INLINE;
   if (Number.isFinite(wish)) return Math.min(highest, Math.max(LOWEST, Math.ceil(wish)));
 }

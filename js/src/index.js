@@ -2,7 +2,7 @@
 import { defineElement, TAG } from './element.js';
 import { open } from './open.js';
 
-if (typeof window === 'object' && window.customElements && !customElements.get(TAG)) {
+if (globalThis.customElements && !customElements.get(TAG)) {
   window.CAEmbed = { open, texts: {}, ...window.CAEmbed };
   defineElement();
 }

@@ -7,12 +7,12 @@ const keyOf = (element) => `ca-embed ${endpointOf(element)} ${element.id}`;
 /** The remembered session, or undefined. */
 export const recall = (element) => attempt(() => JSON.parse(sessionStorage[keyOf(element)]));
 
-/** Remembers a session; forgets it when there is none. */
-export const remember = (element, session) => attempt(() => (sessionStorage[keyOf(element)] = JSON.stringify(session ?? null)));
+/** Remembers a session; undefined is stored as what no JSON is, and so forgets it. */
+export const remember = (element, session) => attempt(() => (sessionStorage[keyOf(element)] = JSON.stringify(session)));
 
 /** Storage may be forbidden or full: the registration works all the same, only a reload starts anew. */
 function attempt(work) {
   try {
-    return work() ?? undefined;
+    return work();
   } catch {}
 }

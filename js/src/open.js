@@ -14,7 +14,7 @@ function show(options) {
   }
   return new Promise((settle) => {
     element.addEventListener('ca-embed:confirmed', ({ detail }) => settle({ outcome: 'confirmed', ...detail }));
-    element.addEventListener('close', ({ detail }) => {
+    element.addEventListener('ca-embed:closed', ({ detail }) => {
       element.remove();
       settle(detail);
     });

@@ -1,25 +1,26 @@
-// What each state says and offers: [look, text, ...buttons]. A look is a class of style.css; a button is [label, what
-// it does], the first being the one to press. No state is a dead end. Titles are the texts named like the state.
+// What each state says and offers besides its title: "text;buttons", by the names of texts. The first button is the one
+// to press. No state is a dead end. The title is the text named like the state, and of an error, like its code.
+const PANELS = {
+  idle: 'intro;start',
+  remembered: ';resume over',
+  asking: ';resume close',
+  slow: 'support;over',
+  connected: ';close another',
+  failed: 'support;over',
+  cancelled: ';resume over',
+  expired: ';over',
+  blocked: 'support;tab retry',
+  error: 'support;retry',
+};
 
-/** The panel of a state as [look, title, text, ...buttons]. An error's title is the text named like its code, if any. */
-export function panelFor(state, t, { session, detail, isOpen, start, startOver, stay, close }) {
-  const resume = [t.resume, start];
-  const retry = [t.retry, start];
-  const over = [t.over, startOver];
-  const openPage = () => open(detail, '_blank', 'noopener');
-  const [look, ...rest] = {
-    idle: session ? ['', t.left, resume, over] : ['', t.intro, [t.start, start]],
-    creating: ['busy'],
-    loading: ['busy show'],
-    in_progress: ['bare show'],
-    asking: ['bad show', '', [t.resume, stay], [t.close, close]],
-    finishing: detail ? ['busy', t.slow + ' ' + t.support, over] : ['busy'],
-    connected: ['good', detail, isOpen && [t.close, close], [t.another, startOver]],
-    failed: ['bad', detail || t.support, over],
-    cancelled: ['', t.left, resume, over],
-    expired: ['', '', over],
-    blocked: ['bad', t.support, detail && [t.tab, openPage], retry],
-    error: ['bad', t.support, retry],
-  }[state];
-  return [look, (state === 'error' && t[detail]) || (t[state] ?? t.creating), ...rest];
+/**
+ * [title, text, buttons as [label, what it does]]. `detail` is an error's code, else a text to show instead of the
+ * state's own. A button whose action is missing now is left out.
+ */
+export function panelFor(state, detail, texts, actions) {
+  const [line, names = ''] = (PANELS[state] ?? '').split(';');
+  const code = state === 'error' && detail;
+  const title = texts[code] ?? texts[state] ?? texts.idle;
+  const buttons = names.split(' ').filter((name) => actions[name]);
+  return [title, (!code && detail) || texts[line], buttons.map((name) => [texts[name], actions[name]])];
 }

@@ -22,40 +22,38 @@ export function viewOf(element, stay, left) {
   const words = make('div', 'words', { role: 'status' }, title, text);
   const panel = make('div', 'panel', { tabIndex: -1 }, make('span', 'icon'), words, actions);
   const box = make('div', 'box', {}, panel);
-  const heading = make('h2', 'heading', { id: 'heading' });
-  const cross = make('button', 'close', { type: 'button', onclick: () => stay() || dialog.close() });
+  const heading = make('h2', 'heading');
+  const cross = make('button', 'close', { onclick: () => stay() || dialog.close() });
   const dialog = make('dialog', 'dialog', { oncancel, onclose }, make('div', 'header', {}, heading, cross));
   const root = element.attachShadow({ mode: 'open' });
   const page = document.documentElement.style;
   let overflow;
 
   if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(css);
-  dialog.setAttribute('aria-labelledby', 'heading');
   root.adoptedStyleSheets = [sheet];
   root.append(box, dialog);
 
   /** Draws a panel of panels.js. Focus on a button that goes away stays in the panel. */
-  function draw(status, language, texts, [look, name, line = '', ...buttons]) {
+  function draw(texts, state, [name, line, buttons]) {
     const focused = root.activeElement;
-    box.lang = dialog.lang = language;
-    box.className = 'box ' + look;
-    box.part = 'box ' + status;
-    heading.textContent = texts.idle;
+    box.lang = dialog.lang = texts.lang;
+    box.className = box.part = 'box ' + state;
+    dialog.ariaLabel = heading.textContent = texts.idle;
     cross.ariaLabel = texts.close;
     title.textContent = name;
     text.textContent = line;
-    actions.replaceChildren(...buttons.filter(Boolean).map(button));
+    actions.replaceChildren(...buttons.map(button));
     if (focused && focused !== root.activeElement) panel.focus();
   }
 
-  const button = ([textContent, onclick]) => make('button', 'button', { type: 'button', textContent, onclick });
+  const button = ([textContent, onclick]) => make('button', 'button', { textContent, onclick });
 
   function open() {
     if (dialog.open) return;
     dialog.append(box);
     dialog.showModal();
     panel.focus();
-    overflow = page.overflow;
+    overflow ??= page.overflow;
     page.overflow = 'hidden';
   }
 
@@ -66,6 +64,7 @@ export function viewOf(element, stay, left) {
   function onclose() {
     if (dialog.open) return; // closed and opened again before this event came
     page.overflow = overflow;
+    overflow = undefined;
     root.prepend(box);
     left();
   }
