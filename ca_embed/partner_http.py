@@ -8,7 +8,7 @@ it; looking up the name and connecting, which cannot be interrupted, are waited 
 What is repeated, by urllib3, and never more than twice:
 
 - any call that could not connect: nothing was sent;
-- a GET that was cut off, or answered with 502, 503 or 504.
+- a GET that was cut off before its answer began, or answered with 502, 503 or 504.
 
 A POST that was sent is never repeated: the Partner API may have acted on it. So that a POST seldom
 meets a kept connection that the server is just closing, one that has idled for `MAX_IDLE` is not used.
@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -241,6 +241,17 @@ class _BoundedResponse(HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock))
+
+    def begin(self) -> None:
+        """Read status line and headers. What is none raises without quoting it: urllib3 logs the error."""
+        try:
+            super().begin()
+        except ConnectionError:
+            raise
+        except HTTPException as problem:
+            raise HTTPException(f"no HTTP answer: {type(problem).__name__}") from None
+        if self.msg.defects or self.msg.get_payload():
+            raise HTTPException("no HTTP answer: malformed headers")
 
 
 class _BoundedConnection(HTTPConnection):
