@@ -27,9 +27,14 @@ Endpoint = Callable[..., Response]
 
 
 class SandboxRequest(Request):
-    """A request whose body is bounded."""
+    """A request whose body is bounded, and read once: what could not be read is not tried again."""
 
     max_content_length = inputs.BODY_LIMIT
+    body_read = b""
+
+    def read_body(self) -> None:
+        """Read the body; what is wrong with it is raised by werkzeug or the socket."""
+        self.body_read = self.get_data()
 
 
 class App:
@@ -60,11 +65,19 @@ class App:
         return endpoint(request, **arguments)
 
     def _partner_call(self, request: SandboxRequest) -> Response:
-        return self._journaled(request, self._guarded(self._partner_api.answer, request))
+        return self._journaled(request, self._guarded(self._read_and_answer, request))
+
+    def _read_and_answer(self, request: SandboxRequest) -> Response:
+        request.read_body()
+        return self._partner_api.answer(request)
 
     def _partner_call_elsewhere(self, request: SandboxRequest) -> Response:
         """Show in the journal that somebody followed a redirect, and with which headers."""
-        return self._journaled(request, error(404, "Not found"))
+        return self._journaled(request, self._guarded(self._read_and_deny, request))
+
+    def _read_and_deny(self, request: SandboxRequest) -> Response:
+        request.read_body()
+        raise Refusal(404, "Not found")
 
     def _journaled(self, request: SandboxRequest, response: Response) -> Response:
         self._journal.note(
@@ -72,7 +85,7 @@ class App:
             request.method,
             request.full_path.rstrip("?"),
             request_headers=request.headers.items(),
-            request_body=_body_read(request),
+            request_body=request.body_read,
             response_status=response.status_code,
             response_headers=response.headers.items(),
             response_body=response.get_data(),
@@ -105,10 +118,3 @@ def _http_error(problem: HTTPException) -> Response:
     if problem.code == 413:
         return error(400, f"Invalid request body: longer than {inputs.BODY_LIMIT} bytes")
     return error(400, "Invalid request")
-
-
-def _body_read(request: SandboxRequest) -> bytes:
-    try:
-        return request.get_data()
-    except (HTTPException, OSError):
-        return b""

@@ -89,6 +89,7 @@ class Pages:
         fields, take = self._steps.get(step, ((), None))
         if take is None:
             raise Refusal(404, "Not found")
+        self._registrations.sessions.get(registration_id)  # a session that is not there comes first
         given = inputs.texts(inputs.json_object(request), known=fields)
         try:
             return self._shown(take(registration_id, {field: given.get(field, "") for field in fields}))

@@ -41,7 +41,7 @@ class Server:
         )
         self._socket.close()  # the server works on a duplicate
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="ca_embed sandbox", daemon=True
+            target=self._server.serve_forever, args=(0.02,), name="ca_embed sandbox", daemon=True
         )
         self._thread.start()
 

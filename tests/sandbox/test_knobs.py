@@ -1,0 +1,128 @@
+"""The knobs: what each does, and that none takes nonsense."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+
+from ca_embed.sandbox import Knobs, Sandbox
+
+from .conftest import Partner, Receiver
+
+
+def test_delays_the_answers(sandbox: Sandbox, partner: Partner) -> None:
+    """api_delay comes before an answer."""
+    sandbox.knobs.api_delay = 0.2
+    began = time.monotonic()
+    partner.create()
+    assert time.monotonic() - began >= 0.2
+
+
+def test_stops_while_an_answer_is_delayed(sandbox: Sandbox, partner: Partner) -> None:
+    """A sandbox that stops ends its delays, so that no caller hangs on it."""
+    sandbox.knobs.api_delay = 3600
+    with pytest.raises(requests.Timeout):
+        partner.call("POST", "create_session", json=partner.session_body, timeout=0.2)
+    sandbox.stop()
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 409, 500, 503])
+def test_fails_with_a_status(sandbox: Sandbox, partner: Partner, status: int) -> None:
+    """api_status is every call's answer, in the guide's error shape, and nothing is done."""
+    sandbox.knobs.api_status = status
+    answer = partner.create()
+    assert (answer.status_code, answer.json()["status"]) == (status, "error")
+    assert sandbox.sessions == []
+
+
+def test_answers_garbage(sandbox: Sandbox, partner: Partner) -> None:
+    """api_garbage is a 200 that is no JSON."""
+    sandbox.knobs.api_garbage = True
+    answer = partner.create()
+    assert answer.status_code == 200
+    with pytest.raises(ValueError, match="Expecting value"):
+        answer.json()
+
+
+def test_redirects(sandbox: Sandbox, partner: Partner) -> None:
+    """api_redirect sends callers elsewhere, and the journal shows who went there."""
+    sandbox.knobs.api_redirect = True
+    answer = partner.create()
+    assert answer.status_code == 307
+    assert answer.headers["Location"] == f"{sandbox.base_url}/partner-moved"
+    followed = requests.post(answer.headers["Location"], data=b"x", timeout=10)
+    assert followed.status_code == 404
+    assert [entry.path for entry in sandbox.journal] == [
+        "/partner?action=create_session",
+        "/partner-moved",
+    ]
+
+
+def test_gives_another_iframe_url(sandbox: Sandbox, partner: Partner) -> None:
+    """iframe_url_override is what new sessions answer."""
+    sandbox.knobs.iframe_url_override = "https://evil.example/?s=x"
+    assert partner.create().json()["iframe_url"] == "https://evil.example/?s=x"
+
+
+def test_shortens_the_lives_of_sessions(sandbox: Sandbox, partner: Partner) -> None:
+    """expires_in is a new session's life; over, it is expired."""
+    sandbox.knobs.expires_in = 0
+    content = partner.create().json()
+    assert datetime.fromisoformat(content["expires_at"]) <= datetime.now(UTC)
+    assert partner.result(content["registration_id"]).json() == {"status": "expired"}
+    sandbox.knobs.expires_in = 86_400
+    left = datetime.fromisoformat(partner.create().json()["expires_at"]) - datetime.now(UTC)
+    assert left > timedelta(hours=23)
+
+
+def test_resets(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
+    """reset() follows the guide again in everything."""
+    sandbox.knobs.update({"api_status": 500, "deliveries": "lost", "outcome": "fail"})
+    sandbox.knobs.reset()
+    assert sandbox.knobs == Knobs()
+    sandbox.complete(partner.created())
+    assert len(receiver.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("api_delay", -1),
+        ("api_delay", float("nan")),
+        ("api_delay", "1"),
+        ("late_seconds", True),
+        ("expires_in", float("inf")),
+        ("api_status", 200),
+        ("api_status", 500.0),
+        ("api_garbage", 1),
+        ("api_redirect", None),
+        ("iframe_url_override", 7),
+        ("deliveries", "lsot"),
+        ("deliveries", ["lost"]),
+        ("outcome", None),
+    ],
+)
+def test_refuses_nonsense(name: str, value: object) -> None:
+    """A knob takes no value that it cannot have, and says which it can."""
+    knobs = Knobs()
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        setattr(knobs, name, value)
+    assert knobs == Knobs()
+
+
+def test_knows_its_knobs() -> None:
+    """A knob that does not exist is an error, not a new attribute."""
+    with pytest.raises(AttributeError, match="no knob is called 'api_dleay'"):
+        Knobs().api_dleay = 1  # type: ignore[attr-defined]
+
+
+def test_updates_all_or_nothing() -> None:
+    """Several knobs are turned together, or none of them."""
+    knobs = Knobs()
+    with pytest.raises(ValueError, match="outcome"):
+        knobs.update({"api_delay": 1, "outcome": "maybe"})
+    assert asdict(knobs) == asdict(Knobs())
