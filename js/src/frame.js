@@ -6,10 +6,11 @@ const LOWEST = 480;
 const HIGHEST_INLINE = 10000;
 const ROOM_AROUND_MODAL = 220;
 
-/** Is `url` on exactly this origin, by https (or by http on a loopback host)? `origin` must be an origin, nothing more. */
+/** Is `url` on exactly this origin, by https, or by http on a loopback host? (A blob: has the origin, not the scheme.) */
 export function isOn(origin, url) {
   try {
-    return new URL(url).origin === origin && /^https:|^http:\/\/(localhost|127\.0\.0\.1|\[::1])(:|$)/.test(origin);
+    const { origin: actual, href } = new URL(url);
+    return actual === origin && /^https:|^http:\/\/(localhost|127\.0\.0\.1|\[::1])[:/]/.test(href);
   } catch {
     return false;
   }

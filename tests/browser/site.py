@@ -22,7 +22,7 @@ addEventListener('message', ({ data }) => {
   if (data.go) location.href = data.go;
   for (let n = 0; n < (data.times ?? 1); n++) if ('say' in data) say(data.say);
 });
-if (!location.search.includes('silent')) say({ type: 'ca.whatsapp.registration', event: 'ready', registration_id: id });
+if (id && !location.search.includes('silent')) say({ type: 'ca.whatsapp.registration', event: 'ready', registration_id: id });
 </script>"""
 
 
@@ -131,6 +131,10 @@ class HostHandler(Handler):
             self.answer_json(*self.site.status(path.rsplit("/", 1)[1]))
         elif path == "/page" or path == "/chatarchitect/":
             self.answer(200, self.site.page(), "text/html; charset=utf-8", script.page_headers)
+        elif path == "/frame":
+            self.answer(200, FRAME, "text/html; charset=utf-8")
+        elif path == "/empty":
+            self.answer(200, "<!doctype html><title>Empty</title>", "text/html")
         else:
             self.answer(404, "", "text/plain")
 

@@ -1,0 +1,52 @@
+"""One browser an engine for the whole session, one page a test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from selenium.webdriver.remote.webdriver import WebDriver
+
+from tests.browser.engines import ENGINES, Missing, display, start
+from tests.browser.page import Page
+from tests.browser.site import Script, Site
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def browser(request: pytest.FixtureRequest) -> Iterator[WebDriver]:
+    """A browser of each engine in turn. A missing one is a failure under CI, elsewhere a skip that says how to get it."""
+    with display():
+        try:
+            driver = start(request.param)
+        except Missing as missing:
+            told = f"{request.param} is not installed: {missing}"
+            pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+        driver.set_window_size(1000, 900)
+        driver.set_script_timeout(20)
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+
+@pytest.fixture(scope="session")
+def site_for_all() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def site(site_for_all: Site) -> Site:
+    """The host and ChatArchitect, doing what they do unless told otherwise."""
+    site_for_all.script = Script()
+    return site_for_all
+
+
+@pytest.fixture
+def page(browser: WebDriver, site: Site) -> Page:
+    """A browser on a page of its own; nothing of the test before is left in it."""
+    browser.get(site.host + "/empty")
+    browser.execute_script("sessionStorage.clear(); document.cookie = 'csrftoken=; max-age=0'")
+    return Page(browser, site)

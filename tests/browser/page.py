@@ -1,0 +1,119 @@
+"""How the tests drive one page: put the element in, make the frame speak, wait for a state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.remote.webdriver import WebDriver
+
+from tests.browser.site import Site
+
+PATIENCE = 10.0  # seconds
+SCRIPT = '<script src="/ca-embed.js" defer></script>'
+TYPE = "ca.whatsapp.registration"
+
+
+class Page:
+    def __init__(self, driver: WebDriver, site: Site) -> None:
+        self.driver = driver
+        self.site = site
+
+    # --- arriving ------------------------------------------------------------------------------------------------
+
+    def element(self, attributes: str = "", identifier: str = "a") -> str:
+        origin = f'iframe-origin="{self.site.partner}"'
+        return f'<ca-whatsapp-registration id="{identifier}" endpoint="/chatarchitect" {origin} {attributes}></ca-whatsapp-registration>'
+
+    def open(self, body: str | None = None, *, head: str = SCRIPT, query: str = "fast", path: str = "/page") -> Page:
+        """Load the host's page with one element in it (or `body`), and wait until the element has drawn itself."""
+        self.site.script.body = self.element() if body is None else body
+        self.site.script.head = head
+        self.driver.get(f"{self.site.host}{path}?{query}")
+        return self
+
+    def started(self, body: str | None = None, **options: Any) -> Page:
+        """A page whose registration is in progress."""
+        self.open(body, **options)
+        self.run("a.start()")
+        return self.until("in_progress")
+
+    # --- acting --------------------------------------------------------------------------------------------------
+
+    def run(self, script: str, *values: Any) -> Any:
+        """Run a script in which `a` is the first element, `shadow` its shadow root."""
+        found = "const a = document.querySelector('ca-whatsapp-registration'), shadow = a?.shadowRoot;"
+        return self.driver.execute_script(found + script, *values)
+
+    def message(self, event: str, identifier: str = "reg1", **more: Any) -> dict[str, Any]:
+        return {"type": TYPE, "event": event, "registration_id": identifier, **more}
+
+    def frame_says(self, event: str, identifier: str = "reg1", **more: Any) -> None:
+        self.frame_posts(self.message(event, identifier, **more))
+
+    def frame_posts(self, message: Any, times: int = 1) -> None:
+        """The element's own frame posts any message to the host page."""
+        self.run("a.iframe.contentWindow.postMessage({ say: arguments[0], times: arguments[1] }, '*')", message, times)
+
+    def settled(self) -> None:
+        """Return once all that the frame was told so far has been said and heard."""
+        self.driver.execute_async_script("""
+            const done = arguments[0], { contentWindow } = document.querySelector('ca-whatsapp-registration').iframe;
+            addEventListener('message', function heed({ data }) {
+              if (data !== 'echo') return;
+              removeEventListener('message', heed);
+              requestAnimationFrame(() => requestAnimationFrame(() => done()));
+            });
+            contentWindow.postMessage({ say: 'echo' }, '*');
+        """)
+
+    def press(self, label: str) -> None:
+        found = "[...shadow.querySelectorAll('.button')].find((each) => each.textContent === arguments[0])"
+        self.until_true(lambda: self.run(f"return !!{found}", label), f"a button {label!r}")
+        self.run(f"{found}.click()", label)
+
+    def type_keys(self, *keys: str) -> None:
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def escape(self) -> None:
+        self.type_keys(Keys.ESCAPE)
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> str:
+        return self.run("return a?.status ?? 'no element'")
+
+    @property
+    def text(self) -> str:
+        return self.run("return shadow.querySelector('.panel').innerText")
+
+    @property
+    def buttons(self) -> list[str]:
+        return self.run("return [...shadow.querySelectorAll('.button')].map((each) => each.textContent)")
+
+    @property
+    def height(self) -> str:
+        return self.run("return a.iframe.style.height")
+
+    def heard(self, name: str | None = None) -> list[Any]:
+        """The `ca-embed:` events so far: of one name their details, else their names."""
+        heard = self.driver.execute_script("return window.heard")
+        return [each for each in heard if each["name"] == name] if name else [each["name"] for each in heard]
+
+    def until(self, status: str) -> Page:
+        self.until_true(lambda: self.status == status, lambda: f"{status}, is {self.status}: {self.text!r}")
+        return self
+
+    def until_text(self, text: str) -> None:
+        self.until_true(lambda: text in self.text, lambda: f"{text!r} in {self.text!r}")
+
+    def until_true(self, holds: Callable[[], Any], what: str | Callable[[], str]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited in vain for {what if isinstance(what, str) else what()}")
+            time.sleep(0.02)

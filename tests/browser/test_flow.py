@@ -1,0 +1,263 @@
+"""A registration from the button to the backend's word, and every way that it may take instead."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.browser.page import Page
+from tests.browser.site import Site
+
+DONE = {"status": "completed", "phone": "421233221242", "completed_at": "2026-07-04T10:00:00+00:00"}
+
+
+def test_click_to_connected(page: Page, site: Site) -> None:
+    """A click creates one session and shows its iframe; only the backend's word makes it connected."""
+    page.open().until("idle").press("Get started")
+    page.until("in_progress")
+    page.frame_says("phone_verified")
+    page.frame_says("facebook_started")
+    page.frame_says("completed")
+    page.until("finishing")
+    page.until_true(lambda: len(site.script.asked()) > 2, "some questions")
+    assert page.status == "finishing"
+    site.script.statuses["reg1"] = DONE
+    page.until("connected")
+    assert "+421233221242" in page.text
+    assert page.heard() == ["ready", "phone_verified", "facebook_started", "completed", "confirmed"]
+    assert {each["registration_id"] for each in page.heard("confirmed")} == {"reg1"}
+    assert page.run("return a.iframe") is None
+    assert [call.body for call in site.script.created()] == [{"lang": "en"}]
+
+
+def test_events_bubble_from_the_element(page: Page) -> None:
+    """Every event is dispatched on the element itself and bubbles to the document."""
+    page.started().frame_says("phone_verified")
+    page.until_true(lambda: page.heard("phone_verified"), "the event")
+    assert page.heard("phone_verified")[0]["target"] == "a"
+
+
+def test_iframe_has_what_the_flow_needs_and_no_more(page: Page, site: Site) -> None:
+    """The iframe carries the guide's permissions and sandbox, a title and a referrer policy."""
+    page.started()
+    frame = page.run("return Object.fromEntries([...a.iframe.attributes].map(({ name, value }) => [name, value]))")
+    assert frame["src"] == f"{site.partner}/?s=reg1&mode=embed"
+    assert frame["sandbox"].split() == [
+        "allow-scripts", "allow-forms", "allow-same-origin", "allow-popups", "allow-popups-to-escape-sandbox",
+    ]  # fmt: skip
+    assert frame["allow"] == "clipboard-write; encrypted-media; fullscreen"
+    assert frame["referrerpolicy"] == "strict-origin"
+    assert frame["title"] == "Connect WhatsApp"
+
+
+def test_start_twice_makes_one_session(page: Page, site: Site) -> None:
+    """However often it is started, one click's worth of session is created."""
+    page.open().run("a.start(); a.start()")
+    page.until("in_progress").run("a.start()")
+    assert len(site.script.created()) == 1
+
+
+def test_autostart(page: Page) -> None:
+    """With `autostart` nobody has to click."""
+    page.open(page.element("autostart")).until("in_progress")
+
+
+def test_failed_shows_the_reason_as_text(page: Page, site: Site) -> None:
+    """The reason of a failure is shown as text, never as markup, and the next try is a new session."""
+    page.started().frame_says("failed", message="<img src=x onerror=window.hit=1> number banned")
+    page.until("failed")
+    assert "<img src=x onerror=window.hit=1> number banned" in page.text
+    assert page.run("return [shadow.querySelector('img'), window.hit]") == [None, None]
+    assert page.heard("failed")[0]["message"].endswith("number banned")
+    page.press("Start over")
+    page.until("in_progress")
+    assert len(site.script.created()) == 2
+
+
+def test_cancelled_goes_on_with_the_same_session(page: Page, site: Site) -> None:
+    """After Meta's signup was cancelled, what has been typed is not lost: the same session goes on."""
+    page.started().frame_says("cancelled")
+    page.until("cancelled").press("Continue")
+    page.until("in_progress")
+    assert len(site.script.created()) == 1
+    page.frame_says("cancelled")
+    page.until("cancelled").press("Start over")
+    page.until("in_progress")
+    assert len(site.script.created()) == 2
+
+
+def test_expired(page: Page, site: Site) -> None:
+    """A session that the backend calls expired ends, and the way out is a new one."""
+    page.started()
+    site.script.statuses["reg1"] = {"status": "expired"}
+    page.until("expired").press("Start over")
+    page.until("in_progress")
+    assert len(site.script.created()) == 2
+
+
+def test_backend_wins_over_lost_messages(page: Page, site: Site) -> None:
+    """Even if the iframe never says `completed`, the backend's word is found out and shown."""
+    page.started()
+    site.script.statuses["reg1"] = DONE
+    page.until("connected")
+    assert page.heard() == ["ready", "confirmed"]
+
+
+@pytest.mark.parametrize("hint", ["failed", "cancelled"])
+def test_backend_wins_over_wrong_hints(page: Page, site: Site, hint: str) -> None:
+    """A hint that it went wrong is forgotten when the backend says that it went well."""
+    page.started()
+    site.script.statuses["reg1"] = DONE
+    page.frame_says(hint)
+    page.until("connected")
+
+
+def test_completed_without_confirmation_claims_nothing(page: Page, site: Site) -> None:
+    """When the confirmation stays away it says that it takes long, goes on asking, and offers a new start."""
+    page.started().frame_says("completed")
+    page.until_text("This takes longer than usual")
+    assert page.status == "finishing"
+    assert page.buttons == ["Start over"]
+    asked = len(site.script.asked())
+    page.until_true(lambda: len(site.script.asked()) > asked, "another question")
+    assert "confirmed" not in page.heard()
+
+
+@pytest.mark.parametrize("silence", ["silent", "elsewhere"])
+def test_blocked(page: Page, site: Site, silence: str) -> None:
+    """A frame that does not answer in time is called blocked, with a new tab as the way out."""
+    site.script.frame_query = "&silent"
+    page.open().run("a.start()")
+    page.until("blocked")
+    assert page.buttons == ["Open in a new tab", "Try again"]
+    assert page.heard("error")[0]["code"] == "blocked"
+    if silence == "elsewhere":
+        page.run("window.open = (...given) => window.opened = given")
+        page.press("Open in a new tab")
+        assert page.run("return window.opened") == [f"{site.host}/chatarchitect/", "_blank", "noopener"]
+    else:
+        page.frame_says("ready")
+        page.until("in_progress")
+
+
+def test_offline_goes_on_by_itself(page: Page, site: Site) -> None:
+    """Without a connection it says so, and goes on when there is one."""
+    page.open().run("window.realFetch = fetch; window.fetch = () => Promise.reject(new TypeError('no network')); a.start()")
+    page.until("error")
+    assert page.heard("error")[0]["code"] == "offline"
+    assert "No connection" in page.text
+    page.run("window.fetch = realFetch; dispatchEvent(new Event('online'))")
+    page.until("in_progress")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        ((401, {"status": "error", "code": "not_signed_in", "message": "x"}), "not_signed_in", "Please sign in again"),
+        ((403, {"status": "error", "code": "forbidden_origin", "message": "x"}), "forbidden_origin", "Something went wrong"),
+        ((502, {"status": "error", "code": "partner_unavailable", "message": "x"}), "partner_unavailable", "Something went wrong"),
+        ((200, "<!doctype html><title>Sign in</title>"), "bad_response", "Something went wrong"),
+        ((500, "Internal Server Error"), "bad_response", "Something went wrong"),
+        ((201, {"iframe_url": "https://x.example"}), "bad_response", "Something went wrong"),
+        ((201, None), "bad_response", "Something went wrong"),
+    ],
+)  # fmt: skip
+def test_errors_of_the_backend(page: Page, site: Site, answer: tuple[int, object], code: str, words: str) -> None:
+    """Whatever the backend answers becomes a code for the host, words for the user, and a way on."""
+    site.script.create_error = answer
+    page.open().run("a.start()")
+    page.until("error")
+    assert [each["code"] for each in page.heard("error")] == [code]
+    assert words in page.text
+    site.script.create_error = None
+    page.press("Try again")
+    page.until("in_progress")
+
+
+@pytest.mark.parametrize("wrong", ['iframe-origin=""', 'iframe-origin="{}/"', 'iframe-origin="http://x.example"', 'endpoint=""'])
+def test_configuration(page: Page, site: Site, wrong: str) -> None:
+    """Without an endpoint or an exact https origin nothing is asked and nothing is loaded."""
+    body = f'<ca-whatsapp-registration {wrong.format(site.partner)} endpoint="/chatarchitect" iframe-origin="{site.partner}">'
+    page.open(body).run("a.start()")
+    page.until("error")
+    assert page.heard("error")[0]["code"] == "configuration"
+    assert site.script.calls == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:parent.hit=1", " \tjava\nscript:parent.hit=1", "data:text/html,<script>parent.hit=1</script>",
+        "http://registration.example/", "//evil.example/", "https://127.0.0.1:{port}/", "http://127.0.0.1:{port}.evil.example/",
+        "http://127.0.0.1:{port}@evil.example/", "http://localhost:{port}/", "blob:http://127.0.0.1:{port}/x", "", None, 7,
+    ],
+)  # fmt: skip
+def test_iframe_url_is_checked_again(page: Page, site: Site, url: object) -> None:
+    """An `iframe_url` anywhere but on exactly `iframe-origin` is never loaded, whoever sent it."""
+    port = site.partner.rsplit(":", 1)[1]
+    site.script.create = {"iframe_url": url.format(port=port) if isinstance(url, str) else url}
+    page.open().run("a.start()")
+    page.until("error")
+    assert page.heard("error")[0]["code"] == "bad_iframe_url"
+    assert page.run("return [a.iframe, shadow.querySelector('iframe'), window.hit]") == [None, None, None]
+
+
+def test_host_tokens(page: Page, site: Site) -> None:
+    """The CSRF cookie's value travels in the named header, and so do the host's own headers, also from a promise."""
+    page.open(page.element('csrf-header="X-CSRFToken" csrf-cookie="csrftoken"'))
+    page.run("document.cookie = 'csrftoken=a%3Db'; a.headers = async () => ({ Authorization: 'Token t' }); a.start()")
+    page.until("in_progress")
+    headers = site.script.created()[0].headers
+    assert headers["x-csrftoken"] == "a=b"
+    assert headers["authorization"] == "Token t"
+    assert headers["content-type"] == "application/json"
+
+
+def test_headers_that_fail(page: Page, site: Site) -> None:
+    """A headers function that throws is the host's configuration error; no request leaves."""
+    page.open().run("a.headers = () => { throw new Error('no token') }; a.start()")
+    page.until("error")
+    assert page.heard("error")[0]["code"] == "configuration"
+    assert site.script.calls == []
+
+
+def test_cross_origin_endpoint_gets_credentials(page: Page, site: Site) -> None:
+    """A backend on another origin is asked with credentials."""
+    site.script.allow_origin = site.host
+    page.open(page.element().replace("/chatarchitect", site.other + "/chatarchitect/"))
+    page.run("document.cookie = 'who=me'; a.start()")  # cookies know no ports
+    page.until("in_progress")
+    assert "who=me" in site.script.created()[0].headers["cookie"]
+
+
+def test_close_inline(page: Page) -> None:
+    """`close()` puts the iframe away and leaves the session to be continued."""
+    page.started().run("a.close()")
+    assert page.status == "idle"
+    assert page.run("return a.iframe") is None
+    assert page.buttons == ["Continue", "Start over"]
+
+
+def test_removal_while_creating(page: Page, site: Site) -> None:
+    """Removing the element during its request cancels it; the late answer does nothing."""
+    site.script.hold_create = threading.Event()
+    page.open().run("a.start(); window.kept = a")
+    page.until_true(lambda: site.script.created(), "the request")
+    page.run("a.remove()")
+    site.script.hold_create.set()
+    page.run("document.querySelector('main').append(kept)")
+    page.until("in_progress")
+    assert page.run("return document.querySelectorAll('ca-whatsapp-registration').length") == 1
+    assert "error" not in page.heard()
+
+
+def test_moved_in_the_page(page: Page, site: Site) -> None:
+    """An element that the host moves goes on with the same session."""
+    page.started().run("document.querySelector('main').append(document.createElement('section')); document.querySelector('section').append(a)")
+    page.until("in_progress").frame_says("completed")
+    page.until("finishing")
+    page.run("document.querySelector('main').append(a)")
+    site.script.statuses["reg1"] = DONE
+    page.until("connected")
+    assert len(site.script.created()) == 1

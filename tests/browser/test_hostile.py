@@ -1,0 +1,268 @@
+"""Messages that must not count, floods, strict policies: what a hostile frame or a careful host brings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.browser.page import SCRIPT, TYPE, Page
+from tests.browser.site import Site
+
+STRICT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src {frame}; base-uri 'none';"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+
+MALFORMED: list[Any] = [
+    None, "completed", 7, [], {}, True,
+    {"event": "completed", "registration_id": "reg1"},
+    {"type": TYPE + " ", "event": "completed", "registration_id": "reg1"},
+    {"type": [TYPE], "event": "completed", "registration_id": "reg1"},
+    {"type": TYPE, "event": "completed"},
+    {"type": TYPE, "event": "completed", "registration_id": "reg0"},
+    {"type": TYPE, "event": "completed", "registration_id": ["reg1"]},
+    {"type": TYPE, "event": ["completed"], "registration_id": "reg1"},
+    {"type": TYPE, "event": "confirmed", "registration_id": "reg1"},
+    {"type": TYPE, "event": "error", "registration_id": "reg1"},
+    {"type": TYPE, "event": "toString", "registration_id": "reg1"},
+    json.dumps({"type": TYPE, "event": "completed", "registration_id": "reg1"}),
+]  # fmt: skip
+
+
+def test_malformed_messages(page: Page) -> None:
+    """A message of another type, event, shape or registration, even from the right frame, changes nothing."""
+    page.started()
+    for message in MALFORMED:
+        page.frame_posts(message)
+    page.settled()
+    assert page.status == "in_progress"
+    assert page.heard() == ["ready"]
+
+
+FOREIGN = {
+    "the host page itself": "postMessage(message, '*')",
+    "a script that makes one up": """
+        dispatchEvent(new MessageEvent('message', { data: message, origin: partner, source: a.iframe.contentWindow }))""",
+    "another frame of the right origin": "other(partner + '/?s=other&silent')",
+    "a frame of another origin": "other(elsewhere + '/frame')",
+    "a sandboxed frame of the right origin": "other(partner + '/?s=other&silent', 'allow-scripts')",
+    "a data: frame": "other('data:text/html,<script>onmessage=({data})=>parent.postMessage(data.say,`*`)</script>')",
+}
+
+
+@pytest.mark.parametrize("who", FOREIGN)
+def test_messages_of_others(page: Page, site: Site, who: str) -> None:
+    """The right words from anywhere but the element's own frame count for nothing."""
+    page.started()
+    page.driver.execute_async_script(
+        """
+        const [message, partner, elsewhere, done] = arguments, a = document.querySelector('ca-whatsapp-registration');
+        const seen = new Promise((seen) => addEventListener('message', ({ data }) => data.event === 'completed' && seen()));
+        function other(src, sandbox) {
+          const frame = document.createElement('iframe');
+          if (sandbox) frame.sandbox = sandbox;
+          frame.src = src;
+          frame.onload = () => frame.contentWindow.postMessage({ say: message }, '*');
+          document.body.append(frame);
+        }
+        """
+        + FOREIGN[who]
+        + "; seen.then(() => setTimeout(done, 50))",
+        page.message("completed"),
+        site.partner,
+        site.other,
+    )
+    assert page.status == "in_progress"
+    assert page.heard() == ["ready"]
+
+
+def test_frame_that_wandered_off(page: Page, site: Site) -> None:
+    """After the frame has been led to another origin, its words no longer count."""
+    page.started().run("a.iframe.contentWindow.postMessage({ go: arguments[0] }, '*')", site.other + "/frame")
+    page.run(
+        """
+        window.strangers = 0;
+        addEventListener('message', ({ origin }) => (window.strangers += origin === arguments[0]));
+        """,
+        site.other,
+    )
+
+    def stranger_spoke() -> bool:
+        page.frame_says("completed")
+        return bool(page.run("return window.strangers"))
+
+    page.until_true(stranger_spoke, "a word of the stranger")
+    assert page.heard() == ["ready"]
+    assert page.status == "in_progress"
+
+
+def test_late_message_of_a_removed_frame(page: Page) -> None:
+    """A word that arrives after its frame is gone does not count, although null equals null."""
+    page.started().run("""
+        const { contentWindow } = a.iframe;
+        contentWindow.postMessage({ say: arguments[0], times: 50 }, '*');
+        a.close();
+    """, page.message("completed"))  # fmt: skip
+    page.run("postMessage('x', '*')")
+    assert page.status == "idle"
+    assert page.heard() == ["ready"]
+
+
+def test_replay_of_an_earlier_session(page: Page) -> None:
+    """What was said about an earlier session does not count for the next one."""
+    page.started().frame_says("failed")
+    page.until("failed").press("Start over")
+    page.until("in_progress").frame_says("completed", "reg1")
+    page.settled()
+    assert page.status == "in_progress"
+    page.frame_says("completed", "reg2")
+    page.until("finishing")
+
+
+def test_two_elements(page: Page, site: Site) -> None:
+    """Two elements on one page have two sessions and do not hear each other."""
+    page.open(page.element() + page.element(identifier="b"))
+    page.run("a.start()")
+    page.until("in_progress").run("b.start()")
+    page.until_true(lambda: page.run("return b.status") == "in_progress", "the second")
+    assert len(site.script.created()) == 2
+    page.run("b.iframe.contentWindow.postMessage({ say: arguments[0] }, '*')", page.message("failed", "reg1"))
+    page.run("b.iframe.contentWindow.postMessage({ say: arguments[0] }, '*')", page.message("failed", "reg2"))
+    page.until_true(lambda: page.run("return b.status") == "failed", "its own message")
+    assert page.status == "in_progress"
+
+
+HEIGHTS: list[tuple[Any, str]] = [
+    (777, "777px"), (777.2, "778px"), (12, "480px"), (-5, "480px"), (0, "480px"), (1e9, "10000px"), (1e308, "10000px"),
+    (640, "640px"), ("900", "640px"), ("1e9", "640px"), ([900], "640px"), ({"height": 900}, "640px"), (None, "640px"),
+    (True, "640px"),
+]  # fmt: skip
+
+
+def test_height(page: Page) -> None:
+    """Only a finite number is a height, and it stays between 480 and 10,000 px."""
+    page.started()
+    for wished, shown in HEIGHTS:
+        page.frame_says("height", height=wished)
+        page.settled()
+        assert page.height == shown, wished
+
+
+def test_heights_that_json_cannot_say(page: Page) -> None:
+    """NaN and the infinities are no heights."""
+    page.started()
+    for value in ("NaN", "Infinity", "-Infinity", "10n", "new Date()"):
+        page.run(f"a.iframe.contentWindow.postMessage({{ say: {{ ...arguments[0], height: {value} }} }}, '*')", page.message("height"))
+    page.settled()
+    assert page.height == "640px"
+    assert page.heard() == ["ready"]
+
+
+def test_flood(page: Page) -> None:
+    """Thousands of heights cost one write and one event an animation frame; the last one wins."""
+    page.started().run("window.writes = 0; new MutationObserver((all) => (writes += all.length)).observe(a.iframe, { attributes: true })")
+    page.run("for (let n = 0; n < 200; n++) a.iframe.contentWindow.postMessage({ say: { ...arguments[0], height: 500 + n }, times: 50 }, '*')",
+             page.message("height"))  # fmt: skip
+    page.settled()
+    assert page.height == "699px"
+    assert page.run("return writes") < 2000
+    assert len(page.heard("height")) < 2000
+
+
+def test_strict_policy(page: Page, site: Site) -> None:
+    """Under `style-src 'self'` and enforced Trusted Types everything works and nothing is reported."""
+    site.script.page_headers = {"Content-Security-Policy": STRICT.format(frame=site.partner)}
+    page.open(page.element('mode="modal"'))
+    page.run("window.reports = []; document.addEventListener('securitypolicyviolation', (e) => reports.push(e.violatedDirective))")
+    page.press("Get started")
+    page.until("in_progress")
+    assert page.run("return getComputedStyle(shadow.querySelector('.iframe')).borderTopWidth") == "0px"
+    page.frame_says("failed", message="no")
+    page.until("failed")
+    assert page.run("return reports") == []
+
+
+@pytest.mark.parametrize("directive", ["frame-src 'self'", "child-src 'none'", "default-src 'self'"])
+def test_policy_that_blocks_the_frame(page: Page, site: Site, directive: str) -> None:
+    """A frame refused by the host's own policy is known at once, not after the deadline."""
+    site.script.page_headers = {"Content-Security-Policy": directive}
+    page.open(query="").run("a.start()")
+    page.until("blocked")
+
+
+def test_policy_that_only_reports(page: Page, site: Site) -> None:
+    """A policy that only reports blocks nothing, and so changes nothing."""
+    site.script.page_headers = {"Content-Security-Policy-Report-Only": "frame-src 'none'"}
+    page.open().run("a.start()")
+    page.until("in_progress")
+
+
+def test_frame_that_refuses_to_be_framed(page: Page, site: Site) -> None:
+    """`X-Frame-Options`, whose effect no event tells, ends in blocked too."""
+    site.script.frame_headers = {"X-Frame-Options": "DENY"}
+    page.open().run("a.start()")
+    page.until("blocked")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        SCRIPT,
+        SCRIPT + SCRIPT,
+        '<script src="/ca-embed.js"></script>',
+        '<script type="module" src="/ca-embed.js"></script>',
+        '<script type="module">import "/ca-embed.js"; import "/ca-embed.js?again"</script>',
+        '<script type="module" src="{other}/ca-embed.js"></script>' + SCRIPT,
+    ],
+)
+def test_ways_of_loading(page: Page, site: Site, head: str) -> None:
+    """The same file works as a classic script and as a module, and loaded twice it is there once."""
+    page.open(head=head.format(other=site.other))
+    page.until("idle").run("a.start()")
+    page.until("in_progress")
+    assert "error" not in page.heard()
+
+
+def test_nothing_is_left_after_removal(page: Page) -> None:
+    """An element that was used and removed leaves no listener on window or document."""
+    if page.driver.capabilities["browserName"] != "chrome":
+        head = "<script>%s</script>" % COUNT_LISTENERS
+        page.started(head=head + SCRIPT)
+        page.run("a.remove()")
+        assert page.run("return listening()") == 0
+        return
+    page.open("<p></p>")
+    before = listeners_of(page)
+    page.run("document.querySelector('main').innerHTML = arguments[0]", page.element())
+    page.until("idle").run("a.start()")
+    page.until("in_progress")
+    assert listeners_of(page) > before
+    page.run("a.remove()")
+    assert listeners_of(page) == before
+
+
+def listeners_of(page: Page) -> int:
+    """As the browser's own developer tools count them."""
+    total = 0
+    for target in ("window", "document"):
+        expression = f"Object.values(getEventListeners({target})).flat().length"
+        command = {"expression": expression, "includeCommandLineAPI": True, "returnByValue": True}
+        total += page.driver.execute_cdp_cmd("Runtime.evaluate", command)["result"]["value"]
+    return total
+
+
+COUNT_LISTENERS = """
+const open = new Set(), add = EventTarget.prototype.addEventListener;
+window.listening = () => open.size;
+EventTarget.prototype.addEventListener = function (type, listener, options) {
+  if (this === window || this === document) {
+    const entry = { type };
+    open.add(entry);
+    options?.signal && add.call(options.signal, 'abort', () => open.delete(entry));
+  }
+  return add.call(this, type, listener, options);
+};
+"""
