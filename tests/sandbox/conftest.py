@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -119,6 +120,13 @@ def other_partner(sandbox: Sandbox, receiver: Receiver) -> Partner:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """A receiver that listens."""
+    with listening() as state:
+        yield state
+
+
+@contextmanager
+def listening() -> Iterator[Receiver]:
+    """Let a receiver listen."""
     state = Receiver()
 
     class Handler(BaseHTTPRequestHandler):

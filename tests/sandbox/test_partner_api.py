@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,29 @@ import requests
 
 from ca_embed.sandbox import Sandbox
 
-from .conftest import Partner, Receiver
+from .conftest import TOKENS, Partner, Receiver, listening
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for all tests here: each has sessions of its own, and none turns a knob."""
+    with Sandbox(partner_tokens=TOKENS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_receiver() -> Iterator[Receiver]:
+    """One receiver for all tests here."""
+    with listening() as state:
+        yield state
+
+
+@pytest.fixture
+def receiver(shared_receiver: Receiver) -> Receiver:
+    """The shared receiver, as if it were new."""
+    shared_receiver.received.clear()
+    shared_receiver.status = 200
+    return shared_receiver
 
 
 def assert_error(answer: requests.Response, status: int, word: str = "") -> None:
