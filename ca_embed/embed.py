@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
+from ca_embed import maintenance
 from ca_embed.config import Settings, environment, fitting_language, read_settings
 from ca_embed.errors import ConfigurationError, InvalidArgument, NotFound
 from ca_embed.executors import Executors, Pool
@@ -15,6 +17,7 @@ from ca_embed.handlers import Handler, Handlers
 from ca_embed.host import Identify, is_user_id
 from ca_embed.keyring import Keyring
 from ca_embed.ledger import Ledger
+from ca_embed.maintenance import Progress, Rotation
 from ca_embed.partners import Partners
 from ca_embed.reconciliation import Pass, Reconciliation
 from ca_embed.registrar import Registrar, SessionOrder
@@ -100,7 +103,8 @@ class Embed:
         self.executors = Executors()
         self._handlers = Handlers()
         self._partners = Partners(settings.base_url, settings.tokens)
-        self._ledger = Ledger(opened, Keyring(settings.keys))
+        self._keyring = Keyring(settings.keys)
+        self._ledger = Ledger(opened, self._keyring)
         self.registrar = Registrar(
             self._ledger, self._partners, self._handlers, clock, handlers_at_once=handlers == "request"
         )
@@ -263,6 +267,34 @@ class Embed:
             raise NotFound(f"registration {registration_id!r} is not known here")
         return self._partners.of(state.token_id).retry_webhook(registration_id)
 
+    def rotate_keys(self, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
+        """Seal under the first key what older ones have sealed; say what was (or would be) done.
+
+        May run while the application does, and again after it was interrupted. `progress` gets the
+        number of records looked at so far. Raises StorageUnavailable.
+        """
+        return maintenance.rotate_keys(
+            self._ledger, self._keyring.key_ids[0], dry_run=dry_run, progress=progress
+        )
+
+    def key_usage(self) -> dict[str, int]:
+        """Count the stored records under each key id. A key that counts none may go."""
+        counted = maintenance.key_usage(self._ledger)
+        return {**dict.fromkeys(self._keyring.key_ids, 0), **counted}
+
+    def forget(self, user_id: str) -> int:
+        """Remove all registrations of one of your users, with their credentials; return how many.
+
+        For requests to erase personal data. It does not unregister the number with ChatArchitect.
+        """
+        return maintenance.forget(self._ledger, user_id)
+
+    def purge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
+        """Remove sessions that expired that long ago without a completion; return how many."""
+        return maintenance.purge_expired(
+            self._ledger, older_than=older_than, now=self.clock(), dry_run=dry_run
+        )
+
     def close(self) -> None:
         """Release connections, files and threads. The next use opens them again."""
         self.executors.close()
@@ -312,6 +344,10 @@ class Embed:
     async def aretry_webhook(self, registration_id: str) -> Retry:
         """Await `retry_webhook`."""
         return await self.executors.run(Pool.PARTNER, partial(self.retry_webhook, registration_id))
+
+    async def aforget(self, user_id: str) -> int:
+        """Await `forget`."""
+        return await self.executors.run(Pool.STORAGE, partial(self.forget, user_id))
 
     async def aclose(self) -> None:
         """Await `close`."""

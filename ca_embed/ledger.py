@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
 from ca_embed import document
-from ca_embed.errors import EmbedError, ForeignFormat, StorageContention, StorageUnavailable, Tampered
+from ca_embed.errors import (
+    EmbedError,
+    ForeignFormat,
+    RecordUnreadable,
+    StorageContention,
+    StorageUnavailable,
+    Tampered,
+)
+from ca_embed.host import is_user_id
 from ca_embed.keyring import Keyring
 from ca_embed.registration import State, due_at
 from ca_embed.storage.base import DueCursor, SealedRecord, Storage
@@ -70,16 +78,29 @@ class Ledger:
 
     def states(self, user_id: str | None = None) -> Iterator[State]:
         """Return all states, or one user's, by registration id. One that cannot be opened is logged."""
-        after = None
+        for record in self.records(user_id):
+            try:
+                yield self._open(record)
+            except RecordUnreadable as error:
+                logger.error("left out of the list: %s", error)
+
+    def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
+        """Return the sealed records, or one user's, by registration id, after that id."""
         while page := self._storage.list(user_id=user_id, limit=_PAGE, after=after):
-            for record in page:
-                if not is_registration_id(record.registration_id):
-                    continue
-                try:
-                    yield self._open(record)
-                except StorageUnavailable as error:
-                    logger.error("left out of the list: %s", error)
+            yield from (record for record in page if is_registration_id(record.registration_id))
             after = page[-1].registration_id
+
+    def reseal(self, record: SealedRecord) -> bool:
+        """Seal a record under the first key; False if it has changed meanwhile, which seals it too."""
+        state = self._open(record)
+        return self._storage.save(self._seal(state, version=record.version + 1))
+
+    def delete(self, registration_id: str) -> bool:
+        """Remove a registration, whatever its version; False if there is none."""
+        while (record := self._storage.load(registration_id)) is not None:
+            if self._storage.delete(registration_id, record.version):
+                return True
+        return False
 
     def probe(self) -> None:
         """Read from and write to the storage. Raises StorageUnavailable if it cannot be done."""
@@ -98,7 +119,7 @@ class Ledger:
         registration_id = registration.registration_id
         plain = document.to_bytes(state)
         sealed = self._keyring.seal(plain, registration_id=registration_id, field=_FIELD)
-        return SealedRecord(registration_id, version, registration.user_id, due_at(state), sealed)
+        return SealedRecord(registration_id, version, _owner(state), due_at(state), sealed)
 
     def _open(self, record: SealedRecord) -> State:
         registration_id = record.registration_id
@@ -108,9 +129,15 @@ class Ledger:
         except (ValueError, KeyError, TypeError):
             message = "the sealed document was written by another release of ca_embed"
             raise ForeignFormat(message, registration_id=registration_id) from None
-        if state.registration.user_id != record.user_id:
+        if _owner(state) != record.user_id:
             raise Tampered("it was given to another user", registration_id=registration_id)
         return state
+
+
+def _owner(state: State) -> str | None:
+    """Return the user to search by; what a webhook names may be no user id of this host."""
+    user_id = state.registration.user_id
+    return user_id if is_user_id(user_id) else None
 
 
 class _Careful:
