@@ -31,6 +31,7 @@ from ca_embed.messages import (
     Step,
     announced_length,
     checked_body,
+    mount_path,
     relative_path,
 )
 
@@ -57,6 +58,8 @@ class AsgiApp:
             await send({"type": "websocket.close", "code": 1000, "reason": None})
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
+        else:
+            raise ValueError(f"ca_embed does not speak {scope['type']!r}")
 
     async def _answer(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         request = _request_from(scope)
@@ -83,7 +86,7 @@ class Middleware:
         """Give requests below the prefix to the Embed, and all else to the application."""
         self._app = app
         self._embed = embed
-        self._prefix = (embed.settings.public_path if prefix is None else prefix).rstrip("/")
+        self._prefix = mount_path(embed.settings.public_path if prefix is None else prefix)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer one request, or pass it on."""

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 from ca_embed.errors import (
     BodyTooLarge,
+    ConfigurationError,
     EmbedError,
     MethodNotAllowed,
     PartnerError,
@@ -134,11 +135,11 @@ def error_response(error: EmbedError) -> Response:
 
 def finished(response: Response, method: str) -> Response:
     """Add the headers that every answer has, and take the body from where HTTP forbids one."""
-    headers = dict(response.headers)
-    for name, value in _DEFAULT_HEADERS.items():
-        headers.setdefault(name, value)
+    headers = _DEFAULT_HEADERS | dict(response.headers)
     bodyless = response.status in (204, 304)
-    if not bodyless:
+    if bodyless:
+        headers.pop("Content-Type", None)
+    else:
         headers["Content-Length"] = str(len(response.body))
     body = b"" if bodyless or method == "HEAD" else response.body
     return Response(response.status, list(headers.items()), body)
@@ -159,6 +160,16 @@ def relative_path(path: str, root_path: str) -> str:
         _, slash, rest = root.lstrip("/").partition("/")
         root = slash + rest
     return path.removesuffix("/") or "/"
+
+
+def mount_path(prefix: str) -> str:
+    """Return a middleware's prefix without its trailing slash. Raises ConfigurationError."""
+    mount = prefix.rstrip("/")
+    if not mount.startswith("/"):
+        raise ConfigurationError(
+            ['the prefix must be a path like "/chatarchitect": all requests below it go to the Embed']
+        )
+    return mount
 
 
 def announced_length(request: Request) -> int | None:

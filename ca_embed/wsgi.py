@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING
 
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wsgi import get_input_stream
 
 from ca_embed.errors import UnreadableBody
 from ca_embed.http import respond
-from ca_embed.messages import MAX_BODY, Request, announced_length, checked_body, relative_path
+from ca_embed.messages import (
+    MAX_BODY,
+    Request,
+    announced_length,
+    checked_body,
+    mount_path,
+    relative_path,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from ca_embed.embed import Embed
-
-_UNPREFIXED = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
 
 
 class WsgiApp:
@@ -47,7 +52,7 @@ class Middleware:
 
     def __init__(self, app: WSGIApplication, embed: Embed, prefix: str | None = None) -> None:
         """Give requests below the prefix to the Embed, and all others to the application."""
-        mount = (embed.settings.public_path if prefix is None else prefix).rstrip("/")
+        mount = mount_path(embed.settings.public_path if prefix is None else prefix)
         self._dispatch = DispatcherMiddleware(app, {mount: embed.wsgi})
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -60,7 +65,9 @@ def request_from(environ: WSGIEnvironment, native: object = None) -> Request:
     return Request(
         method=environ["REQUEST_METHOD"],
         path=relative_path(_text(environ.get("PATH_INFO", "")), root_path=""),
-        headers=tuple(_headers(environ)),
+        headers=tuple(
+            (name.lower(), value.encode("latin-1", "replace")) for name, value in EnvironHeaders(environ)
+        ),
         native=environ if native is None else native,
     )
 
@@ -70,24 +77,20 @@ def read_body(environ: WSGIEnvironment, request: Request) -> bytes:
     return read_stream(get_input_stream(environ), request)
 
 
-def read_stream(stream: IO[bytes], request: Request) -> bytes:
-    """Do the same with a stream that ends where the body ends."""
+def read_stream(stream: IO[bytes], request: Request, kept: Callable[[], bytes] = bytes) -> bytes:
+    """Do the same with a stream that ends where the body ends.
+
+    kept: gives the body if something before us has read the stream and kept what it read.
+    """
     announced_length(request)
     chunks, missing = [], MAX_BODY + 1
     try:
         while missing and (chunk := stream.read(missing)):
             chunks.append(chunk)
             missing -= len(chunk)
-    except (ClientDisconnected, OSError):
+    except Exception:  # noqa: BLE001 (each server has its own for a body that breaks off)
         raise UnreadableBody("The body ended before all of it had arrived.") from None
-    return checked_body(b"".join(chunks), request)
-
-
-def _headers(environ: WSGIEnvironment) -> Iterable[tuple[str, bytes]]:
-    for key, value in environ.items():
-        name = _UNPREFIXED.get(key) or (key[5:].replace("_", "-").lower() if key[:5] == "HTTP_" else None)
-        if name and isinstance(value, str) and value:
-            yield name, value.encode("latin-1", "replace")
+    return checked_body(b"".join(chunks) or kept(), request)
 
 
 def _text(native_string: str) -> str:
