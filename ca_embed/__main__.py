@@ -1,0 +1,8 @@
+"""`python -m ca_embed`: the command line."""
+
+from __future__ import annotations
+
+from ca_embed.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

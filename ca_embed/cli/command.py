@@ -1,0 +1,27 @@
+"""What the commands share in their arguments."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TypeAlias
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def port_number(text: str) -> int:
+    """Read a TCP port; 0 takes a free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535; 0 takes a free one")
+    return int(text)
+
+
+def pause_seconds(text: str) -> float:
+    """Read a pause between two passes."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError("a number of seconds, more than 0 and at most a day")
+    return seconds

@@ -1,0 +1,109 @@
+"""Where a command's settings come from: the host application's own Embed, or the environment.
+
+Each command asks for what it needs and no more: a webhook can be verified with a partner token alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ca_embed.cli.output import WrongUsage
+from ca_embed.config import environment, variable_of
+from ca_embed.errors import ConfigurationError, EmbedError
+
+if TYPE_CHECKING:
+    from ca_embed.embed import Embed
+    from ca_embed.ledger import Ledger
+
+
+def add_app_option(parser: argparse.ArgumentParser) -> None:
+    """Let the command take the host's own Embed."""
+    parser.add_argument(
+        "--app",
+        metavar="MODULE:NAME",
+        help="your application's own Embed, like crm.whatsapp:embed, instead of the environment",
+    )
+
+
+def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:
+    """Return the Embed of `--app`, else one from the environment. Raises ConfigurationError, WrongUsage."""
+    from ca_embed.embed import Embed
+
+    return load_app(args.app) if args.app else Embed.from_env(**overrides)
+
+
+def ledger_of(args: argparse.Namespace) -> Ledger:
+    """Return the stored registrations, for which storage and keys are enough."""
+    from ca_embed.keyring import Keyring
+    from ca_embed.ledger import Ledger
+    from ca_embed.storage.resolve import open_storage
+
+    if args.app:
+        return load_app(args.app).registrar.ledger
+    given = _required("storage", "encryption_keys")
+    return Ledger(open_storage(given["storage"]), Keyring(given["encryption_keys"]))
+
+
+def partner_of(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    """Return the Partner API's base URL and the partner tokens, the newest first."""
+    if args.app:
+        settings = load_app(args.app).settings
+        return settings.base_url, settings.tokens
+    given = _required("base_url", "partner_token")
+    return given["base_url"], tuple(given["partner_token"])
+
+
+def tokens_of(args: argparse.Namespace) -> tuple[tuple[str, ...], float]:
+    """Return the partner tokens and the replay window in seconds."""
+    if args.app:
+        settings = load_app(args.app).settings
+        return settings.tokens, settings.replay_window
+    return tuple(_required("partner_token")["partner_token"]), 300
+
+
+def load_app(path: str) -> Embed:
+    """Import the host's Embed, as its server would: from the working directory. Raises WrongUsage."""
+    from ca_embed.embed import Embed
+
+    module_name, colon, names = path.partition(":")
+    if not module_name or not colon or not names:
+        raise WrongUsage("--app is MODULE:NAME, like crm.whatsapp:embed")
+    found: object = _import(module_name)
+    for name in names.split("."):
+        found = getattr(found, name, None)
+    if not isinstance(found, Embed):
+        raise WrongUsage(f"--app {path}: there is no Embed under this name in {module_name}")
+    return found
+
+
+def _import(module_name: str) -> object:
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what the host prints is none of our data
+            return import_module(module_name)
+    except EmbedError:
+        raise
+    except ModuleNotFoundError as error:
+        words = f"--app: there is no module {error.name!r} here; run this where it can be imported"
+        raise WrongUsage(words) from None
+    except Exception as error:  # noqa: BLE001 (the host's code may raise anything)
+        # Its message may quote whatever the host's settings hold.
+        kind = type(error).__name__
+        raise WrongUsage(f"--app: {kind} in {module_name}; see why with: python -m {module_name}") from None
+
+
+def _required(*arguments: str) -> dict[str, Any]:
+    """Return these settings from the environment. Raises ConfigurationError, naming all that are missing."""
+    given = environment()
+    missing = [argument for argument in arguments if argument not in given]
+    if missing:
+        raise ConfigurationError(
+            [f"{name} is missing (environment variable {variable_of(name)})" for name in missing]
+        )
+    return given
