@@ -6,7 +6,7 @@ A value that is a secret is never shown: problems name it by its place, like `pa
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -96,6 +96,7 @@ def read_settings(
     reader.keys_are_no_tokens(keys, tokens)
     parents = reader.origins("parent_origins", parent_origins)
     reader.window(replay_window)
+    integration, lang = reader.text("integration", integration), reader.text("lang", lang)
     if reader.problems:
         raise ConfigurationError(reader.problems)
     return Settings(
@@ -107,7 +108,7 @@ def read_settings(
         allowed_origins=frozenset({public_origin, *parents}),
         tokens=tokens,
         keys=keys,
-        integration=integration or None,
+        integration=integration,
         lang=fitting_language(lang),
         replay_window=replay_window,
     )
@@ -119,23 +120,31 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def url(self, name: str, value: str | None) -> tuple[str, str]:
+    def text(self, name: str, value: object) -> str | None:
+        """Return a text; None for an empty one, which says nothing."""
+        if value is not None and not isinstance(value, str):
+            self.problems.append(f"{name} is not text")
+            return None
+        return value or None
+
+    def url(self, name: str, value: object) -> tuple[str, str]:
         """Return the origin and the URL without a trailing slash."""
-        if not value:
+        if value is None or value == "":
             self._missing(name)
+        if (url := self.text(name, value)) is None:
             return "", ""
         try:
-            origin = require_https_or_loopback(value)
+            origin = require_https_or_loopback(url)
         except ValueError as problem:
             self.problems.append(f"{name}: {problem}")
             return "", ""
-        parts = urlsplit(value)
-        if parts.query or parts.fragment or value.endswith(("?", "#")):
+        parts = urlsplit(url)
+        if parts.query or parts.fragment or url.endswith(("?", "#")):
             self.problems.append(f"{name}: it must end with its path, without ? or #")
         return origin, origin + parts.path.rstrip("/")
 
-    def secrets(self, name: str, values: str | Sequence[str] | None, hint: str = "") -> tuple[str, ...]:
-        texts: tuple[object, ...] = (values,) if isinstance(values, str) else tuple(values or ())
+    def secrets(self, name: str, values: object, hint: str = "") -> tuple[str, ...]:
+        texts = _several(values)
         if not texts:
             self._missing(name, hint)
         for place, text in enumerate(texts):
@@ -156,12 +165,15 @@ class _Reader:
                     f"encryption_keys[{place}] is a partner token; `ca-embed generate-key` makes a key"
                 )
 
-    def origins(self, name: str, values: Sequence[str] | None) -> tuple[str, ...]:
+    def origins(self, name: str, values: object) -> tuple[str, ...]:
         if isinstance(values, str):
             self.problems.append(f"{name} must be a list of origins, not one text")
             return ()
         origins = []
-        for place, value in enumerate(values or ()):
+        for place, value in enumerate(_several(values)):
+            if not isinstance(value, str):
+                self.problems.append(f"{name}[{place}] is not text")
+                continue
             try:
                 origins.append(require_bare_origin(value))
             except ValueError as problem:
@@ -180,6 +192,15 @@ class _Reader:
         self.problems.append(f"{name} is missing (environment variable {variable_of(name)}){hint}")
 
 
+def _several(values: object) -> tuple[object, ...]:
+    """Return the values of an argument that takes several, be it one of them or none."""
+    if values is None or values == "":
+        return ()
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        return (values,)
+    return tuple(values)
+
+
 def _problem_of_secret(text: object) -> str | None:
     if not isinstance(text, str):
         return "is not text"
@@ -187,6 +208,8 @@ def _problem_of_secret(text: object) -> str | None:
         return "is empty or blank"
     if text != text.strip():
         return "begins or ends with white space"
+    if not text.isprintable():
+        return "holds an invisible character"
     if len(text) < SHORTEST_SECRET:
         return f"is shorter than {SHORTEST_SECRET} characters"
     return None
