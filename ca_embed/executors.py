@@ -14,10 +14,8 @@ from ca_embed.errors import EmbedError, PartnerTimeout, StorageUnavailable
 _T = TypeVar("_T")
 
 _LONGEST_WAIT = 5.0  # seconds in a queue after which a call gives up: the answer is due in 10
-
-
 _LONGEST_WAIT_HERE = 1.0  # ... and a Partner API call, where waiting takes a thread of the host's server
-_SLOTS_HERE = 4
+_SLOTS_HERE = 2  # fewer than even a small server has threads: many have 4
 
 
 class Pool(Enum):
@@ -47,7 +45,7 @@ class Executors:
     def run_here(self, pool: Pool, call: Callable[[], _T]) -> _T:
         """Run the call in the caller's thread, which the host's server lends.
 
-        A few threads at most wait for the Partner API, so that some are left for webhooks.
+        Two threads at most wait for the Partner API, so that some are left for webhooks.
         """
         if pool is not Pool.PARTNER:
             return call()

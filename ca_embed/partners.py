@@ -11,6 +11,8 @@ from ca_embed.webhook import token_id
 if TYPE_CHECKING:
     from ca_embed.partner import PartnerClient
 
+CREATE_DEADLINE = 25.0  # seconds; with the wait for a thread, a browser is answered within 30
+
 
 class Partners:
     """The Partner API under every configured token. Nothing is opened before the first call."""
@@ -40,4 +42,7 @@ class Partners:
     def _clients(self) -> dict[str, PartnerClient]:
         from ca_embed.partner import PartnerClient
 
-        return {identity: PartnerClient(self._base_url, token) for identity, token in self._tokens.items()}
+        return {
+            identity: PartnerClient(self._base_url, token, create_deadline=CREATE_DEADLINE)
+            for identity, token in self._tokens.items()
+        }
