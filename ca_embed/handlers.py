@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ca_embed.errors import ConfigurationError
-from ca_embed.host import call_host
+from ca_embed.host import call_host, described
 from ca_embed.registration import Credentials, Registration
 
 logger = logging.getLogger("ca_embed")
@@ -39,14 +40,12 @@ class Handlers:
         """Run one handler to its end; whatever it raises is logged and makes this False."""
         try:
             call_host(self._by_name[name], registration, credentials)
-        except Exception as error:  # noqa: BLE001 (the host's code may raise anything)
-            # Neither the message nor the traceback: both may quote what the handler was given.
+        except (Exception, CancelledError) as error:  # noqa: BLE001 (the host's code may raise anything)
             logger.error(
-                "handler reason=failed name=%s registration_id=%s error=%s at %s; reconcile() runs it again",
+                "handler reason=failed name=%s registration_id=%s raised=%s; reconcile() runs it again",
                 name,
                 registration.registration_id,
-                type(error).__name__,
-                _place(error),
+                described(error),
             )
             return False
         return True
@@ -57,13 +56,3 @@ def _name_of(handler: Handler) -> str:
         handler = handler.func
     named = handler if hasattr(handler, "__qualname__") else type(handler)
     return f"{named.__module__}.{named.__qualname__}"
-
-
-def _place(error: BaseException) -> str:
-    """Say in which file and line the error was raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return "an unknown place"
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

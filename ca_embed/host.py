@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 from ca_embed.errors import NotSignedIn
-
-logger = logging.getLogger("ca_embed")
 
 Identify = Callable[[Any], Awaitable[Any] | Any]
 
 _LONGEST_USER_ID = 255
 
 
-def is_user_id(user_id: object) -> bool:
+def is_user_id(user_id: object) -> TypeGuard[str]:
     """Tell whether this can be a user id: text of 1 to 255 printable characters."""
     return isinstance(user_id, str) and 0 < len(user_id) <= _LONGEST_USER_ID and user_id.isprintable()
 
@@ -43,8 +40,8 @@ def identify_now(identify: Identify | None, native: object) -> str:
         return _user_id(call_host(identify, native))
     except NotSignedIn:
         raise
-    except Exception as error:
-        raise _identify_failed(error) from error
+    except Exception as error:  # noqa: BLE001 (the host may raise anything)
+        raise _identify_failed(error) from None
 
 
 async def identify_later(identify: Identify | None, native: object) -> str:
@@ -57,8 +54,8 @@ async def identify_later(identify: Identify | None, native: object) -> str:
         return _user_id(await identify(native))
     except NotSignedIn:
         raise
-    except Exception as error:
-        raise _identify_failed(error) from error
+    except Exception as error:  # noqa: BLE001 (the host may raise anything)
+        raise _identify_failed(error) from None
 
 
 def _user_id(answer: object) -> str:
@@ -81,5 +78,13 @@ def _is_coroutine_function(function: object) -> bool:
 
 def _identify_failed(error: Exception) -> NotSignedIn:
     """Fail closed, and tell the operator why: the host's own function is at fault."""
-    logger.error("identify raised %s", type(error).__name__, exc_info=error)
-    return NotSignedIn("identify raised an error", reason="identify_failed")
+    return NotSignedIn(f"identify raised {described(error)}", reason="identify_failed")
+
+
+def described(error: BaseException) -> str:
+    """Say what was raised and where: not the message, nor the traceback, for both may quote secrets."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "an unknown place"
+    return f"{type(error).__name__} at {place}"

@@ -139,7 +139,9 @@ class Registrar:
 
         accepted = self.ledger.change(completion.registration_id, decide)
         if accepted.outcome is Outcome.MISMATCHED:
-            raise MismatchedSession("the delivery names another user or state than its session")
+            raise MismatchedSession(
+                f"registration {completion.registration_id!r} was begun for another user or state"
+            )
         return accepted
 
     # --- hand over ------------------------------------------------------------------------------
@@ -147,10 +149,11 @@ class Registrar:
     def hand_over(self, handover: Handover) -> HandlerCount:
         """Run the handlers that are due under this claim, noting each as done or failed.
 
-        A handler that fails is due again later; one whose note cannot be stored runs once more.
+        A handler that fails is due again later; one whose note cannot be stored runs once more. If the
+        claim has lapsed, because this worker waited for a thread too long, others have the right to run.
         """
-        state: State | None = handover.state
         worker, done, failed = handover.worker, 0, 0
+        state = None if rules.lapsed(handover.state, self._clock()) else handover.state
         while state is not None and (name := self._next_handler(state, worker)):
             assert state.credentials is not None  # only accepted credentials owe a run
             succeeded = self._handlers.call(name, state.registration, state.credentials)

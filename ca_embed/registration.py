@@ -331,6 +331,11 @@ def claimed(state: State, worker: str, now: float) -> State:
     return replace(state, claim=Claim(worker, now + HANDLER_LEASE))
 
 
+def lapsed(state: State, now: float) -> bool:
+    """Tell whether nobody has the right to run the handlers any more."""
+    return state.claim is None or now >= state.claim.lease_ends
+
+
 def handled(state: State, name: str, generation: int, now: float, *, done: bool) -> State:
     """Note one handler as done, or as failed and due later; credentials replaced meanwhile stay owed."""
     if state.generation != generation:
