@@ -125,8 +125,11 @@ class Exchange:
         return finished(response, self._request.method)
 
     def _match(self) -> tuple[str, dict[str, str]]:
+        path = self._request.path
+        if not path.startswith("/") or path.startswith("//"):  # werkzeug would mend both
+            raise NotFound("no such path")
         try:
-            name, values = _ROUTES.bind("mount").match(self._request.path, self._request.method)
+            name, values = _ROUTES.bind("mount").match(path, self._request.method)
             return name, dict(values)
         except WrongMethod as error:
             raise MethodNotAllowed(sorted(error.valid_methods or ())) from None

@@ -86,7 +86,7 @@ class HostedPage:
 
 def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = None) -> HostedPage:
     """Return the page that runs the registration, in the reader's language where we speak it."""
-    lang = parse_accept_header(accept_language, LanguageAccept).best_match(LANGUAGES) or settings.lang
+    lang = _spoken(accept_language) or settings.lang
     title, lead = (escape(text) for text in _TITLES[lang])
     style = _style()
     element = snippet(
@@ -101,6 +101,13 @@ def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = No
         f"<header>\n<h1>{title}</h1>\n<p>{lead}</p>\n</header>\n{tag}\n</main>\n</body>\n</html>\n"
     )
     return HostedPage(Html(html), lang, _policy(settings, style))
+
+
+def _spoken(accept_language: str) -> str | None:
+    """Return the base of the first language that the reader prefers and we speak."""
+    preferred = parse_accept_header(accept_language, LanguageAccept)
+    bases = (tag.partition("-")[0].lower() for tag, quality in preferred if quality > 0)
+    return next((base for base in bases if base in LANGUAGES), None)
 
 
 def page_permissions(settings: Settings) -> str:
