@@ -1,0 +1,119 @@
+"""What every test of the whole needs: an Embed whose facts are known, and a clock that can be set."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from ca_embed import Embed
+from ca_embed.sandbox import Sandbox
+from ca_embed.storage import MemoryStorage
+from ca_embed.webhook import sign
+
+TOKEN = "fake-partner-token-of-the-tests"
+OLD_TOKEN = "fake-partner-token-retired-soon"
+KEY = "fake-encryption-key-of-the-tests"
+OLD_KEY = "fake-encryption-key-retired-soon"
+PUBLIC_URL = "https://crm.example/chatarchitect"
+OWN_ORIGIN = "https://crm.example"
+OTHER_ORIGIN = "https://app.partner.example"
+NOBODY_LISTENS = "http://127.0.0.1:9"
+USER = "user_456"
+SECRET = "fake-app-secret-3fa9"
+
+
+def build(**overrides: Any) -> Embed:
+    """Build an Embed; by default nobody listens at its Partner API, and everybody is one user."""
+    settings: dict[str, Any] = {
+        "base_url": NOBODY_LISTENS,
+        "partner_token": [TOKEN],
+        "public_url": PUBLIC_URL,
+        "storage": MemoryStorage(),
+        "encryption_keys": [KEY],
+        "identify": lambda native: USER,
+        **overrides,
+    }
+    return Embed(**settings)
+
+
+def at_sandbox(sandbox: Sandbox, **overrides: Any) -> Embed:
+    """Build an Embed whose ChatArchitect is the sandbox."""
+    return build(**{"base_url": sandbox.base_url, "partner_token": [sandbox.partner_token], **overrides})
+
+
+class Closable(Protocol):
+    """What can be closed."""
+
+    def close(self) -> None: ...
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self, now: float | None = None) -> None:
+        self.now = float(int(time.time())) if now is None else now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def payload(**fields: Any) -> bytes:
+    """Return the body of a completion; `...` leaves a field out."""
+    complete = {
+        "event": "whatsapp.registration.completed",
+        "registration_id": "abc123def456ghi789jkl0",
+        "partner_user_id": USER,
+        "partner_state": None,
+        "app_id": "ca_app_123",
+        "app_secret": SECRET,
+        "phone": "421233221242",
+        "integration": "My CRM",
+        "completed_at": "2026-07-04T10:00:00+00:00",
+        **fields,
+    }
+    return json.dumps({name: value for name, value in complete.items() if value is not ...}).encode()
+
+
+def signed(
+    body: bytes, *, token: str = TOKEN, at: float | None = None, event_id: str = "evt_abc_1"
+) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of a webhook."""
+    timestamp = int(time.time() if at is None else at)
+    headers = {
+        "Content-Type": "application/json",
+        "X-CA-Event-Id": event_id,
+        "X-CA-Timestamp": str(timestamp),
+        "X-CA-Signature": sign(body, timestamp, token),
+    }
+    return headers, body
+
+
+def delivery(
+    *, token: str = TOKEN, at: float | None = None, event_id: str = "evt_abc_1", **fields: Any
+) -> Any:
+    """Return a complete, signed webhook."""
+    return signed(payload(**fields), token=token, at=at, event_id=event_id)
+
+
+def wait_until(true: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Poll until something is true; fail if it has not become true in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+@contextmanager
+def closing(*opened: Closable) -> Iterator[None]:
+    """Close Embeds, and what else can be closed, at the end."""
+    try:
+        yield
+    finally:
+        for one in opened:
+            one.close()
