@@ -49,7 +49,7 @@ class App:
             *pages.rules(),
             *control.rules(),
         )
-        self._routes = Map([Rule(path, endpoint=endpoint) for path, endpoint in rules], strict_slashes=False)
+        self._routes = Map([Rule(path, endpoint=endpoint) for path, endpoint in rules], merge_slashes=False)
 
     def __call__(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
         """Be a WSGI application."""

@@ -114,7 +114,7 @@ def _parent_origin(value: str) -> str:
 
 
 def _webhook_url(value: str) -> str:
-    if not _is_printable_ascii(value) or not _has_real_port(value) or not is_deliverable(value):
+    if not is_printable_ascii(value) or not _has_real_port(value) or not is_deliverable(value):
         raise Refusal(400, "Invalid webhook_url: it must start with https://")
     return value
 
@@ -133,15 +133,16 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK_HOSTS
 
 
+def is_printable_ascii(text: str) -> bool:
+    """Tell whether a text is of visible ASCII characters alone."""
+    return all("!" <= character <= "~" for character in text)
+
+
 def _has_real_port(url: str) -> bool:
     try:
         return urlsplit(url).port != 0
     except ValueError:
         return False
-
-
-def _is_printable_ascii(text: str) -> bool:
-    return all("!" <= character <= "~" for character in text)
 
 
 def _is_unicode(text: str) -> bool:

@@ -11,6 +11,7 @@ from ca_embed.sandbox.background import Background
 from ca_embed.sandbox.control import Control
 from ca_embed.sandbox.delivery import Deliverer, Delivery, Overrides
 from ca_embed.sandbox.guard import Guard
+from ca_embed.sandbox.inputs import is_printable_ascii
 from ca_embed.sandbox.journal import Journal, JournalEntry
 from ca_embed.sandbox.knobs import Knobs
 from ca_embed.sandbox.pages import Pages
@@ -37,8 +38,9 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        if isinstance(partner_tokens, str) or not partner_tokens or not all(partner_tokens):
-            raise ValueError("partner_tokens must be a list of at least one token, none of them empty")
+        usable = [token for token in partner_tokens if token and is_printable_ascii(token)]
+        if isinstance(partner_tokens, str) or not usable or len(usable) < len(partner_tokens):
+            raise ValueError("partner_tokens must be a list of one or more texts of visible ASCII")
         self.knobs = Knobs()
         self._partner_tokens = tuple(partner_tokens)
         self._host = host

@@ -94,6 +94,7 @@ def test_resets(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
         ("api_delay", -1),
         ("api_delay", float("nan")),
         ("api_delay", "1"),
+        ("api_delay", 10**400),
         ("late_seconds", True),
         ("expires_in", float("inf")),
         ("api_status", 200),

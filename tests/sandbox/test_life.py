@@ -66,9 +66,9 @@ def test_gives_an_address_that_opens_when_it_listens_everywhere() -> None:
         assert requests.get(f"{sandbox.base_url}/sandbox", timeout=10).status_code == 200
 
 
-@pytest.mark.parametrize("tokens", [[], [""], "fake-partner-token-one"])
+@pytest.mark.parametrize("tokens", [[], [""], ["with space"], ["t\u00f6ken"], "fake-partner-token-one"])
 def test_wants_tokens(tokens: list[str]) -> None:
-    """No token, an empty one, or a bare text is refused."""
+    """No token, one that no header could hold, or a bare text is refused."""
     with pytest.raises(ValueError, match="partner_tokens"):
         Sandbox(partner_tokens=tokens)
 

@@ -284,9 +284,17 @@ class TestActions:
         """What the guide does not list is an invalid action."""
         assert_error(partner.call(method, action), 400, "Invalid action")
 
-    def test_answers_other_paths_in_the_same_shape(self, sandbox: Sandbox) -> None:
+    @pytest.mark.parametrize("path", ["/nothing/here", "/partner/", "/Partner", "/%00"])
+    def test_answers_other_paths_in_the_same_shape(self, sandbox: Sandbox, path: str) -> None:
         """A path that is not there is a 404 of the guide's shape."""
-        assert_error(requests.get(f"{sandbox.base_url}/nothing/here", timeout=10), 404)
+        assert_error(requests.get(sandbox.base_url + path, timeout=10), 404)
+
+    @pytest.mark.parametrize("host", ["[", "a b", "x" * 300, "..", "127.0.0.1:port"])
+    def test_survives_any_host_header(self, sandbox: Sandbox, host: str) -> None:
+        """A Host that is no name is refused in the guide's shape wherever it matters."""
+        answer = requests.get(f"{sandbox.base_url}/sandbox/state", headers={"Host": host}, timeout=10)
+        assert answer.status_code in (400, 403)
+        assert answer.json()["status"] == "error"
 
 
 class TestResult:
