@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -69,6 +70,8 @@ def _explain(error: Exception) -> int:
             return WRONG_USAGE
         case EmbedError():
             say(f"ca-embed: {one_line(str(error))}")
+        case OSError(errno=errno.EADDRINUSE):
+            say("ca-embed: the port is taken by another program; give a free one with --port")
         case OSError():
             place = f"{error.filename}: " if error.filename else ""
             say(f"ca-embed: {one_line(place + (error.strerror or type(error).__name__))}")

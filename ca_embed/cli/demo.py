@@ -64,12 +64,23 @@ def run_demo(args: argparse.Namespace) -> int:
     """Run both sides, until interrupted or once."""
     from ca_embed.cli.demo_once import run_once
 
-    with Interruption() as interruption, running(port=args.port, storage_url=args.storage) as demo:
-        if args.once:
-            return run_once(demo)
+    with running(port=args.port, storage_url=args.storage) as demo:
+        return run_once(demo) if args.once else _keep_running(demo)
+
+
+def _keep_running(demo: Demo) -> int:
+    with Interruption() as interruption:
         _introduce(demo)
         interruption.wait()
     return 0
+
+
+def _introduce(demo: Demo) -> None:
+    print(f"Open {demo.url}", flush=True)
+    say(f"The other side's log, with its knobs: {demo.sandbox.base_url}/sandbox")
+    say("What is stored, from another terminal, also afterwards:")
+    say(f"    set -a; . {shlex.quote(str(demo.env_file))}; set +a; ca-embed list")
+    say("Ctrl-C ends it.")
 
 
 @contextmanager
@@ -82,9 +93,11 @@ def running(*, port: int = 0, storage_url: str | None = None) -> Iterator[Demo]:
     from ca_embed.sandbox.server import Server
     from ca_embed.storage.resolve import open_storage
 
-    folder = Path(tempfile.mkdtemp(prefix="ca-embed-demo-"))
+    if storage_url:
+        open_storage(storage_url)  # tells that it is wrong before anything is made
     with Sandbox() as sandbox:
         server = Server("localhost", port)
+        folder = Path(tempfile.mkdtemp(prefix="ca-embed-demo-"))
         settings = _settings(sandbox, server.base_url, folder, storage_url)
         storage = open_storage(settings["CA_EMBED_STORAGE"])
         embed = _serve(server, sandbox, settings, storage)
@@ -126,7 +139,9 @@ def _serve(server: Server, sandbox: Sandbox, settings: Mapping[str, str], storag
     from ca_embed.embed import Embed
 
     sign_in = SignIn()
-    embed = Embed(**(environment(settings) | {"storage": storage}), identify=sign_in.user_of)
+    arguments = environment(settings)
+    arguments |= {"storage": storage, "identify": sign_in.user_of}
+    embed = Embed(**arguments)
 
     @embed.on_completed(name="welcome")
     def welcome(registration: Registration, credentials: Credentials) -> None:
@@ -145,11 +160,3 @@ def _write_env(path: Path, settings: Mapping[str, str]) -> Path:
     path.touch(mode=0o600)
     path.write_text("".join(lines))
     return path
-
-
-def _introduce(demo: Demo) -> None:
-    print(f"Open {demo.url}", flush=True)
-    say(f"The other side's log, with its knobs: {demo.sandbox.base_url}/sandbox")
-    say("What is stored, from another terminal, also afterwards:")
-    say(f"    set -a; . {shlex.quote(str(demo.env_file))}; set +a; ca-embed list")
-    say("Ctrl-C ends it.")

@@ -36,8 +36,7 @@ def reconcile(args: argparse.Namespace) -> int:
     """Make one pass, or one every so many seconds."""
     embed = embed_of(args)
     if not args.app:
-        say("Your on_completed handlers are not known here, and will not run for what this completes.")
-        say("If you have some, name the Embed that they belong to: --app MODULE:NAME")
+        say("Without --app no on_completed handler is known here: none will run for what this completes.")
     try:
         return _one_pass(args, embed) if args.every is None else _pass_after_pass(args, embed)
     finally:
