@@ -58,8 +58,12 @@ class Client:
 
     def deliver(self, webhook: tuple[dict[str, str], bytes]) -> Answer:
         """Post a webhook as the sandbox makes it."""
+        return self.deliver_at("", webhook)
+
+    def deliver_at(self, prefix: str, webhook: tuple[dict[str, str], bytes]) -> Answer:
+        """Post it below a prefix."""
         headers, body = webhook
-        return self.request("POST", "/webhook", headers=headers, body=body)
+        return self.request("POST", f"{prefix}/webhook", headers=headers, body=body)
 
     def close(self) -> None:
         """Release what the client holds."""

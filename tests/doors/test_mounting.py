@@ -1,0 +1,224 @@
+"""Under any prefix, in any host: the doors find the path that is theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from ca_embed import ConfigurationError, Embed, asgi, wsgi
+from tests.doors.clients import AsgiClient, Client, WsgiClient, http_scope
+from tests.doors.fixtures import ClientOf
+from tests.flow.kit import build, closing, delivery
+
+
+def host_wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    """Be a host application that says which path it got."""
+    body = b"host " + environ.get("PATH_INFO", "").encode("latin-1")
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+async def host_asgi(scope: Any, receive: Any, send: Any) -> None:
+    """Be a host application that says which path it got, and that takes part in lifespan."""
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete", "by": "host"})
+        return
+    body = b"host " + scope["path"].encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def embed() -> Iterator[Embed]:
+    """An Embed, closed at the end."""
+    with closing(built := build()):
+        yield built
+
+
+@pytest.fixture
+def driven() -> Iterator[Callable[..., Client]]:
+    """Clients of whole applications, closed at the end."""
+    clients: list[Client] = []
+
+    def drive(app: Any, kind: type[WsgiClient | AsgiClient], **surroundings: Any) -> Client:
+        clients.append(kind(app, **surroundings))
+        return clients[-1]
+
+    yield drive
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("path", ["/webhook", "/webhook/"])
+def test_a_trailing_slash(client_of: ClientOf, path: str) -> None:
+    """A path with a trailing slash is the same path, and is not redirected."""
+    headers, body = delivery()
+    answer = client_of(build()).request("POST", path, headers=headers, body=body)
+    assert answer.json == {"status": "accepted"}
+
+
+# --- WSGI ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script_name", "path_info", "status"),
+    [
+        ("", "/health", 200),
+        ("/chatarchitect", "/health", 200),
+        ("/outer/chatarchitect", "/health/", 200),
+        ("/chatarchitect", "/", 200),
+        ("/chatarchitect", "", 200),
+        ("", "", 200),
+        ("/health", "/chatarchitect/health", 404),
+        ("/chatarchitect", "/caf\xc3\xa9", 404),
+    ],
+)
+def test_script_name(embed: Embed, script_name: str, path_info: str, status: int) -> None:
+    """Behind SCRIPT_NAME, PATH_INFO alone is the path; an empty one is the root."""
+    client = WsgiClient(embed.wsgi, SCRIPT_NAME=script_name, PATH_INFO=path_info)
+    assert client.get("/").status == status
+
+
+def test_mounts_in_mounts(embed: Embed) -> None:
+    """A mount inside a mount works, and what only begins like the prefix stays the host's."""
+    inner = DispatcherMiddleware(host_wsgi, {"/chatarchitect": embed.wsgi})
+    client = WsgiClient(DispatcherMiddleware(host_wsgi, {"/outer": inner}))
+    assert client.get("/outer/chatarchitect/health").json == {"status": "ok"}
+    assert client.get("/outer/chatarchitect").status == 200
+    assert client.get("/outer/chatarchitectX/health").body == b"host /chatarchitectX/health"
+
+
+# --- ASGI ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path", "status"),
+    [
+        ("", "/health", 200),
+        ("/chatarchitect", "/chatarchitect/health", 200),  # by the specification
+        ("/chatarchitect/", "/chatarchitect/health", 200),
+        ("/chatarchitect", "/health", 200),  # a host that strips
+        ("", "/health/", 200),  # a host that strips and adds a slash
+        ("/outer/chatarchitect", "/outer/chatarchitect/health", 200),
+        ("/outer/chatarchitect", "/chatarchitect/health", 200),  # behind a proxy that strips
+        ("/a/b/c", "/c/health", 200),
+        ("/chatarchitect", "/chatarchitect", 200),
+        ("/chatarchitect", "/chatarchitect/", 200),
+        ("", "", 200),
+        ("/health", "/health/health", 200),
+        ("/chatarchitect", "/chatarchitectX/health", 404),
+        ("/chatarchitec", "/chatarchitectX/health", 404),  # a host that matches half a name
+        ("", "X/health/", 404),
+        ("", "health", 404),
+    ],
+)
+def test_root_path(embed: Embed, root_path: str, path: str, status: int) -> None:
+    """Whether or not `path` includes `root_path`, the path below the mount is found."""
+    with closing(client := AsgiClient(embed.asgi, root_path=root_path)):
+        assert client.get(path).status == status
+
+
+def test_a_starlette_mount(embed: Embed, driven: Callable[..., Client]) -> None:
+    """Starlette's and FastAPI's mounts work, also with a root_path behind a proxy that strips it."""
+    from fastapi import FastAPI
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    inner = Starlette(routes=[Mount("/inner", routes=[Mount("/chatarchitect", app=embed.asgi)])])
+    assert driven(inner, AsgiClient).get("/inner/chatarchitect/health").json == {"status": "ok"}
+    outer = FastAPI()
+    outer.mount("/chatarchitect", embed.asgi)
+    for path in ("/chatarchitect/health", "/outer/chatarchitect/health"):
+        assert driven(outer, AsgiClient, root_path="/outer").get(path).json == {"status": "ok"}
+    assert driven(outer, AsgiClient).deliver_at("/chatarchitect", delivery()).json == {"status": "accepted"}
+
+
+def test_a_litestar_mount(embed: Embed, driven: Callable[..., Client]) -> None:
+    """Litestar takes the plain door, whose paths it changes in its own way."""
+    from litestar import Litestar
+    from litestar.handlers import asgi as mounted
+
+    host = Litestar(
+        [mounted("/chatarchitect", is_mount=True, copy_scope=True)(embed.asgi)], openapi_config=None
+    )
+    client = driven(host, AsgiClient)
+    assert client.get("/chatarchitect/health").json == {"status": "ok"}
+    assert client.deliver_at("/chatarchitect", delivery()).json == {"status": "accepted"}
+    assert client.get("/chatarchitecthealth").status == 404
+
+
+# --- the middlewares -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", [None, "/chatarchitect", "/chatarchitect/"])
+@pytest.mark.parametrize("kind", ["wsgi", "asgi"])
+def test_a_middleware(embed: Embed, driven: Callable[..., Client], kind: str, prefix: str | None) -> None:
+    """A middleware takes what is below its prefix, by default the path of public_url, and no more."""
+    client = (
+        driven(wsgi.Middleware(host_wsgi, embed, prefix), WsgiClient)
+        if kind == "wsgi"
+        else driven(asgi.Middleware(host_asgi, embed, prefix), AsgiClient)
+    )
+    assert client.get("/chatarchitect/health").json == {"status": "ok"}
+    assert client.get("/chatarchitect/nowhere").code == "not_found"
+    assert b"<ca-whatsapp-registration" in client.get("/chatarchitect").body
+    assert client.deliver_at("/chatarchitect", delivery()).json == {"status": "accepted"}
+    for path in ("/", "/chatarchitectX/health", "/health", "/x/chatarchitect/health"):
+        assert client.get(path).body == b"host " + path.encode()
+
+
+def test_a_deeper_prefix(embed: Embed, driven: Callable[..., Client]) -> None:
+    """A prefix may have several segments, below a mount of the host's own."""
+    app = wsgi.Middleware(host_wsgi, embed, "/a/b")
+    client = driven(DispatcherMiddleware(host_wsgi, {"/outer": app}), WsgiClient)
+    assert client.get("/outer/a/b/health").json == {"status": "ok"}
+    assert client.get("/outer/a/health").body == b"host /a/health"
+    for root_path, path in (("/outer", "/outer/a/b/health"), ("/outer", "/a/b/health"), ("", "/a/b/health")):
+        client = driven(asgi.Middleware(host_asgi, embed, "/a/b"), AsgiClient, root_path=root_path)
+        assert client.get(path).json == {"status": "ok"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "chatarchitect"])
+def test_a_prefix_that_is_none(embed: Embed, prefix: str) -> None:
+    """A prefix that would hide the whole host, or that no path begins with, is refused at once."""
+    with pytest.raises(ConfigurationError, match="prefix"):
+        wsgi.Middleware(host_wsgi, embed, prefix)
+    with pytest.raises(ConfigurationError, match="prefix"):
+        asgi.Middleware(host_asgi, embed, prefix)
+
+
+def test_a_middleware_leaves_lifespan_to_the_host(embed: Embed) -> None:
+    """The ASGI middleware hands lifespan to the host's application."""
+    from asgiref.testing import ApplicationCommunicator
+
+    app = asgi.Middleware(host_asgi, embed)
+    with closing(client := AsgiClient(app)):
+
+        async def start() -> Any:
+            communicator = ApplicationCommunicator(app, {"type": "lifespan"})
+            await communicator.send_input({"type": "lifespan.startup"})
+            return await communicator.receive_output()
+
+        assert client.run(start())["by"] == "host"
+
+
+def test_a_middleware_keeps_the_scope_of_the_host(embed: Embed) -> None:
+    """The middleware changes a copy of the scope, never the host's own."""
+    with closing(client := AsgiClient(app := asgi.Middleware(host_asgi, embed))):
+        scope = http_scope("GET", "/chatarchitect/health")
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        client.run(app(scope, receive, send))
+        assert scope == http_scope("GET", "/chatarchitect/health")
+        assert sent[0]["status"] == 200
