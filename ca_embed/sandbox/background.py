@@ -31,7 +31,6 @@ class Background:
 
     def stop(self) -> None:
         """Drop the jobs that wait and let the running ones finish."""
-        self._stopped.set()
         with self._lock:
             threads = list(self._threads)
         for thread in threads:
