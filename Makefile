@@ -47,7 +47,7 @@ test-all: ## run the tests on every Python that is present
 	[[ -z "$$failed" ]] || { echo "failed on Python$$failed" >&2; exit 1; }
 
 bench: $(VENV)/.stamp-package ## measure, and print the figures
-	@for script in bench/*.py; do python "$$script"; done
+	@for script in benchmarks/*.py; do python "$$script"; done
 
 clean: ## remove what make and the tools have made
 	rm -rf .venv .venv-* build dist *.egg-info .coverage* .hypothesis .import_linter_cache \

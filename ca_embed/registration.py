@@ -31,6 +31,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 LOST_AFTER = 5.0  # an open session this old may have lost its webhook
 ASK_EVERY = 3.0  # seconds between two questions about one registration that its page causes
@@ -108,8 +109,7 @@ class Session:
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Echo:
+class Echo(NamedTuple):
     """What a webhook returns unchanged from the session's creation."""
 
     user_id: str | None

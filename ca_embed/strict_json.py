@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
 
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -27,28 +27,33 @@ def parse_object(body: bytes) -> dict[str, Any]:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         raise NotStrictJson("it is not UTF-8") from None
-    _refuse_deep_nesting(text)
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)
+        value = _DECODER.decode(text)
     except NotStrictJson:
         raise
     except (ValueError, RecursionError):
         raise NotStrictJson("it does not parse") from None
     if not isinstance(value, dict):
         raise NotStrictJson("it is not an object")
-    if _ESCAPED_SURROGATE.search(text):
+    _refuse_deep_nesting(value)
+    if "\\" in text and _ESCAPED_SURROGATE.search(text):
         _refuse_lone_surrogates(value)
     return value
 
 
-def _refuse_deep_nesting(text: str) -> None:
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
-        return
-    depth = 0
-    for character in _STRINGS.sub("", text):
-        depth += (character in "{[") - (character in "}]")
-        if depth > MAX_DEPTH:
-            raise NotStrictJson(f"it is nested deeper than {MAX_DEPTH} levels")
+def _refuse_deep_nesting(value: dict[str, Any]) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            member for members in level for member in _members(members) if isinstance(member, dict | list)
+        ]
+        if not level:
+            return
+    raise NotStrictJson(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def _members(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _refuse_lone_surrogates(value: object) -> None:
@@ -74,3 +79,6 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise NotStrictJson("a number is too large")
     return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)
