@@ -66,6 +66,7 @@ export function viewOf(element, stay, left) {
     page.overflow = overflow;
     overflow = undefined;
     root.prepend(box);
+    if (document.activeElement === document.body) panel.focus(); // the button that opened it is gone
     left();
   }
 

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,9 @@ def _webkit(dark: bool) -> WebDriver:
     options.binary_location = browsers[0]
     options.add_argument("--automation")
     options.set_capability("browserName", "MiniBrowser")
-    return webdriver.WebKitGTK(options=options, service=WebKitService(driver))
+    with warnings.catch_warnings():  # about a parameter that Selenium passes to itself
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return webdriver.WebKitGTK(options=options, service=WebKitService(driver))
 
 
 def _add(options: ArgOptions, arguments: str) -> None:

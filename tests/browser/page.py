@@ -51,8 +51,10 @@ class Page:
     def message(self, event: str, identifier: str = "reg1", **more: Any) -> dict[str, Any]:
         return {"type": TYPE, "event": event, "registration_id": identifier, **more}
 
-    def frame_says(self, event: str, identifier: str = "reg1", **more: Any) -> None:
-        self.frame_posts(self.message(event, identifier, **more))
+    def frame_says(self, event: str, identifier: str | None = None, **more: Any) -> None:
+        """The element's own frame posts an event, about its own registration unless told otherwise."""
+        own = identifier or self.run("return new URL(a.iframe.src).searchParams.get('s')")
+        self.frame_posts(self.message(event, own, **more))
 
     def frame_posts(self, message: Any, times: int = 1) -> None:
         """The element's own frame posts any message to the host page."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -106,11 +107,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, body: str | bytes, kind: str, headers: dict[str, str] | None = None) -> None:
         content = body.encode() if isinstance(body, str) else body
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
+        with suppress(ConnectionError):  # the browser has left already
+            self.send_response(status)
+            for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
 
     def answer_json(self, status: int, body: Any) -> None:
         text = body if isinstance(body, str) else json.dumps(body)
@@ -161,6 +163,11 @@ class FrameHandler(Handler):
 
 
 SPY = """
+// A message made up by the page itself, right in every word.
+window.forge = (data, origin) => {
+  const source = document.querySelector('ca-whatsapp-registration').iframe.contentWindow;
+  dispatchEvent(new MessageEvent('message', { data, origin, source }));
+};
 // What a test wants to know afterwards; and, with ?fast, a clock that runs 100 times as fast.
 window.heard = [];
 for (const name of 'ready height phone_verified facebook_started completed failed cancelled confirmed error'.split(' ')) {

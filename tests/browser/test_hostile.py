@@ -44,8 +44,7 @@ def test_malformed_messages(page: Page) -> None:
 
 FOREIGN = {
     "the host page itself": "postMessage(message, '*')",
-    "a script that makes one up": """
-        dispatchEvent(new MessageEvent('message', { data: message, origin: partner, source: a.iframe.contentWindow }))""",
+    "a script that makes one up": "forge(message, partner)",
     "another frame of the right origin": "other(partner + '/?s=other&silent')",
     "a frame of another origin": "other(elsewhere + '/frame')",
     "a sandboxed frame of the right origin": "other(partner + '/?s=other&silent', 'allow-scripts')",
@@ -91,10 +90,12 @@ def test_frame_that_wandered_off(page: Page, site: Site) -> None:
     )
 
     def stranger_spoke() -> bool:
-        page.frame_says("completed")
+        page.frame_posts("here I am")
         return bool(page.run("return window.strangers"))
 
     page.until_true(stranger_spoke, "a word of the stranger")
+    page.frame_says("completed")
+    page.settled()
     assert page.heard() == ["ready"]
     assert page.status == "in_progress"
 

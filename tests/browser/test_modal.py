@@ -1,0 +1,192 @@
+"""The modal: focus, Escape, the question before leaving, the promise of `CAEmbed.open`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.page import Page
+from tests.browser.site import Site
+from tests.browser.test_flow import DONE
+
+OUTSIDE = '<button id="outside">Outside</button><div style="height: 3000px"></div>'
+
+
+@pytest.fixture
+def modal(page: Page) -> Page:
+    """A page with a button of its own and a modal whose registration is in progress."""
+    page.open(OUTSIDE + page.element('mode="modal"')).until("idle")
+    page.run("shadow.querySelector('.button').focus()")
+    page.type_keys(Keys.ENTER)
+    return page.until("in_progress")
+
+
+def is_open(page: Page) -> bool:
+    return page.run("return shadow.querySelector('dialog').open")
+
+
+def question(page: Page) -> bool:
+    return "Stop the registration?" in page.text
+
+
+def test_focus_goes_in_and_comes_back(modal: Page) -> None:
+    """The dialog takes the focus, keeps Tab away from the page behind, and gives the focus back."""
+    assert modal.run("return !!shadow.activeElement.closest('dialog') && shadow.querySelector('dialog').matches(':modal')")
+    for _ in range(6):
+        modal.type_keys(Keys.TAB)
+        assert modal.run("return document.activeElement?.id") != "outside"
+    modal.run("a.close()")
+    modal.until_true(lambda: not is_open(modal), "closed")
+    modal.until_true(lambda: modal.run("return document.activeElement === a"), "focus back in the element")
+
+
+def test_dialog_has_a_name(modal: Page) -> None:
+    """The dialog and its close button are named for those who do not see them."""
+    assert modal.run("return shadow.querySelector('dialog').ariaLabel") == "Connect WhatsApp"
+    assert modal.run("return shadow.querySelector('.close').ariaLabel") == "Close"
+
+
+@pytest.mark.parametrize("way", ["escape", "cross"])
+def test_leaving_asks_first(modal: Page, way: str) -> None:
+    """Under way, Escape and the close button ask once; the second time they close."""
+
+    def leave() -> None:
+        modal.run("shadow.querySelector('.close').focus()")
+        modal.escape() if way == "escape" else modal.run("shadow.querySelector('.close').click()")
+
+    leave()
+    modal.until_true(lambda: question(modal), "the question")
+    assert is_open(modal)
+    modal.run("shadow.querySelector('.button').focus()")
+    modal.type_keys(Keys.ENTER)
+    modal.until_true(lambda: not question(modal), "the form again")
+    assert modal.status == "in_progress"
+    leave()
+    modal.until_true(lambda: question(modal), "the question again")
+    leave()
+    modal.until_true(lambda: not is_open(modal), "closed")
+    modal.until("idle")
+    assert modal.run("return a.iframe") is None
+    assert modal.buttons == ["Continue", "Start over"]
+
+
+def test_leaving_when_it_is_over_asks_nothing(modal: Page) -> None:
+    """Once it has failed there is nothing to lose, so Escape closes at once."""
+    modal.frame_says("failed", message="no")
+    modal.until("failed")
+    modal.escape()
+    modal.until_true(lambda: not is_open(modal), "closed")
+    assert modal.status == "failed"
+
+
+def test_page_behind_does_not_scroll(page: Page) -> None:
+    """While the modal is open the page behind keeps still; afterwards its own overflow is back."""
+    page.open(OUTSIDE + page.element('mode="modal"')).until("idle")
+    page.run("document.documentElement.style.overflow = 'scroll'; a.start()")
+    page.until("in_progress")
+    assert page.run("return document.documentElement.style.overflow") == "hidden"
+    page.run("a.close()")
+    page.until_true(lambda: page.run("return document.documentElement.style.overflow") == "scroll", "the host's overflow")
+
+
+def test_removal_while_open(modal: Page) -> None:
+    """Removing the element while its modal is open leaves a page that scrolls; moving it keeps the modal."""
+    modal.run("document.querySelector('main').prepend(a)")
+    modal.until("in_progress")
+    assert is_open(modal)
+    modal.run("a.remove()")
+    modal.until_true(lambda: modal.run("return document.documentElement.style.overflow") == "", "a page that scrolls")
+
+
+@pytest.mark.parametrize("window", [(500, 600), (1000, 900)])
+def test_height_in_a_modal(page: Page, window: tuple[int, int]) -> None:
+    """In a modal the iframe is never higher than the viewport less 220 px, even where that is less than 480."""
+    page.driver.set_window_size(*window)
+    try:
+        page.started(page.element('mode="modal"')).frame_says("height", height=4000)
+        page.settled()
+        assert page.run("return parseFloat(a.iframe.style.height) === innerHeight - 220")
+        page.frame_says("height", height=10)
+        page.settled()
+        assert page.run("return parseFloat(a.iframe.style.height) === Math.min(480, innerHeight - 220)")
+        assert page.run("const { bottom, right } = shadow.querySelector('dialog').getBoundingClientRect();"
+                        "return bottom <= innerHeight && right <= innerWidth")  # fmt: skip
+    finally:
+        page.driver.set_window_size(1000, 900)
+
+
+def test_connected_in_a_modal(modal: Page, site: Site) -> None:
+    """After the confirmation the modal says so and offers to close."""
+    site.script.statuses["reg1"] = DONE
+    modal.frame_says("completed")
+    modal.until("connected")
+    assert modal.buttons == ["Close", "Another number"]
+    modal.press("Close")
+    modal.until_true(lambda: not is_open(modal), "closed")
+    assert "WhatsApp connected" in modal.text
+    assert modal.buttons == ["Another number"]
+
+
+def test_closing_while_finishing_keeps_asking(modal: Page, site: Site) -> None:
+    """Closing after `completed` does not lose the confirmation."""
+    modal.frame_says("completed")
+    modal.until("finishing").run("a.close()")
+    modal.until_true(lambda: not is_open(modal), "closed")
+    site.script.statuses["reg1"] = DONE
+    modal.until("connected")
+
+
+OPEN = """
+window.outcome = null;
+CAEmbed.open({ endpoint: '/chatarchitect', iframeOrigin: arguments[0], lang: 'de', headers: { 'X-Own': '1' } }).then((o) => (outcome = o));
+"""
+
+
+def open_by_code(page: Page) -> Page:
+    page.open("<p>Page</p>")
+    page.until_true(lambda: page.run("return !!window.CAEmbed"), "the script")
+    page.run(OPEN, page.site.partner)
+    return page.until("in_progress")
+
+
+def outcome(page: Page) -> Any:
+    page.until_true(lambda: page.run("return outcome"), "an outcome")
+    return page.run("return outcome")
+
+
+def test_open_until_confirmed(page: Page, site: Site) -> None:
+    """The promise settles as confirmed as soon as the backend confirms; closing takes the element away."""
+    open_by_code(page).frame_says("completed")
+    site.script.statuses["reg1"] = DONE
+    assert outcome(page) == {"outcome": "confirmed", "registration_id": "reg1"}
+    assert site.script.created()[0].body == {"lang": "de"}
+    assert site.script.created()[0].headers["x-own"] == "1"
+    page.press("Schließen")
+    page.until("no element")
+
+
+@pytest.mark.parametrize("hint", ["failed", "cancelled"])
+def test_open_that_went_wrong(page: Page, hint: str) -> None:
+    """The promise tells how it stood when the user closed the modal."""
+    open_by_code(page).frame_says(hint)
+    page.until(hint).escape()
+    assert outcome(page) == {"outcome": hint, "registration_id": "reg1"}
+    page.until("no element")
+
+
+def test_open_and_closed(page: Page) -> None:
+    """Left on the way, it is closed."""
+    open_by_code(page).run("a.close()")
+    assert outcome(page) == {"outcome": "closed", "registration_id": "reg1"}
+
+
+def test_open_twice(page: Page, site: Site) -> None:
+    """While one modal is open, a second call gives the same promise and no second session."""
+    page.open("<p>Page</p>")
+    page.until_true(lambda: page.run("return !!window.CAEmbed"), "the script")
+    page.run(OPEN + "window.same = CAEmbed.open({}) === CAEmbed.open({})", site.partner)
+    page.until("in_progress")
+    assert page.run("return window.same")
+    assert len(site.script.created()) == 1

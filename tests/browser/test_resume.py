@@ -1,0 +1,100 @@
+"""Reloading, going back, coming again: what is shown is what the backend says now."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.page import Page
+from tests.browser.site import Site
+from tests.browser.test_flow import DONE
+
+
+def reload(page: Page) -> Page:
+    page.driver.refresh()
+    return page
+
+
+def test_reload_during_a_registration(page: Page, site: Site) -> None:
+    """After a reload the same session can be continued; no second one is created."""
+    page.started()
+    reload(page).until("idle").press("Continue")
+    page.until("in_progress")
+    assert len(site.script.created()) == 1
+    assert len(site.script.asked()) >= 2
+
+
+def test_reload_after_it_was_completed_elsewhere(page: Page, site: Site) -> None:
+    """If it was completed meanwhile, the reload shows it, and says `confirmed` once."""
+    page.started()
+    site.script.statuses["reg1"] = DONE
+    reload(page).until("connected")
+    assert page.heard() == ["confirmed"]
+    reload(page).until("connected")
+    assert page.heard() == []
+
+
+def test_reload_while_finishing(page: Page, site: Site) -> None:
+    """After `completed`, a reload goes on waiting for the backend instead of showing the form again."""
+    page.started().frame_says("completed")
+    page.until("finishing")
+    reload(page).until("finishing")
+    site.script.statuses["reg1"] = DONE
+    page.until("connected")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"status": "expired"}, (404, {"status": "error", "code": "not_found", "message": "x"})],
+)
+def test_reload_of_what_is_gone(page: Page, site: Site, answer: object) -> None:
+    """What has expired, or belongs to somebody else now, is forgotten."""
+    page.started()
+    site.script.statuses["reg1"] = answer
+    reload(page).until_true(lambda: page.run("return a?.shadowRoot && a.status === 'idle'") and page.buttons, "drawn")
+    assert page.buttons == ["Get started"]
+    assert page.run("return Object.values(sessionStorage).join()") in ("", "undefined")
+    page.press("Get started")
+    page.until("in_progress")
+    assert len(site.script.created()) == 2
+
+
+def test_reload_signed_out(page: Page, site: Site) -> None:
+    """When the backend does not say how it stands, nothing of the earlier registration is shown."""
+    page.started()
+    site.script.statuses["reg1"] = (401, {"status": "error", "code": "not_signed_in", "message": "x"})
+    reload(page).until_true(lambda: page.run("return !!a?.shadowRoot") and page.buttons, "drawn")
+    assert page.buttons == ["Get started"]
+
+
+def test_autostart_resumes(page: Page, site: Site) -> None:
+    """`autostart` after a reload continues; it does not create a second session."""
+    page.open(page.element("autostart")).until("in_progress")
+    reload(page).until("in_progress")
+    assert len(site.script.created()) == 1
+
+
+def test_back_and_forward(page: Page, site: Site) -> None:
+    """Leaving the page and going back, from the back/forward cache or not, ends in the truth."""
+    page.started()
+    page.driver.get(site.host + "/empty")
+    site.script.statuses["reg1"] = DONE
+    page.driver.back()
+    page.until("connected")
+
+
+def test_unusable_storage(page: Page) -> None:
+    """Without sessionStorage it works all the same."""
+    head = "<script>Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('forbidden') } })</script>"
+    page.started(head=head + '<script src="/ca-embed.js" defer></script>')
+
+
+def test_remembered_address_is_checked(page: Page, site: Site) -> None:
+    """An address from the storage is checked like one from the backend."""
+    page.started()
+    page.run("for (const key in sessionStorage) sessionStorage[key] = sessionStorage[key]?.replace?.(/http[^\"]*/, 'javascript:alert(1)')")
+    reload(page).until("idle").press("Continue")
+    page.until("error")
+    assert page.heard("error")[0]["code"] == "bad_iframe_url"
+    page.press("Try again")
+    page.until("in_progress")
+    assert len(site.script.created()) == 2

@@ -1,0 +1,126 @@
+"""Languages, overrides, and what assistive technology is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.browser.page import SCRIPT, Page
+from tests.browser.site import Script, Site
+from tests.browser.test_flow import DONE
+
+TEXTS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[2] / "js/src/texts").glob("*.json")}
+AXE = Path(__file__).parents[2] / "js/node_modules/axe-core/axe.min.js"
+
+
+@pytest.mark.parametrize("lang", sorted(TEXTS))
+def test_every_language_arrives_whole(page: Page, site: Site, lang: str) -> None:
+    """Each text of each language is shown as it was written, and the session speaks the same language."""
+    page.open(page.element(f'lang="{lang}"')).run("a.start()")
+    page.until("in_progress")
+    assert site.script.created()[0].body == {"lang": lang}
+    assert page.run("return shadow.querySelector('.box').lang") == lang
+    texts = TEXTS[lang]
+    for code in ("failed", "cancelled"):
+        page.frame_says(code)
+        page.until(code)
+        assert texts[code] in page.text
+        assert texts["over"] in page.buttons
+        page.press(texts["over"])
+        page.until("in_progress")
+
+
+def test_texts_are_complete() -> None:
+    """All languages have the same texts, none empty."""
+    assert len(TEXTS) == 5
+    assert {tuple(texts) for texts in TEXTS.values()} == {tuple(TEXTS["en"])}
+    assert all(text.strip() == text != "" for texts in TEXTS.values() for text in texts.values())
+
+
+@pytest.mark.parametrize(
+    ("element", "page_lang", "spoken"),
+    [("pt-BR", "de", "pt"), ("", "RU-ru", "ru"), ("fr", "de", "en"), ("", "", "en")],
+)
+def test_choice_of_language(page: Page, element: str, page_lang: str, spoken: str) -> None:
+    """The element's `lang` decides, else the page's, else the browser's; an unknown one is English."""
+    set_lang = f"<script>document.documentElement.lang = '{page_lang}'</script>"
+    page.open(page.element(f'lang="{element}"' if element else ""), head=set_lang + SCRIPT)
+    page.until("idle").until_text(TEXTS[spoken]["idle"])
+
+
+def test_language_changes_in_place(page: Page) -> None:
+    """Changing `lang` speaks the other language at once."""
+    page.open().until("idle").run("a.lang = 'es'")
+    page.until_text(TEXTS["es"]["idle"])
+
+
+def test_overrides(page: Page) -> None:
+    """The host's texts win: for the page by language, for one element over all."""
+    head = "<script>window.CAEmbed = { texts: { en: { start: 'Go!', idle: 'Our title' } } }</script>"
+    page.open(head=head + SCRIPT).until("idle").until_text("Our title")
+    assert page.buttons == ["Go!"]
+    page.run("a.texts = { start: 'Onwards <b>', intro: 'In two minutes.' }; a.lang = 'en'")
+    assert page.buttons == ["Onwards <b>"]
+    assert "In two minutes." in page.text
+
+
+def test_status_is_announced(page: Page) -> None:
+    """What is said is a live region that stays the same node, so that changes are read out."""
+    page.open().until("idle").run("window.region = shadow.querySelector('[role=status]'); a.start()")
+    page.until("in_progress").frame_says("completed")
+    page.until("finishing")
+    assert page.run("return shadow.querySelector('[role=status]') === region")
+    assert page.run("return region.textContent") == TEXTS["en"]["finishing"]
+
+
+def test_focus_is_not_lost(page: Page) -> None:
+    """When the pressed button goes away, the focus stays in the element."""
+    page.open().until("idle").run("shadow.querySelector('.button').focus()")
+    page.press("Get started")
+    page.until("in_progress")
+    assert page.run("return document.activeElement === a && shadow.activeElement.className") == "panel"
+
+
+def test_accessibility_of_every_state(page: Page, site: Site) -> None:
+    """axe-core finds nothing in any state, inline and modal."""
+    for mode in ("inline", "modal"):
+        site.script = Script()
+        page.open(f"<h1>Host</h1>{page.element(f'mode={mode}')}").until("idle")
+        page.driver.execute_script(AXE.read_text())
+        check(page)
+        page.run("a.start()")
+        page.until("in_progress")
+        check(page)
+        if mode == "modal":
+            page.run("shadow.querySelector('.close').click()")
+            page.until_text("Stop the registration?")
+            check(page)
+            page.press("Continue")
+        page.frame_says("failed", message="Because")
+        page.until("failed")
+        check(page)
+        page.press("Start over")
+        page.until("in_progress")
+        page.frame_says("cancelled")
+        page.until("cancelled")
+        check(page)
+        page.press("Continue")
+        page.until("in_progress").frame_says("completed")
+        page.until("finishing")
+        check(page)
+        site.script.statuses["reg2"] = DONE
+        page.until("connected")
+        check(page)
+        page.run("sessionStorage.clear()")
+
+
+def check(page: Page) -> None:
+    """The frame's own page is not ours; everything else is."""
+    violations = page.driver.execute_async_script("""
+        const done = arguments[0];
+        axe.run(document, { iframes: false }).then(({ violations }) =>
+          done(violations.flatMap(({ id, nodes }) => nodes.map((node) => id + ' ' + node.html + ' ' + node.failureSummary))));
+    """)
+    assert violations == [], page.status
