@@ -8,15 +8,7 @@ loop, and only what blocks goes to a thread.
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
-
-from asgiref.typing import (
-    ASGI3Application,
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    HTTPScope,
-    Scope,
-)
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ca_embed.errors import BodyTooLarge, EmbedError
 from ca_embed.host import identify_later
@@ -38,6 +30,12 @@ from ca_embed.messages import (
 if TYPE_CHECKING:
     from ca_embed.embed import Embed
 
+# Every framework has ASGI types of its own that fit no other's; these fit all.
+Scope: TypeAlias = Any
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+Application: TypeAlias = Callable[[Any, Receive, Send], Awaitable[None]]
+
 
 class ClientGone(Exception):
     """The client closed the connection before its body had arrived; nobody is left to answer."""
@@ -50,7 +48,7 @@ class AsgiApp:
         """Serve this Embed."""
         self._embed = embed
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; take part in lifespan without depending on it; refuse web sockets."""
         if scope["type"] == "lifespan":
             await _lifespan(self._embed, receive, send)
@@ -61,7 +59,7 @@ class AsgiApp:
         else:
             raise ValueError(f"ca_embed does not speak {scope['type']!r}")
 
-    async def _answer(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = _request_from(scope)
         try:
             response = await respond(self._embed, request, partial(_read_body, receive, request))
@@ -82,19 +80,19 @@ class Middleware:
     prefix: a path like "/chatarchitect"; by default the path of `public_url`.
     """
 
-    def __init__(self, app: ASGI3Application, embed: "Embed", prefix: str | None = None) -> None:
+    def __init__(self, app: Application, embed: "Embed", prefix: str | None = None) -> None:
         """Give requests below the prefix to the Embed, and all else to the application."""
         self._app = app
         self._embed = embed
         self._prefix = mount_path(embed.settings.public_path if prefix is None else prefix)
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
         if scope["type"] == "lifespan" or not self._is_ours(scope["path"], scope.get("root_path", "")):
             await self._app(scope, receive, send)
             return
         below = {**scope, "root_path": scope.get("root_path", "").rstrip("/") + self._prefix}
-        await self._embed.asgi(below, receive, send)  # type: ignore[arg-type]  # the same scope, remounted
+        await self._embed.asgi(below, receive, send)
 
     def _is_ours(self, path: str, root_path: str) -> bool:
         inside = relative_path(path, root_path)
@@ -132,7 +130,7 @@ def request_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, 
     return tuple((name.decode("latin-1").lower(), bytes(value)) for name, value in headers)
 
 
-def _request_from(scope: HTTPScope) -> Request:
+def _request_from(scope: Scope) -> Request:
     return Request(
         method=scope["method"],
         path=relative_path(scope["path"], scope.get("root_path", "")),
@@ -141,7 +139,7 @@ def _request_from(scope: HTTPScope) -> Request:
     )
 
 
-async def _read_body(receive: ASGIReceiveCallable, request: Request) -> bytes:
+async def _read_body(receive: Receive, request: Request) -> bytes:
     """Read the body, and not a message more than is allowed."""
     announced_length(request)
     body, more = bytearray(), True
@@ -156,7 +154,7 @@ async def _read_body(receive: ASGIReceiveCallable, request: Request) -> bytes:
     return checked_body(bytes(body), request)
 
 
-async def _lifespan(embed: "Embed", receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def _lifespan(embed: "Embed", receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
