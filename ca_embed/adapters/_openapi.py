@@ -1,0 +1,78 @@
+"""What FastAPI's OpenAPI document says about the endpoints that programs use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class OpenedSession(BaseModel):
+    """A registration session, for the page that asked for it."""
+
+    registration_id: str
+    iframe_url: str
+    iframe_origin: str
+    expires_at: str
+    status: str
+
+
+class RegistrationStatus(BaseModel):
+    """How far a registration is."""
+
+    registration_id: str
+    status: str
+    expires_at: str | None
+    phone: str | None
+    completed_at: str | None
+
+
+class Delivery(BaseModel):
+    """What became of a webhook: "accepted", "duplicate" or "ignored"."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """What went wrong, for programs (`code`) and for people (`message`)."""
+
+    status: str
+    code: str
+    message: str
+
+
+def _described(name: str, summary: str, good: int, model: type[BaseModel], *problems: int) -> dict[str, Any]:
+    return {
+        "name": f"chatarchitect_{name}",
+        "summary": summary,
+        "status_code": good,
+        "response_model": None,  # answers come from the core as they are
+        "responses": {good: {"model": model}, **{status: {"model": Problem} for status in problems}},
+    }
+
+
+_LANGUAGE = {"type": "object", "properties": {"lang": {"type": "string", "example": "es"}}}
+
+OPEN = {
+    **_described(
+        "open_session",
+        "Open a registration session for the signed-in user",
+        201,
+        OpenedSession,
+        *(400, 401, 403, 413, 502, 503, 504),
+    ),
+    "openapi_extra": {"requestBody": {"content": {"application/json": {"schema": _LANGUAGE}}}},
+}
+READ = _described(
+    "registration",
+    "Say how far a registration of the signed-in user is",
+    200,
+    RegistrationStatus,
+    401,
+    403,
+    404,
+    503,
+)
+DELIVER = _described(
+    "webhook", "Receive a signed webhook of ChatArchitect", 200, Delivery, 400, 401, 409, 413, 503
+)

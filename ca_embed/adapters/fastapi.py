@@ -1,0 +1,60 @@
+"""FastAPI: a router, with OpenAPI entries, and your own dependency to say who is signed in.
+
+    app.include_router(router(embed, current_user=current_user))
+
+`current_user` is any dependency of yours that gives the user's id, or None; without one, `identify` gets
+the `fastapi.Request`. It is resolved for the page and for sessions alone, never for the webhook. In a
+template, `embed.snippet()` is the button.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from ca_embed.adapters._openapi import DELIVER, OPEN, READ
+from ca_embed.adapters._shared import METHODS, prefix_of
+from ca_embed.adapters.starlette import respond
+from ca_embed.embed import Embed
+
+
+def router(
+    embed: Embed, prefix: str | None = None, *, current_user: Callable[..., Any] | None = None
+) -> APIRouter:
+    """Return a router for all endpoints, below the prefix (by default the path of `public_url`)."""
+    whoever = Depends(current_user or _ask_embed)
+
+    def for_users(rest: str) -> Callable[..., Awaitable[Response]]:
+        async def endpoint(request: Request, user: Any = whoever) -> Response:
+            identify = None if current_user is None else lambda _request: user
+            return await respond(embed, request, rest.format(**request.path_params), identify)
+
+        return endpoint
+
+    async def for_all(request: Request) -> Response:
+        return await respond(embed, request, request.path_params["rest"])
+
+    async def webhook(request: Request) -> Response:
+        return await respond(embed, request, "webhook")
+
+    path = prefix_of(embed, prefix)
+    routes = APIRouter(tags=["ChatArchitect"])
+    read, page = ["GET", "HEAD"], for_users("")
+    opened, session = for_users("sessions"), for_users("sessions/{registration_id}")
+    routes.add_api_route(f"{path}/sessions", opened, methods=["POST"], **OPEN)
+    routes.add_api_route(f"{path}/sessions/{{registration_id}}", session, methods=["GET"], **READ)
+    routes.add_api_route(f"{path}/webhook", webhook, methods=["POST"], **DELIVER)
+    hidden: dict[str, Any] = {"include_in_schema": False}
+    routes.add_api_route(f"{path}/sessions/", opened, methods=["POST"], **hidden)
+    for slash in ("", "/"):
+        routes.add_api_route(f"{path}/sessions/{{registration_id}}{slash}", session, methods=read, **hidden)
+        if path or slash:
+            routes.add_api_route(path + slash, page, methods=read, name="chatarchitect", **hidden)
+    routes.add_api_route(f"{path}/{{rest:path}}", for_all, methods=METHODS, **hidden)
+    return routes
+
+
+async def _ask_embed() -> None:
+    """Stand in for `current_user` where there is none: then `identify` is asked."""

@@ -1,0 +1,78 @@
+"""Flask: a blueprint, a Jinja global, a CLI group.
+
+    app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
+
+`identify` gets `flask.request`, inside the request: `session`, `g` and `current_user` work, there and
+in handlers. A page shows the button with `{{ chatarchitect() }}`; `flask chatarchitect reconcile` is
+what cron calls. Flask-WTF's CSRF protection lets `/webhook` pass, and nothing else of ours.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+from flask import Blueprint, Response, current_app, request, url_for
+from flask.blueprints import BlueprintSetupState
+from flask.sansio.app import App
+
+from ca_embed.adapters._shared import METHODS, answer_wsgi
+from ca_embed.embed import Embed
+from ca_embed.messages import Csrf, Request
+from ca_embed.page import Html
+from ca_embed.wsgi import read_stream
+
+
+def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
+    """Return all endpoints as a blueprint; without a `url_prefix` they are at the path of `public_url`."""
+    adapter = Blueprint(name, __name__, url_prefix=embed.settings.public_path or None)
+    exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
+
+    def endpoints(rest: str = "") -> Response:
+        answer = answer_wsgi(embed, request.environ, rest=rest, native=request, read=_read, csrf=_csrf)
+        # As a list, for then Flask leaves the Content-Length as it is, also for HEAD.
+        return Response([answer.body], answer.status, answer.headers)
+
+    def webhook() -> Response:
+        return endpoints("webhook")
+
+    def exempt_webhook(app: App) -> None:
+        if csrf := app.extensions.get("csrf"):
+            csrf.exempt(webhook)
+
+    def set_up(state: BlueprintSetupState) -> None:
+        exempt_webhook(state.app)
+        mount = f"{state.name_prefix}.{state.name}.endpoints".lstrip(".")
+
+        def snippet(**options: Any) -> Html:
+            return embed.snippet(endpoint=url_for(mount).rstrip("/"), csrf=_csrf(), **options)
+
+        state.app.jinja_env.globals[name] = snippet
+
+    adapter.record(set_up)
+    adapter.before_app_request(lambda: exempt_webhook(current_app))  # protection that was set up after us
+    adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **exact)
+    adapter.add_url_rule("/webhook", view_func=webhook, provide_automatic_options=False, **exact)
+    adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **exact)
+
+    @adapter.cli.command("reconcile")
+    def reconcile() -> None:
+        """Finish what a lost webhook, a crash or a failing handler left open."""
+        click.echo(json.dumps(asdict(embed.reconcile())))
+
+    return adapter
+
+
+def _read(asked: Request) -> bytes:
+    """Read the body, also when a `before_request` function has: then Flask has kept it."""
+    return read_stream(request.stream, asked, kept=request.get_data)
+
+
+def _csrf() -> Csrf | None:
+    """Return the token of Flask-WTF's CSRF protection, if the application has it on."""
+    if "csrf" not in current_app.extensions:
+        return None
+    token: Any = current_app.jinja_env.globals["csrf_token"]
+    return Csrf(current_app.config.get("WTF_CSRF_HEADERS", ["X-CSRFToken"])[0], token())

@@ -1,0 +1,66 @@
+"""Starlette: routes to put among your own.
+
+    app = Starlette(routes=[..., *routes(embed)], middleware=[Middleware(SessionMiddleware, ...)])
+
+`identify` gets the `starlette.requests.Request`: `request.user`, `request.session` and `request.state`
+work. In a template, `embed.snippet()` is the button.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from ca_embed import messages
+from ca_embed.adapters._shared import answer, below, prefix_of
+from ca_embed.asgi import request_headers
+from ca_embed.embed import Embed
+from ca_embed.errors import UnreadableBody
+from ca_embed.host import Identify
+
+
+def routes(embed: Embed, prefix: str | None = None) -> list[Route]:
+    """Return routes for all endpoints, below the prefix (by default the path of `public_url`).
+
+    Both are named "chatarchitect": `request.url_for("chatarchitect", rest="")` is the hosted page.
+    """
+    path = prefix_of(embed, prefix)
+    endpoint = _Endpoint(embed)
+    below_it = Route(path + "/{rest:path}", endpoint, name="chatarchitect")
+    return [below_it, Route(path, endpoint)] if path else [below_it]
+
+
+async def respond(embed: Embed, request: Request, rest: str, identify: Identify | None = None) -> Response:
+    """Answer a request; `rest` is its path below the mount, `identify` finds the user if not the Embed's."""
+    asked = messages.Request(
+        method=request.method,
+        path=below(rest),
+        headers=request_headers(request.headers.raw),
+        native=request,
+        identify=identify,
+    )
+    response = await answer(embed, asked, lambda: _chunks(request))
+    return Response(response.body, response.status, dict(response.headers))
+
+
+class _Endpoint:
+    """An ASGI application, so that Starlette leaves all methods to it."""
+
+    def __init__(self, embed: Embed) -> None:
+        self._embed = embed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await respond(self._embed, Request(scope, receive), scope["path_params"].get("rest", ""))
+        await response(scope, receive, send)
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise UnreadableBody("The client has gone.") from None

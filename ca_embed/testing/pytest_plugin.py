@@ -1,0 +1,57 @@
+"""pytest fixtures for the tests of your application. They are there wherever ca_embed and pytest are.
+
+def test_connects(ca_sandbox, client, embed):
+opened = client.post("/chatarchitect/sessions").json()
+ca_sandbox.complete(opened["registration_id"])       # sends the signed webhook
+assert embed.credentials(opened["registration_id"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:  # imported when a fixture is used: every run of pytest loads this module
+    from ca_embed.embed import Embed
+    from ca_embed.sandbox import Sandbox
+
+
+@pytest.fixture
+def ca_sandbox() -> Iterator[Sandbox]:
+    """A running ChatArchitect of your own, see `ca_embed.sandbox.Sandbox`."""
+    from ca_embed.sandbox import Sandbox
+
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ca_partner_token(ca_sandbox: Sandbox) -> str:
+    """The partner token of `ca_sandbox`, to sign webhooks with."""
+    return ca_sandbox.partner_token
+
+
+@pytest.fixture
+def ca_embed_factory(ca_sandbox: Sandbox) -> Iterator[Callable[..., Embed]]:
+    """Makes `Embed`s that talk to `ca_sandbox`, and closes them; what you pass replaces what is set here.
+
+    Set: a storage in memory, and `public_url` http://localhost/chatarchitect, as test clients call it.
+    """
+    from ca_embed.embed import Embed
+
+    with ExitStack() as stack:
+
+        def make(**arguments: Any) -> Embed:
+            settings = {
+                "base_url": ca_sandbox.base_url,
+                "partner_token": ca_sandbox.partner_token,
+                "public_url": "http://localhost/chatarchitect",
+                "storage": "memory:",
+                "encryption_keys": "fake-encryption-key-for-tests",
+            }
+            return stack.enter_context(closing(Embed(**{**settings, **arguments})))
+
+        yield make
