@@ -31,6 +31,7 @@ class Background:
 
     def stop(self) -> None:
         """Drop the jobs that wait and let the running ones finish."""
+        self._stopped.set()
         with self._lock:
             threads = list(self._threads)
         for thread in threads:

@@ -55,7 +55,7 @@ class Overrides:
     timestamp: int | str | None = None
     token: str | None = None
     event_id: str | None = None
-    payload: Mapping[str, object] = field(default_factory=dict)
+    payload: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 def signature(token: str, timestamp: str, body: bytes) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def json_object(request: Request) -> dict[str, object]:
         raise Refusal(400, "Invalid request body: it is not JSON in UTF-8") from None
     if not isinstance(value, dict):
         raise Refusal(400, "Invalid request body: it must be a JSON object")
-    return value
+    return cast("dict[str, object]", value)
 
 
 def session_request(body: Mapping[str, object]) -> SessionRequest:
@@ -97,7 +97,7 @@ def retried_registration_id(body: Mapping[str, object]) -> str:
 
 def texts(body: Mapping[str, object], *, known: tuple[str, ...]) -> dict[str, str]:
     """Take the fields, all of them known, and all of them text that UTF-8 can hold."""
-    taken = {}
+    taken: dict[str, str] = {}
     for name, value in body.items():
         if name not in known:
             raise Refusal(400, f"Invalid request body: the fields are {', '.join(known)}")

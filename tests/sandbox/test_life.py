@@ -32,6 +32,17 @@ def test_keeps_its_address_and_its_sessions(partner: Partner, sandbox: Sandbox) 
     assert partner.result(registration_id).json() == {"status": "started"}
 
 
+def test_delivers_late_after_a_restart(partner: Partner, sandbox: Sandbox, receiver: Receiver) -> None:
+    """After a stop and a start, what runs in the background runs again."""
+    registration_id = partner.created()
+    sandbox.stop()
+    sandbox.start()
+    sandbox.knobs.deliveries = "late"
+    sandbox.knobs.late_seconds = 0.01
+    sandbox.complete(registration_id)
+    assert len(receiver.wait_for(1)) == 1
+
+
 def test_does_not_start_twice(sandbox: Sandbox) -> None:
     """A second start is an error, not a second server."""
     with pytest.raises(RuntimeError, match="already running"):

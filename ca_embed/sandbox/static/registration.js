@@ -19,6 +19,7 @@ const STEP_OF_VIEW = { phone: "phone", code: "phone", form: "form", connect: "co
 const byId = (id) => document.getElementById(id);
 
 let state = null;
+let view = null; // the section that is shown
 let text = translator(navigator.language);
 let complaint = null; // what this page itself has to say, until the next step: {text, bad}
 let changesPhone = false; // the person went back from the code to the number
@@ -30,7 +31,7 @@ let shows = 0; // how often something was shown; an answer asked for before the 
 
 function show(newest) {
   const first = state === null;
-  const previous = viewOf(state);
+  const previous = view;
   state = newest;
   shows += 1;
   if (previous !== viewOf(state)) complaint = null;
@@ -38,13 +39,12 @@ function show(newest) {
   if (signup && last && last.event !== "facebook_started") endSignup();
   render();
   if (first) greet(state, document.querySelector("main"));
-  else if (previous !== viewOf(state)) focusView();
+  else if (previous !== view) focusView();
   passOn(state);
 }
 
-function viewOf(shown) {
-  if (shown === null) return null;
-  return changesPhone && shown.status === "phone_code_sent" ? "phone" : VIEW_OF_STATUS[shown.status];
+function viewOf({ status }) {
+  return changesPhone && status === "phone_code_sent" ? "phone" : VIEW_OF_STATUS[status];
 }
 
 function render() {
@@ -58,7 +58,8 @@ function render() {
   byId("waiting").hidden = signup === null;
 }
 
-function showView(view) {
+function showView(name) {
+  view = name;
   for (const section of document.querySelectorAll("section")) {
     section.hidden = section.dataset.view !== view;
   }
