@@ -61,6 +61,8 @@ class Pass:
             self._run_handlers(registration_id)
         elif self._failures_in_a_row >= _UNREACHABLE_ENOUGH:
             self.did.unanswered += 1
+            self.registrar.note_expiry(registration_id)
+            self._count_expiry(state)
         else:
             self._ask(state)
 

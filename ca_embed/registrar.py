@@ -236,6 +236,14 @@ class Registrar:
         self.ledger.change(state.registration.registration_id, decide)
         return None
 
+    def note_expiry(self, registration_id: str) -> None:
+        """Store that an open session's time is over, if it is: that needs nobody's answer."""
+
+        def decide(known: State | None) -> tuple[None, State | None]:
+            return None, None if known is None else rules.expire(known, self._clock())
+
+        self.ledger.change(registration_id, decide)
+
     def _after(self, known: State, answer: Answer) -> State:
         now = self._clock()
         if isinstance(answer, PartnerRejected):
