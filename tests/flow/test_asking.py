@@ -1,0 +1,275 @@
+"""When the webhook does not come: status requests and reconcile() ask, and things expire."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from ca_embed import Embed, StorageUnavailable
+from ca_embed.sandbox import Sandbox
+from ca_embed.storage import MemoryStorage
+from tests.doors.fixtures import ClientOf
+from tests.flow.kit import Clock, at_sandbox, build, closing
+
+
+def asked(sandbox: Sandbox) -> int:
+    """Count the questions that the sandbox was asked."""
+    return sum("action=result" in entry.path for entry in sandbox.journal)
+
+
+def lost(sandbox: Sandbox, embed: Embed) -> str:
+    """Create a session whose webhook never comes."""
+    registration_id = embed.create_session("user_456").registration_id
+    sandbox.complete(registration_id, deliver=False)
+    return registration_id
+
+
+def test_a_status_request_finds_a_lost_completion(client_of: ClientOf, sandbox: Sandbox) -> None:
+    """A page's question finishes a registration whose webhook got lost, handlers included."""
+    embed = at_sandbox(sandbox)
+    handed = []
+    embed.on_completed(lambda registration, credentials: handed.append(credentials.app_secret))
+    registration_id = lost(sandbox, embed)
+    shown = client_of(embed).get(f"/sessions/{registration_id}").json
+    assert (shown["status"], shown["phone"]) == ("completed", "421233221242")
+    assert handed == [sandbox.secret_of(registration_id)]
+    assert embed.credentials(registration_id) is not None
+
+
+def test_questions_are_throttled(client_of: ClientOf, sandbox: Sandbox) -> None:
+    """Two processes on one storage ask about one registration once in 3 s, and about two at once."""
+    storage, clock = MemoryStorage(), Clock()
+    embeds = [at_sandbox(sandbox, storage=storage, clock=clock) for _ in range(2)]
+    first, second = (embeds[0].create_session("user_456").registration_id for _ in range(2))
+    clients = [client_of(embed) for embed in embeds]
+    for _ in range(3):
+        for client in clients:
+            assert client.get(f"/sessions/{first}").json["status"] == "started"
+    assert asked(sandbox) == 1
+    clients[1].get(f"/sessions/{second}")
+    assert asked(sandbox) == 2
+    clock.advance(2.9)
+    clients[1].get(f"/sessions/{first}")
+    assert asked(sandbox) == 2
+    clock.advance(0.1)
+    clients[1].get(f"/sessions/{first}")
+    assert asked(sandbox) == 3
+
+
+def test_a_completed_registration_is_not_asked_about(client_of: ClientOf, sandbox: Sandbox) -> None:
+    """Once the credentials are here, nobody is asked any more."""
+    clock = Clock()
+    embed = at_sandbox(sandbox, clock=clock)
+    registration_id = lost(sandbox, embed)
+    client = client_of(embed)
+    for _ in range(3):
+        clock.advance(60)
+        client.get(f"/sessions/{registration_id}")
+        embed.reconcile()
+    assert asked(sandbox) == 1
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"api_status": 500}, {"api_status": 404}, {"api_garbage": True}, {"api_redirect": True}]
+)
+def test_a_status_request_while_the_partner_fails(
+    client_of: ClientOf, sandbox: Sandbox, knobs: dict[str, Any]
+) -> None:
+    """When asking fails, the page gets what is stored."""
+    embed = at_sandbox(sandbox)
+    registration_id = embed.create_session("user_456").registration_id
+    sandbox.knobs.update(knobs)
+    answer = client_of(embed).get(f"/sessions/{registration_id}")
+    assert (answer.status, answer.json["status"]) == (200, "started")
+    assert asked(sandbox) >= 1
+
+
+def test_a_new_word_of_the_partner(client_of: ClientOf, sandbox: Sandbox) -> None:
+    """Every status that the Partner API names is shown, and remembered."""
+    clock = Clock()
+    embed = at_sandbox(sandbox, clock=clock)
+    registration_id = embed.create_session("user_456").registration_id
+    client = client_of(embed)
+    for status in ("phone_code_sent", "phone_verified", "form_completed", "fb_started"):
+        sandbox.advance(registration_id, status)
+        clock.advance(3)
+        assert client.get(f"/sessions/{registration_id}").json["status"] == status
+        (registration,) = embed.registrations(status=status)
+        assert registration.registration_id == registration_id
+
+
+# --- reconcile -----------------------------------------------------------------------------------
+
+
+def test_reconcile_finishes_a_lost_webhook(sandbox: Sandbox) -> None:
+    """reconcile() leaves a session alone for 5 s, then completes it, runs its handlers, and says so."""
+    clock = Clock()
+    with closing(embed := at_sandbox(sandbox, clock=clock)):
+        handed = []
+        embed.on_completed(lambda registration, credentials: handed.append(registration.registration_id))
+        registration_id = lost(sandbox, embed)
+        clock.advance(4.9)
+        assert embed.reconcile().asked == 0
+        clock.advance(0.2)
+        did = embed.reconcile()
+        assert (did.asked, did.completed, did.handlers_done) == (1, 1, 1)
+        assert handed == [registration_id]
+        assert embed.reconcile().asked == 0
+
+
+def test_reconcile_asks_about_every_open_session(sandbox: Sandbox) -> None:
+    """Each pass asks about all open sessions, more than a page of them, and stops at no refusal."""
+    clock = Clock()
+    with closing(embed := at_sandbox(sandbox, clock=clock)):
+        ids = [embed.create_session("user_456").registration_id for _ in range(103)]
+        clock.advance(6)
+        assert embed.reconcile().asked == 103
+        clock.advance(6)
+        for registration_id in ids[::50]:
+            sandbox.complete(registration_id, deliver=False)
+        did = embed.reconcile()
+        assert (did.asked, did.completed, did.unanswered) == (103, 3, 0)
+
+
+def test_reconcile_while_the_partner_is_down(sandbox: Sandbox) -> None:
+    """A Partner API that is down is not asked about every session, and about all of them once it is up."""
+    clock = Clock()
+    with closing(embed := at_sandbox(sandbox, clock=clock)):
+        for _ in range(6):
+            lost(sandbox, embed)
+        sandbox.knobs.api_status = 500
+        clock.advance(6)
+        did = embed.reconcile()
+        assert (did.asked, did.unanswered, did.completed) == (3, 6, 0)
+        sandbox.knobs.reset()
+        clock.advance(6)
+        assert embed.reconcile().completed == 6
+
+
+def test_a_session_that_the_partner_refuses(sandbox: Sandbox) -> None:
+    """A session that the Partner API does not know is left alone for a while, and then asked about again."""
+    clock = Clock()
+    with closing(embed := at_sandbox(sandbox, clock=clock)):
+        registration_id = embed.create_session("user_456").registration_id
+        sandbox.knobs.api_status = 404
+        clock.advance(6)
+        assert embed.reconcile().asked == 1
+        clock.advance(6)
+        assert embed.reconcile().asked == 0
+        sandbox.knobs.reset()
+        sandbox.complete(registration_id, deliver=False)
+        clock.advance(900)
+        assert embed.reconcile().completed == 1
+
+
+def test_two_workers_reconcile(sandbox: Sandbox) -> None:
+    """Two workers at once ask about each session once, and run each handler once."""
+    import threading
+
+    storage, clock = MemoryStorage(), Clock()
+    handed: list[str] = []
+    embeds = [at_sandbox(sandbox, storage=storage, clock=clock) for _ in range(2)]
+    with closing(*embeds):
+        for embed in embeds:
+            embed.on_completed(
+                lambda registration, credentials: handed.append(registration.registration_id), name="connect"
+            )
+        ids = sorted(lost(sandbox, embeds[0]) for _ in range(10))
+        clock.advance(6)
+        workers = [threading.Thread(target=embed.reconcile) for embed in embeds]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert sorted(handed) == ids
+        assert asked(sandbox) == 10
+
+
+# --- expiry --------------------------------------------------------------------------------------
+
+
+def test_expiry_is_shown_at_once(client_of: ClientOf, sandbox: Sandbox) -> None:
+    """A session whose time is over shows as expired, whether or not anybody can be asked."""
+    clock = Clock()
+    embed = at_sandbox(sandbox, clock=clock)
+    registration_id = embed.create_session("user_456").registration_id
+    sandbox.knobs.api_status = 500
+    clock.advance(3601)
+    assert client_of(embed).get(f"/sessions/{registration_id}").json["status"] == "expired"
+    registration = embed.registration(registration_id)
+    assert registration is not None
+    assert registration.status == "expired"
+
+
+def test_reconcile_counts_expiry_once(sandbox: Sandbox) -> None:
+    """reconcile() notes an expired session once, and stops asking about it."""
+    clock = Clock()
+    with closing(embed := at_sandbox(sandbox, clock=clock)):
+        registration_id = embed.create_session("user_456").registration_id
+        sandbox.expire(registration_id)
+        clock.advance(6)
+        assert embed.reconcile().expired == 1
+        clock.advance(6)
+        did = embed.reconcile()
+        assert (did.expired, did.asked) == (0, 0)
+
+
+def test_expiry_with_the_partner_down(sandbox: Sandbox) -> None:
+    """Sessions expire by the clock, and are asked about for a while longer, even if nobody answers."""
+    clock = Clock()
+    with closing(embed := at_sandbox(sandbox, clock=clock)):
+        for _ in range(5):
+            embed.create_session("user_456")
+        sandbox.knobs.api_status = 500
+        clock.advance(3601)
+        assert embed.reconcile().expired == 5
+        clock.advance(901)
+        embed.reconcile()
+        clock.advance(901)
+        did = embed.reconcile()
+        assert (did.asked, did.unanswered, did.expired) == (0, 0, 0)
+
+
+def test_a_completion_after_expiry(client_of: ClientOf, sandbox: Sandbox) -> None:
+    """A completion that comes after the session expired still counts."""
+    clock = Clock()
+    embed = at_sandbox(sandbox, clock=clock)
+    registration_id = embed.create_session("user_456").registration_id
+    sandbox.expire(registration_id)
+    clock.advance(6)
+    embed.reconcile()
+    sandbox.complete(registration_id, deliver=False)
+    webhook = sandbox.signed_webhook(registration_id, timestamp=int(clock()))
+    assert client_of(embed).deliver(webhook).json == {"status": "accepted"}
+    assert [one.registration_id for one in embed.registrations(status="completed")] == [registration_id]
+
+
+# --- trouble -------------------------------------------------------------------------------------
+
+
+def test_one_unreadable_record(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    """A record that cannot be opened is counted and named, and keeps nobody else waiting."""
+    from dataclasses import replace
+
+    storage, clock = MemoryStorage(), Clock()
+    with closing(embed := at_sandbox(sandbox, storage=storage, clock=clock)):
+        broken, whole = sorted(lost(sandbox, embed) for _ in range(2))
+        record = storage.load(broken)
+        assert record is not None
+        storage.save(replace(record, version=record.version + 1, document=b"\x00" * 80))
+        clock.advance(6)
+        with caplog.at_level(logging.INFO, "ca_embed"):
+            did = embed.reconcile()
+        assert (did.unreadable, did.completed) == (1, 1)
+        assert [one.registration_id for one in embed.registrations()] == [whole]
+        assert f"record {broken!r}" in caplog.text
+
+
+def test_reconcile_without_a_storage() -> None:
+    """reconcile() says so when the storage fails."""
+    from tests.doors.test_errors import Broken
+
+    with closing(embed := build(storage=Broken(OSError("disk")))), pytest.raises(StorageUnavailable):
+        embed.reconcile()
