@@ -1,0 +1,46 @@
+"""What the examples share: where they listen, what they are set up with, and two plain pages.
+
+With the variables `CA_EMBED_...` in the environment an example talks to ChatArchitect; without them, to a
+sandbox that it starts itself, so that there is nothing to sign up for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from ca_embed import Registration
+
+PORT = int(os.environ.get("PORT", "8000"))
+URL = f"http://127.0.0.1:{PORT}"
+
+
+def settings() -> dict[str, Any]:
+    """Return arguments for `Embed.from_env`: none, or those of a sandbox."""
+    print(f"Open {URL}/", flush=True)
+    if "CA_EMBED_BASE_URL" in os.environ:
+        return {}
+    from ca_embed.sandbox import Sandbox
+
+    sandbox = Sandbox().start()
+    print(f"The sandbox tells what happens at {sandbox.base_url}/sandbox", flush=True)
+    return {
+        "base_url": sandbox.base_url,
+        "partner_token": sandbox.partner_token,
+        "public_url": f"{URL}/chatarchitect",
+        "storage": "memory:",
+        "encryption_keys": "fake-encryption-key-of-an-example",
+    }
+
+
+def login_page(extra: str = "") -> str:
+    """Return a login form: any name will do."""
+    return f'<form method="post" action="/login">{extra}<input name="name"><button>Sign in</button></form>'
+
+
+def home_page(user: str, snippet: str, registrations: Iterable[Registration]) -> str:
+    """Return the page that shows the button, and the numbers that are connected."""
+    numbers = "".join(f"<li>{escape(found.phone or '')} is {found.status}</li>" for found in registrations)
+    return f"<!doctype html><title>My CRM</title><h1>Hello {escape(user)}</h1>{snippet}<ul>{numbers}</ul>"
