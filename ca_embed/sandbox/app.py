@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from werkzeug import Request, Response
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from ca_embed.sandbox import inputs
@@ -33,7 +33,7 @@ class SandboxRequest(Request):
     body_read = b""
 
     def read_body(self) -> None:
-        """Read the body; what is wrong with it is raised by werkzeug or the socket."""
+        """Read the body; an HTTPException if it is too long or did not arrive as announced."""
         self.body_read = self.get_data()
 
 
@@ -100,12 +100,8 @@ class App:
             return error(refusal.status, refusal.message)
         except UnknownSession:
             return error(404, "Session not found")
-        except InternalServerError:
-            raise
         except HTTPException as problem:
             return _http_error(problem)
-        except OSError:
-            return error(400, "Invalid request body: it did not arrive as announced")
         except Exception:
             logger.exception("the sandbox failed to answer %s %s", request.method, request.path)
             return error(500, "Server-side failure")
