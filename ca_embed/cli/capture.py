@@ -35,8 +35,6 @@ def read_http(raw: bytes) -> Capture:
         headers = parse_headers(stream)
     except HTTPException:
         raise WrongUsage("the capture has no readable header lines") from None
-    if not headers:
-        raise WrongUsage("the capture must begin with header lines; for a body alone, give --signature")
     return Capture(
         body=_as_announced(stream.read(), headers.get("Content-Length", "")),
         timestamps=tuple(value.encode("latin-1") for value in headers.get_all("X-CA-Timestamp", ())),

@@ -6,12 +6,13 @@ import argparse
 import math
 from typing import TypeAlias
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+# argparse has no public name for what `add_subparsers` returns.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
 
 
 def port_number(text: str) -> int:
     """Read a TCP port; 0 takes a free one."""
-    if not text.isdecimal() or int(text) > 65535:
+    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535; 0 takes a free one")
     return int(text)
 

@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ def _introduce(demo: Demo) -> None:
 
 
 @contextmanager
-def running(*, port: int = 0, storage_url: str | None = None) -> Iterator[Demo]:
+def running(*, port: int = 0, storage_url: str | None = None) -> Generator[Demo, None, None]:
     """Run the sandbox and a host application, each on an origin of its own.
 
     The host application is `localhost` and the sandbox `127.0.0.1`: two sites, as in life.

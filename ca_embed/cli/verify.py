@@ -106,7 +106,10 @@ def _verified(capture: Capture, tokens: Sequence[str], window: float, now: float
 
 
 def _diagnosed(message: str, capture: Capture, tokens: Sequence[str], now: float) -> str:
-    """Recognise a body to which an editor or a shell has added a line break."""
+    """Name the header that is not there once, or recognise a line break that was added to the body."""
+    for name, values in (("X-CA-Timestamp", capture.timestamps), ("X-CA-Signature", capture.signatures)):
+        if len(values) != 1:
+            return f"{name} is {'repeated' if values else 'missing'}"
     bare = replace(capture, body=capture.body.rstrip(b"\r\n"))
     if bare == capture:
         return message
@@ -144,9 +147,10 @@ def _fields(verdict: Verdict, tokens: Sequence[str], now: float) -> dict[str, ob
 
 def _event(completion: Completion) -> dict[str, object]:
     """Show the event, with its secret masked."""
-    echo = {} if completion.echo is None else asdict(completion.echo)
-    credentials = asdict(completion.credentials) | {"app_secret": "<hidden>"}
-    return {"registration_id": completion.registration_id, **echo, **credentials}
+    event: dict[str, object] = {"registration_id": completion.registration_id}
+    if completion.echo is not None:
+        event |= {"partner_user_id": completion.echo.user_id, "partner_state": completion.echo.partner_state}
+    return event | asdict(completion.credentials) | {"app_secret": "<hidden>"}
 
 
 def _capture(args: argparse.Namespace) -> Capture:

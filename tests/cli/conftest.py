@@ -1,0 +1,168 @@
+"""A host application with a storage and a sandbox, and the command line run against both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ca_embed import Embed, Session, generate_key
+from ca_embed.cli import main
+from ca_embed.sandbox import Sandbox
+from ca_embed.sandbox.server import Server
+
+NEW_TOKEN, OLD_TOKEN = "fake-partner-token-new", "fake-partner-token-old"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class World:
+    """A running sandbox, a served Embed, and the environment variables that describe both."""
+
+    sandbox: Sandbox
+    embed: Embed
+    environment: dict[str, str]
+    secrets: list[str] = field(default_factory=list)
+
+    def session(self, user_id: str = "user_456") -> Session:
+        session = self.embed.create_session(user_id)
+        self.secrets.append(self.sandbox.secret_of(session.registration_id))
+        return session
+
+    def completed(self, user_id: str = "user_456", phone: str | None = None) -> str:
+        """Let one of the user's registrations be completed and stored; return its id."""
+        registration_id = self.session(user_id).registration_id
+        (delivery,) = self.sandbox.complete(registration_id, phone=phone)
+        assert delivery.status_code == 200
+        return registration_id
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Run both sides. The host's clock is ahead, so that its open sessions are old enough to ask about."""
+    with Sandbox(partner_tokens=[NEW_TOKEN, OLD_TOKEN]) as sandbox:
+        server = Server("127.0.0.1", 0)
+        key = generate_key()
+        environment = {
+            "CA_EMBED_BASE_URL": sandbox.base_url,
+            "CA_EMBED_PARTNER_TOKEN": f"{NEW_TOKEN} {OLD_TOKEN}",
+            "CA_EMBED_PUBLIC_URL": f"{server.base_url}/chatarchitect",
+            "CA_EMBED_STORAGE": f"sqlite:///{tmp_path}/registrations.db",
+            "CA_EMBED_ENCRYPTION_KEYS": key,
+        }
+        embed = Embed(
+            base_url=sandbox.base_url,
+            partner_token=[NEW_TOKEN, OLD_TOKEN],
+            public_url=environment["CA_EMBED_PUBLIC_URL"],
+            storage=environment["CA_EMBED_STORAGE"],
+            encryption_keys=key,
+            clock=lambda: time.time() - 60,
+        )
+        server.serve(_mounted(embed))
+        yield World(sandbox, embed, environment, [NEW_TOKEN, OLD_TOKEN, key])
+        server.close()
+        embed.close()
+
+
+def _mounted(embed: Embed) -> Callable[..., object]:
+    from werkzeug.exceptions import NotFound
+    from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+    return DispatcherMiddleware(NotFound(), {"/chatarchitect": embed.wsgi})
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run a command in this process."""
+
+    def run_here(*arguments: str) -> Ran:
+        capsys.readouterr()
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = end.code
+        return Ran(code, *capsys.readouterr())
+
+    return run_here
+
+
+@pytest.fixture
+def operate(world: World, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Run a command with the world's settings, and hold that nothing it prints shows a secret."""
+    for name, value in world.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run_and_look(*arguments: str) -> Ran:
+        ran = run(*arguments)
+        assert not [place for place, secret in enumerate(world.secrets) if secret in ran.out + ran.err]
+        return ran
+
+    return run_and_look
+
+
+@dataclass
+class Program:
+    """`python -m ca_embed` as a process of its own, in a process group of its own."""
+
+    process: subprocess.Popen[str]
+
+    def line(self, beginning: str) -> str:
+        """Read stdout up to a line that begins like this, and return what follows."""
+        for line in self.process.stdout:
+            if line.startswith(beginning):
+                return line.removeprefix(beginning).strip()
+        raise AssertionError(f"it ended without printing {beginning!r}: {self.process.stderr.read()}")
+
+    def said(self, beginning: str) -> str:
+        """Read stderr up to a line that begins like this, and return what follows."""
+        for line in self.process.stderr:
+            if line.startswith(beginning):
+                return line.removeprefix(beginning).strip()
+        raise AssertionError(f"it ended without saying {beginning!r}")
+
+    def end(self, signal_number: int) -> Ran:
+        """Send a signal and wait for the end, and hold that no process is left."""
+        self.process.send_signal(signal_number)
+        out, err = self.process.communicate(timeout=30)
+        with pytest.raises(ProcessLookupError):
+            os.killpg(self.process.pid, 0)
+        return Ran(self.process.returncode, out, err)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Start commands as processes; whatever still runs at the end of the test is killed."""
+    programs: list[Program] = []
+
+    def start_one(*arguments: str, environment: dict[str, str] | None = None, prelude: str = "") -> Program:
+        code = f"{prelude}\nfrom ca_embed.cli import main\nraise SystemExit(main())"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            env=os.environ | {"TMPDIR": str(tmp_path), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        programs.append(Program(process))
+        return programs[-1]
+
+    yield start_one
+    for program in programs:
+        program.process.kill()
+        program.process.communicate()

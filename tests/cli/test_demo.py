@@ -1,0 +1,175 @@
+"""`demo`: the host application of its own, one run through without a browser, and its end."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from ca_embed.cli.demo import running
+from ca_embed.cli.demo_once import run_once
+
+Run = Callable[..., Any]
+
+SANDBOX_SECRET = re.compile(r"cas_[\w-]{20,}|sandbox-partner-token")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the demo make its folder in this one."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def listed_with(env_file: Path) -> str:
+    """Run `ca-embed show` in a shell that has read the file."""
+    command = (
+        f"set -a; . {shlex.quote(str(env_file))}; set +a; {shlex.quote(sys.executable)} -m ca_embed show"
+    )
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("storage", [None, "file:{}/kept", "sqlite:///{}/kept.db", "memory:"])
+def test_once(start: Run, tmp_path: Path, storage: str | None) -> None:
+    """One registration runs through on any storage, each step is printed, and no secret is."""
+    arguments = ("--storage", storage.format(tmp_path)) if storage else ()
+    program = start("demo", "--once", *arguments)
+    out, err = program.process.communicate(timeout=60)
+
+    assert program.process.returncode == 0, err
+    assert [line.partition(".")[0] for line in out.splitlines()[:-1]] == list("12345678")
+    assert '{"status": "accepted"}' in out
+    assert '{"status": "duplicate"}' in out
+    assert not SANDBOX_SECRET.search(out + err)
+
+
+def test_once_can_be_looked_at_afterwards(start: Run, tmp_path: Path) -> None:
+    """The file that the demo names makes `ca-embed show` list its registration, and is the owner's alone."""
+    program = start("demo", "--once")
+    out, err = program.process.communicate(timeout=60)
+    registration_id = re.search(r"session (\w+),", out)[1]
+    (env_file,) = tmp_path.glob("ca-embed-demo-*/demo.env")
+
+    assert str(env_file) in err
+    assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(env_file.parent.stat().st_mode) == 0o700
+    assert registration_id in listed_with(env_file)
+
+
+def test_once_on_keys_of_your_own(start: Run, tmp_path: Path) -> None:
+    """With a storage of your own the keys of your environment seal, and they are not written down."""
+    key = "fake-encryption-key-of-your-own"
+    program = start(
+        "demo", "--once", "--storage", f"file:{tmp_path}/kept", environment={"CA_EMBED_ENCRYPTION_KEYS": key}
+    )
+    program.process.communicate(timeout=60)
+    (env_file,) = tmp_path.glob("ca-embed-demo-*/demo.env")
+
+    assert program.process.returncode == 0
+    assert "CA_EMBED_STORAGE" in env_file.read_text()
+    assert key not in env_file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("knobs", "step", "words"),
+    [({"api_status": 500}, 2, "was answered 502"), ({"deliveries": "wrong_signature"}, 4, "answered 401")],
+)
+def test_once_fails_with_a_reason(
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    knobs: dict[str, Any],
+    step: int,
+    words: str,
+) -> None:
+    """A step that does not do what it should ends the run with 1, its number and the reason."""
+    with running() as demo:
+        demo.sandbox.knobs.update(knobs)
+        assert run_once(demo) == 1
+    printed = capsys.readouterr()
+
+    assert f"step {step} failed" in printed.err
+    assert words in printed.err
+    assert not SANDBOX_SECRET.search(printed.out + printed.err)
+
+
+def test_wrong_storage(run: Run, folder: Path) -> None:
+    """A storage URL of no known form is wrong usage, and nothing is left behind."""
+    assert run("demo", "--storage", "nonsense:x").code == 2
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_runs_until_a_signal(start: Run, number: int) -> None:
+    """It prints one URL, serves the page there, and a signal ends all of it with 0."""
+    program = start("demo")
+    url = program.line("Open ")
+    page = requests.get(url, timeout=10)
+
+    assert page.status_code == 200
+    ended = program.end(number)
+    assert (ended.code, ended.out) == (0, "")
+    assert "Traceback" not in ended.err
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=10)
+
+
+def test_host_application(folder: Path) -> None:
+    """The CRM signs its visitor in, serves its page under a strict policy, and lists what it knows."""
+    with running() as demo, requests.Session() as browser:
+        assert browser.get(f"{demo.url}registrations", timeout=10).status_code == 401
+        page = browser.get(demo.url, timeout=10)
+        for path in re.findall(r'(?:src|href)="(/[^"]+)"', page.text):
+            assert browser.get(demo.url.rstrip("/") + path, timeout=10).status_code == 200, path
+        assert str(demo.embed.snippet()) in page.text
+        policy = page.headers["Content-Security-Policy"].split("; ")
+        assert "default-src 'none'" in policy
+        assert f"frame-src {demo.sandbox.base_url}" in policy
+        assert "unsafe" not in page.headers["Content-Security-Policy"]
+        assert page.headers["Cross-Origin-Opener-Policy"] == "same-origin-allow-popups"
+
+        created = browser.post(f"{demo.url}chatarchitect/sessions", timeout=10).json()
+        demo.sandbox.complete(created["registration_id"])
+        (row,) = browser.get(f"{demo.url}registrations", timeout=10).json()
+        assert row.pop("created_at")
+        assert row == {
+            "registration_id": created["registration_id"],
+            "status": "completed",
+            "phone": "421233221242",
+        }
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing", "static/nothing.css", "static/..%2Fpage.html", "static/__init__.py"]
+)
+def test_host_application_has_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Other paths are not found."""
+    with running() as demo:
+        assert requests.get(demo.url + path, timeout=10).status_code == 404
+
+
+def test_another_visitor_is_nobody(folder: Path) -> None:
+    """Without the CRM's cookie, or with a made-up one, nobody is signed in."""
+    with running() as demo:
+        for cookies in ({}, {"alder_session": "made-up"}):
+            made = requests.post(f"{demo.url}chatarchitect/sessions", cookies=cookies, timeout=10)
+            assert made.status_code == 401
+
+
+def test_taken_port(run: Run, folder: Path) -> None:
+    """A port that is taken is a failure of one line, and nothing is left behind."""
+    with running() as demo:
+        taken = run("demo", "--port", demo.url.rstrip("/").rpartition(":")[2])
+
+    assert (taken.code, taken.err.count("\n")) == (1, 1)
+    assert len(list(folder.iterdir())) == 1

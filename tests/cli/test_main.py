@@ -1,0 +1,144 @@
+"""What holds for every command: exit codes, where things are printed, and what is never printed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ca_embed import __version__
+
+Run = Callable[..., Any]
+
+COMMANDS = (
+    "demo", "sandbox", "serve", "create-session", "result", "retry-webhook", "reconcile", "list", "show",
+    "verify", "generate-key",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("list", "--no-such-option"), ("result",)])
+def test_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
+    """What cannot be understood exits 2, and says on stderr how it is used."""
+    ran = run(*arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "usage: ca-embed" in ran.err
+
+
+def test_help_names_every_command(run: Run) -> None:
+    """The help is data: it goes to stdout, exits 0 and names the commands."""
+    ran = run("--help")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert [
+        command for command in COMMANDS if not re.search(rf"^    {command}\b", ran.out, re.MULTILINE)
+    ] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(run: Run, command: str) -> None:
+    """Each command explains itself."""
+    ran = run(command, "--help")
+
+    assert ran.code == 0
+    assert f"usage: ca-embed {command}" in ran.out
+
+
+def test_python_m() -> None:
+    """`python -m ca_embed` is the same program."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "ca_embed", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout == f"ca-embed {__version__}\n"
+
+
+def test_starting_is_light() -> None:
+    """Building the commands imports no server, HTTP client, cryptography or sandbox."""
+    code = (
+        "import sys, ca_embed.cli as cli; cli._parser(); "
+        "print({'werkzeug.serving', 'requests', 'cryptography', 'ca_embed.sandbox'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (("list",), ["STORAGE", "ENCRYPTION_KEYS"]),
+        (("show", "abc"), ["STORAGE", "ENCRYPTION_KEYS"]),
+        (("result", "abc"), ["BASE_URL", "PARTNER_TOKEN"]),
+        (("retry-webhook", "abc"), ["BASE_URL", "PARTNER_TOKEN"]),
+        (("verify", "--timestamp", "1", "--signature", "s", "/dev/null"), ["PARTNER_TOKEN"]),
+        (("create-session", "u"), ["BASE_URL", "PARTNER_TOKEN", "PUBLIC_URL", "STORAGE", "ENCRYPTION_KEYS"]),
+        (("reconcile",), ["BASE_URL", "PARTNER_TOKEN", "PUBLIC_URL", "STORAGE", "ENCRYPTION_KEYS"]),
+        (("serve",), ["BASE_URL", "PARTNER_TOKEN", "PUBLIC_URL", "STORAGE", "ENCRYPTION_KEYS"]),
+    ],
+)
+def test_missing_settings(run: Run, arguments: tuple[str, ...], needed: list[str]) -> None:
+    """Settings that are missing exit 2; one error names all that this command needs, and no other."""
+    ran = run(*arguments)
+    named = [word.strip("()") for word in ran.err.split() if word.startswith("CA_EMBED_")]
+
+    assert (ran.code, ran.out) == (2, "")
+    assert sorted({name.rstrip(");") for name in named}) == sorted(f"CA_EMBED_{name}" for name in needed)
+
+
+def test_wrong_settings_are_not_repeated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong secret or URL is named by its place, never by its value."""
+    for name in ("BASE_URL", "PUBLIC_URL", "PARTNER_TOKEN", "STORAGE", "ENCRYPTION_KEYS"):
+        monkeypatch.setenv(f"CA_EMBED_{name}", f"{name[0].lower()}:fake-9")
+    ran = run("create-session", "user_456")
+
+    assert ran.code == 2
+    assert "partner_token[0] is shorter" in ran.err
+    assert "fake-9" not in ran.err
+
+
+def test_unforeseen_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised becomes one line and exit code 1, and its message stays unsaid."""
+
+    def fail() -> str:
+        raise RuntimeError("fake-secret-in-a-message")
+
+    monkeypatch.setattr("ca_embed.keyring.generate_key", fail)
+    ran = run("generate-key")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.count("\n") == 1
+    assert "RuntimeError" in ran.err
+    assert "fake-secret" not in ran.err
+
+
+def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in a command that would have ended by itself exits 130, without a word."""
+
+    def interrupt() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ca_embed.keyring.generate_key", interrupt)
+
+    assert run("generate-key").code == 130
+
+
+def test_nobody_reads() -> None:
+    """A reader that goes away, like `head`, ends the program without a traceback."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", "from ca_embed.cli import main; raise SystemExit(main())", "generate-key"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    program.stdout.close()
+    program.stdout = None
+    _, err = program.communicate(timeout=30)
+
+    assert program.returncode == 1
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err

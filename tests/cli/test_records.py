@@ -1,0 +1,169 @@
+"""`list` and `show`, and the `--app` that all such commands take."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+def test_list(operate: Run, world: Any) -> None:
+    """The table has one line a registration, of every user and status."""
+    done, open_one = world.completed("ada", phone="421233221242"), world.session("bob").registration_id
+    ran = operate("list")
+    heading, *rows = ran.out.splitlines()
+
+    assert (ran.code, ran.err) == (0, "")
+    assert heading.split() == ["registration_id", "status", "user_id", "phone", "created_at", "completed_at"]
+    assert {row.split()[0]: row.split()[1:4] for row in rows} == {
+        done: ["completed", "ada", "421233221242"],
+        open_one: ["started", "bob", "-"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "user"), [("--user", "bob", "bob"), ("--status", "completed", "ada")]
+)
+def test_list_a_part(operate: Run, world: Any, option: str, value: str, user: str) -> None:
+    """One user's registrations, or those of one status, can be listed alone."""
+    world.completed("ada")
+    world.session("bob")
+    listed = [json.loads(line) for line in operate("list", option, value, "--json").out.splitlines()]
+
+    assert [one["user_id"] for one in listed] == [user]
+
+
+def test_list_of_nothing(operate: Run) -> None:
+    """A storage without registrations is listed as what it is: a heading, and no JSON line."""
+    assert operate("list").out.count("\n") == 1
+    assert operate("list", "--json").out == ""
+
+
+def test_show(operate: Run, world: Any) -> None:
+    """A registration is shown in full, and its secret as sealed."""
+    registration_id = world.completed("ada")
+    ran = operate("show", registration_id)
+    shown = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
+
+    assert (ran.code, ran.err) == (0, "")
+    assert (shown["registration_id"], shown["status"], shown["user_id"]) == (
+        registration_id,
+        "completed",
+        "ada",
+    )
+    assert shown["app_id"] == world.sandbox.session(registration_id).app_id
+    assert shown["app_secret"].startswith("sealed")
+
+
+def test_show_json(operate: Run, world: Any) -> None:
+    """For programs there is no field for the secret at all, and the handler runs are listed."""
+    world.embed.on_completed(lambda registration, credentials: None, name="connect")
+    shown = json.loads(operate("show", world.completed(), "--json").out)
+
+    assert "app_secret" not in shown
+    assert shown["handlers"] == [{"name": "connect", "done": True, "due_at": None, "attempts": 1}]
+
+
+def test_show_a_failed_handler(operate: Run, world: Any) -> None:
+    """A handler that failed is shown with when it is due again."""
+
+    @world.embed.on_completed(name="connect")
+    def connect(registration: object, credentials: object) -> None:
+        raise RuntimeError
+
+    ran = operate("show", world.completed())
+
+    assert "handler connect  due at" in ran.out
+    assert "after 1 failed" in ran.out
+
+
+def test_show_all(operate: Run, world: Any) -> None:
+    """Without an id all registrations are shown."""
+    ids = {world.completed(), world.session().registration_id}
+
+    assert {json.loads(line)["registration_id"] for line in operate("show", "--json").out.splitlines()} == ids
+    assert all(registration_id in operate("show").out for registration_id in ids)
+
+
+def test_show_an_unknown_one(operate: Run) -> None:
+    """A registration that is not stored is a failure; what can be none is wrong usage."""
+    unknown, malformed = operate("show", "a" * 22), operate("show", "../x")
+
+    assert (unknown.code, unknown.out, malformed.code) == (1, "", 2)
+    assert "ca-embed list" in unknown.err
+
+
+def test_wrong_key(operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record under a key that is not given is a failure that names what to add."""
+    registration_id = world.completed()
+    monkeypatch.setenv("CA_EMBED_ENCRYPTION_KEYS", "another-fake-encryption-key")
+    ran = operate("show", registration_id)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "not among encryption_keys" in ran.err
+
+
+def test_terminal_stays_safe(operate: Run, world: Any) -> None:
+    """Control characters in what the other side sent do not reach the terminal."""
+    registration_id = world.completed(phone="+42\x1b]0;gone\x07\n1")
+
+    assert "\x1b" not in operate("list").out + operate("show", registration_id).out
+    assert operate("list").out.count("\n") == 2
+
+
+# --- --app ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """Write the host application's module into the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def write(source: str) -> str:
+        (tmp_path / "fake_crm.py").write_text(source)
+        return "fake_crm"
+
+    yield write
+    sys.modules.pop("fake_crm", None)
+
+
+def test_app(operate: Run, world: Any, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--app takes the host's own Embed, and what its module prints stays out of the data."""
+    registration_id = world.completed()
+    name = module(
+        "from ca_embed import Embed\nprint('starting')\nclass Site:\n    embed = Embed.from_env()\n"
+    )
+    listed = operate("list", "--json", "--app", f"{name}:Site.embed")
+
+    assert json.loads(listed.out)["registration_id"] == registration_id
+    assert listed.err == "starting\n"
+    for command in ("show", "result", "retry-webhook"):
+        assert operate(command, registration_id, "--app", f"{name}:Site.embed").code == 0
+
+
+@pytest.mark.parametrize(
+    "app", ["fake_crm", "fake_crm:", ":embed", "fake_crm:nothing", "no_such_module:embed"]
+)
+def test_wrong_app(run: Run, module: Any, app: str) -> None:
+    """An --app that names no Embed is wrong usage."""
+    module("embed = 'not one'")
+    ran = run("list", "--app", app)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "--app" in ran.err
+
+
+def test_app_that_fails(run: Run, module: Any) -> None:
+    """A module that raises is named with the kind of the error; its message may hold secrets."""
+    ran = run("list", "--app", module("raise RuntimeError('fake-database-password')") + ":embed")
+
+    assert ran.code == 2
+    assert "RuntimeError in fake_crm" in ran.err
+    assert "password" not in ran.err

@@ -1,0 +1,92 @@
+"""`sandbox` and `serve`, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+Run = Callable[..., Any]
+
+WITHOUT_WAITRESS = "import sys; sys.modules['waitress'] = None"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_sandbox(start: Run, number: int) -> None:
+    """It tells where it is, answers with its token and on its log page, and ends at a signal."""
+    program = start("sandbox", "--json")
+    told = json.loads(program.line(""))
+    asked = requests.get(
+        f"{told['base_url']}/partner?action=result&registration_id={'a' * 22}",
+        headers={"Authorization": f"Bearer {told['partner_token']}"},
+        timeout=10,
+    )
+
+    assert asked.status_code == 404
+    assert requests.get(told["log_page"], timeout=10).status_code == 200
+    assert program.end(number).code == 0
+    with pytest.raises(requests.ConnectionError):
+        requests.get(told["log_page"], timeout=10)
+
+
+def test_sandbox_tells_people(start: Run, run: Run) -> None:
+    """People get what they put into their environment; a port that is taken is a failure of one line."""
+    program = start("sandbox")
+    base_url = program.line("CA_EMBED_BASE_URL")
+    token, log_page = program.line("CA_EMBED_PARTNER_TOKEN"), program.line("log page")
+    taken = run("sandbox", "--port", base_url.rpartition(":")[2])
+
+    assert token
+    assert log_page == f"{base_url}/sandbox"
+    assert (taken.code, taken.out, taken.err.count("\n")) == (1, "", 1)
+    assert "--port" in taken.err
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http", "٣"])
+def test_wrong_port(run: Run, port: str) -> None:
+    """A port that is none is wrong usage."""
+    assert run("sandbox", "--port", port).code == 2
+
+
+@pytest.mark.parametrize(("prelude", "server"), [("", "waitress."), (WITHOUT_WAITRESS, "werkzeug's")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve(start: Run, world: Any, prelude: str, server: str, number: int) -> None:
+    """Waitress serves the endpoints where it is installed, else werkzeug; a signal ends either."""
+    arguments = ("serve", "--port", "0", "--user-header", "X-Remote-User")
+    program = start(*arguments, environment=world.environment, prelude=prelude)
+    port, _, named = program.said("Listening on 127.0.0.1 port ").partition(",")
+    mount = f"http://127.0.0.1:{port}/chatarchitect"
+    world.secrets += [world.sandbox.secret_of(one.registration_id) for one in world.sandbox.sessions]
+
+    assert server in named
+    assert requests.get(f"{mount}/health", timeout=10).json() == {"status": "ok"}
+    assert requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code == 404
+    assert requests.post(f"{mount}/sessions", timeout=10).status_code == 401
+    created = requests.post(f"{mount}/sessions", headers={"X-Remote-User": "Zoë".encode()}, timeout=10)
+    assert created.status_code == 201
+    assert world.embed.registration(created.json()["registration_id"]).user_id == "Zoë"
+
+    ended = program.end(number)
+    assert (ended.code, ended.out) == (0, "")
+    assert "sessions reason=created" in ended.err
+    assert not [place for place, secret in enumerate(world.secrets) if secret in ended.err]
+
+
+def test_serve_warns(start: Run, world: Any) -> None:
+    """Whoever names no header is told that nobody is signed in; whoever does, whom that trusts."""
+    nobody = start("serve", "--port", "0", environment=world.environment)
+    assert "--user-header" in nobody.said("Nobody is signed in")
+    trusting = start("serve", "--port", "0", "--user-header", "X-User", environment=world.environment)
+    assert "proxy" in trusting.said("Believing the header X-User")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--user-header", "X User"), ("--user-header", "X-User", "--app", "a:b")]
+)
+def test_serve_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
+    """A header that cannot be, or two ways to know the user, are wrong usage."""
+    assert run("serve", *arguments).code == 2
