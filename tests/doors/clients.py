@@ -147,7 +147,7 @@ def http_scope(method: str, path: str, headers: Headers = (), **more: Any) -> di
         "method": method,
         "scheme": "http",
         "path": path,
-        "raw_path": quote(path).encode(),
+        "raw_path": quote(path, errors="replace").encode(),
         "query_string": b"",
         "root_path": "",
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
