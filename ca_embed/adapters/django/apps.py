@@ -1,0 +1,22 @@
+"""The app as Django sees it."""
+# mypy: disable-error-code="import-untyped,misc"
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class CaEmbedConfig(AppConfig):
+    """Registers the system checks, and imports the modules that hold handlers."""
+
+    name = "ca_embed.adapters.django"
+    label = "ca_embed"
+    verbose_name = "ChatArchitect"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Get ready to serve."""
+        from ca_embed.adapters.django import checks  # noqa: F401 (registers them)
+
+        autodiscover_modules("chatarchitect")

@@ -1,0 +1,41 @@
+"""`manage.py chatarchitect reconcile`, `... list`, `... retry-webhook <registration_id>`."""
+# mypy: disable-error-code="import-untyped,misc"
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ca_embed.adapters.django import embed
+from ca_embed.errors import EmbedError
+
+
+class Command(BaseCommand):
+    """Looks after registrations, where your handlers and your settings are."""
+
+    help = "Looks after WhatsApp registrations with ChatArchitect."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Say what can be done."""
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("reconcile", help="finish what was left open")
+        actions.add_parser("list", help="list all registrations, without secrets")
+        retry = actions.add_parser("retry-webhook", help="ask for the webhook of a registration again")
+        retry.add_argument("registration_id")
+
+    def handle(self, *_: Any, action: str, **options: Any) -> None:
+        """Do it, and print JSON."""
+        try:
+            self.stdout.write(json.dumps(self._do(action, **options), default=str))
+        except EmbedError as error:
+            raise CommandError(str(error)) from None
+
+    def _do(self, action: str, registration_id: str = "", **_: Any) -> Any:
+        if action == "reconcile":
+            return asdict(embed.reconcile())
+        if action == "list":
+            return [asdict(registration) for registration in embed.registrations()]
+        return asdict(embed.retry_webhook(registration_id))

@@ -1,0 +1,22 @@
+"""`{% load chatarchitect %}`, then `{% chatarchitect %}` where the button shall be."""
+# mypy: disable-error-code="import-untyped,untyped-decorator"
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.urls import reverse
+
+from ca_embed.adapters.django import embed
+from ca_embed.adapters.django.views import csrf_token
+from ca_embed.page import Html
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def chatarchitect(context: Any, **options: Any) -> Html:
+    """Return the snippet; options are those of `Embed.snippet`: mode, lang, autostart, nonce."""
+    csrf = csrf_token(context["request"]) if "request" in context else None
+    return embed.snippet(endpoint=reverse("chatarchitect:page").rstrip("/"), csrf=csrf, **options)
