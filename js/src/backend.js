@@ -40,7 +40,7 @@ async function answerTo(element, path, body, dropped) {
   });
   const answer = await response.json().catch(() => {});
   if (response.ok && typeof answer?.registration_id === 'string') return answer;
-  throw typeof answer?.code === 'string' ? answer.code : 'bad_response';
+  throw answer?.code ?? 'bad_response';
 }
 
 /** The host's own headers (an object or a function, which may be async), and its CSRF cookie's value. */

@@ -172,7 +172,7 @@ export function flowOf(element) {
 
   /** A page that comes back to life (network, back/forward cache) does not wait for its turn. */
   function hurry() {
-    if (status === 'in_progress' || status === 'finishing') look();
+    if (timer && status !== 'loading') look();
     if (status === 'error' && detail === 'offline') start();
   }
 
@@ -219,7 +219,7 @@ export function flowOf(element) {
   function block() {
     later();
     move('blocked');
-    complain('blocked', 'See CSP frame-src, COEP');
+    complain('blocked', 'CSP frame-src? COEP?');
   }
 
   function suspect({ disposition, effectiveDirective, blockedURI }) {

@@ -19,12 +19,12 @@ export function viewOf(element, stay, left) {
   const title = make('p', 'title');
   const text = make('p', 'text');
   const actions = make('div', 'actions');
-  const words = make('div', 'words', { role: 'status' }, title, text);
+  const words = make('div', '', { role: 'status' }, title, text);
   const panel = make('div', 'panel', { tabIndex: -1 }, make('span', 'icon'), words, actions);
   const box = make('div', 'box', {}, panel);
-  const heading = make('h2', 'heading');
+  const heading = new Text();
   const cross = make('button', 'close', { onclick: () => stay() || dialog.close() });
-  const dialog = make('dialog', 'dialog', { oncancel, onclose }, make('div', 'header', {}, heading, cross));
+  const dialog = make('dialog', 'dialog', { oncancel, onclose }, make('div', 'heading', {}, heading, cross));
   const root = element.attachShadow({ mode: 'open' });
   const page = document.documentElement.style;
   let overflow;
@@ -38,7 +38,7 @@ export function viewOf(element, stay, left) {
     const focused = root.activeElement;
     box.lang = dialog.lang = texts.lang;
     box.className = box.part = 'box ' + state;
-    dialog.ariaLabel = heading.textContent = texts.idle;
+    dialog.ariaLabel = heading.data = texts.idle;
     cross.ariaLabel = texts.close;
     title.textContent = name;
     text.textContent = line;

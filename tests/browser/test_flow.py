@@ -130,11 +130,11 @@ def test_blocked(page: Page, site: Site, silence: str) -> None:
     site.script.frame_query = "&silent"
     page.open().run("a.start()")
     page.until("blocked")
-    assert page.buttons == ["Open in a new tab", "Try again"]
+    assert page.buttons == ["Open in new tab", "Try again"]
     assert page.heard("error")[0]["code"] == "blocked"
     if silence == "elsewhere":
         page.run("window.open = (...given) => window.opened = given")
-        page.press("Open in a new tab")
+        page.press("Open in new tab")
         assert page.run("return window.opened") == [f"{site.host}/chatarchitect/", "_blank", "noopener"]
     else:
         page.frame_says("ready")

@@ -1,0 +1,63 @@
+"""The shipped file: current, small, typed, and harmless where there is no browser."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ASSET = ROOT / "ca_embed" / "assets" / "ca-embed.js"
+TOOLS = ROOT / "js" / "node_modules"
+
+
+def node(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the asset's own tools; missing ones are a failure under CI, elsewhere a skip that says how to get them."""
+    if not shutil.which("node") or not TOOLS.exists():
+        told = "install Node.js 20 and run: npm --prefix js ci"
+        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_asset_is_current() -> None:
+    """The file in the package is what the source gives."""
+    built = node("node", "js/build.mjs", "--check")
+    assert built.returncode == 0, built.stderr
+
+
+def test_asset_is_small() -> None:
+    """With all its languages it stays below 6 KB gzipped."""
+    assert len(gzip.compress(ASSET.read_bytes(), 9, mtime=0)) <= 6000
+
+
+def test_types_fit_the_use() -> None:
+    """`tsc` accepts the ways of using the element and refuses the wrong ones."""
+    checked = node("node", "js/node_modules/typescript/bin/tsc", "--project", "js/types")
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_types_know_every_text() -> None:
+    """Each text of the source has its name in the types."""
+    types = (ROOT / "ca_embed/assets/ca-embed.d.ts").read_text("utf-8")
+    english = (ROOT / "js/src/texts/en.json").read_text("utf-8")
+    names = [line.split('"')[1] for line in english.splitlines() if '"' in line]
+    assert [name for name in names if f"  {name}: string;" not in types] == []
+
+
+@pytest.mark.parametrize("way", ["import('./ca_embed/assets/ca-embed.js')", "require('./ca_embed/assets/ca-embed.js')"])
+def test_import_without_a_window(way: str) -> None:
+    """On a server, importing it does nothing and defines nothing."""
+    program = f"const load = async () => {way}; load().then(() => console.log(typeof CAEmbed))"
+    ran = node("node", "--input-type=commonjs", "--eval", program)
+    assert ran.stdout.strip() == "undefined", ran.stderr
+
+
+def test_no_way_to_make_markup() -> None:
+    """The shipped file holds nothing that parses markup, evaluates text or writes style attributes."""
+    text = ASSET.read_text("utf-8")
+    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", '"style"', "cssText"):
+        assert forbidden not in text
