@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 def _log_to_stderr(level: int) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("ca_embed").setLevel(level)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # what fails for good is said once, by us
 
 
 def _explain(error: Exception) -> int:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import shlex
+import sys
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,11 @@ class Demo:
     storage: Storage
     folder: Path
     env_file: Path
+
+    def look(self, command: str) -> str:
+        """Return the shell's line that runs a command on what this demo has stored."""
+        env_file, python = shlex.quote(str(self.env_file)), shlex.quote(sys.executable)
+        return f"set -a; . {env_file}; set +a; {python} -m ca_embed {command}"
 
 
 def add_to(commands: Commands) -> None:
@@ -79,7 +85,7 @@ def _introduce(demo: Demo) -> None:
     print(f"Open {demo.url}", flush=True)
     say(f"The other side's log, with its knobs: {demo.sandbox.base_url}/sandbox")
     say("What is stored, from another terminal, also afterwards:")
-    say(f"    set -a; . {shlex.quote(str(demo.env_file))}; set +a; ca-embed list")
+    say(f"    {demo.look('list')}")
     say("Ctrl-C ends it.")
 
 

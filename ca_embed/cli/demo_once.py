@@ -32,7 +32,8 @@ def run_once(demo: Demo) -> int:
     finally:
         walk.browser.close()
     print("Connected. Everything worked.")
-    say(f"To look at it: set -a; . {demo.env_file}; set +a; ca-embed show {walk.registration_id}")
+    say("What is stored:")
+    say(f"    {demo.look(f'show {walk.registration_id}')}")
     return 0
 
 

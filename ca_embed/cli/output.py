@@ -45,6 +45,8 @@ def one_line(text: str) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     return one_line(str(value))

@@ -140,5 +140,4 @@ def test_nobody_reads() -> None:
     _, err = program.communicate(timeout=30)
 
     assert program.returncode == 1
-    assert "Traceback" not in err
-    assert "BrokenPipe" not in err
+    assert "pipe" not in err.lower()

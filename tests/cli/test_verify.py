@@ -53,7 +53,7 @@ def test_a_good_one(check: Run) -> None:
     shown = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
 
     assert ran.code == 0
-    assert (shown["valid"], shown["reason"]) == ("True", "ok")
+    assert (shown["valid"], shown["reason"]) == ("yes", "ok")
     assert (shown["registration_id"], shown["app_id"]) == (EVENT["registration_id"], EVENT["app_id"])
     assert shown["app_secret"] == "<hidden>"
     assert "accept" in ran.err
