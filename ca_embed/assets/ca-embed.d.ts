@@ -106,7 +106,16 @@ export interface RegistrationEventMap {
 
 export type Outcome = 'confirmed' | 'failed' | 'cancelled' | 'closed';
 
-/** `<ca-whatsapp-registration endpoint="/chatarchitect" iframe-origin="https://registration.example">` */
+/**
+ * `<ca-whatsapp-registration endpoint="/chatarchitect" iframe-origin="https://registration.example">`
+ *
+ * Attributes: `endpoint` and `iframe-origin`; `mode` (`inline` or `modal`), `lang`, `autostart`; `csrf-header` with
+ * `csrf-token` or `csrf-cookie`, for hosts that demand a token. Give elements an `id` if a page has several on one
+ * endpoint: what a reload resumes is kept apart by it.
+ *
+ * Styling: `--ca-accent` and `--ca-radius` on the element; `::part()` of `box` (which also has the state as a part:
+ * `idle`, `connected`, ...), `panel`, `icon`, `title`, `text`, `actions`, `button`, `iframe`, `dialog`, `heading`, `close`.
+ */
 export interface CaWhatsappRegistration extends HTMLElement {
   readonly status: RegistrationStatus;
   /** The iframe while there is one. */
@@ -139,8 +148,9 @@ export interface OpenOptions {
   lang?: Language | (string & {});
   headers?: HeadersSource;
   texts?: Partial<Texts>;
-  /** The name of the header that carries the CSRF token, and of the cookie that holds it. */
+  /** The name of the header that carries the host's CSRF token; and the token itself, or the cookie that holds it. */
   csrfHeader?: string;
+  csrfToken?: string;
   csrfCookie?: string;
 }
 

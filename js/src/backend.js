@@ -43,14 +43,14 @@ async function answerTo(element, path, body, dropped) {
   throw answer?.code ?? 'bad_response';
 }
 
-/** The host's own headers (an object or a function, which may be async), and its CSRF cookie's value. */
+/** The host's own headers (an object or a function, which may be async), and its CSRF token, given or in a cookie. */
 async function headersFor(element, body) {
   let { headers } = element;
   if (typeof headers === 'function') headers = await headers();
   headers = new Headers(headers);
   if (body) headers.set('Content-Type', 'application/json');
-  const name = element.getAttribute('csrf-header');
-  if (body && name) headers.set(name, cookie(element.getAttribute('csrf-cookie')));
+  const csrf = (name) => element.getAttribute('csrf-' + name);
+  if (body && csrf('header')) headers.set(csrf('header'), csrf('token') ?? cookie(csrf('cookie')));
   return headers;
 }
 

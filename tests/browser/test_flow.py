@@ -214,6 +214,14 @@ def test_host_tokens(page: Page, site: Site) -> None:
     assert headers["content-type"] == "application/json"
 
 
+def test_csrf_token_in_the_page(page: Page, site: Site) -> None:
+    """A token that the page was rendered with travels in the named header, and only where something is created."""
+    page.started(page.element('csrf-header="X-CSRFToken" csrf-token="from the page"'))
+    page.until_true(lambda: site.script.asked(), "a question")
+    assert site.script.created()[0].headers["x-csrftoken"] == "from the page"
+    assert "x-csrftoken" not in site.script.asked()[0].headers
+
+
 def test_headers_that_fail(page: Page, site: Site) -> None:
     """A headers function that throws is the host's configuration error; no request leaves."""
     page.open().run("a.headers = () => { throw new Error('no token') }; a.start()")
