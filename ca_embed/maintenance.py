@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from ca_embed.errors import RecordUnreadable
 from ca_embed.keyring import key_id_of
 from ca_embed.ledger import Ledger
-from ca_embed.registration import State, Status
+from ca_embed.registration import State
 from ca_embed.storage.base import SealedRecord, Storage
 
 logger = logging.getLogger("ca_embed")
@@ -134,7 +134,7 @@ def _first_version(record: SealedRecord) -> SealedRecord:
 def _is_stale(state: State, limit: datetime) -> bool:
     registration = state.registration
     ended = registration.expires_at or registration.created_at
-    return not state.completed and registration.status == Status.EXPIRED and ended < limit
+    return not state.completed and ended < limit
 
 
 def _remove(ledger: Ledger, registration_ids: Iterable[str]) -> int:

@@ -1,0 +1,163 @@
+"""Looking after what is stored: keys that rotate, users that are erased, storages that change."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from webtest import TestApp
+
+from ca_embed import Embed, StorageUnavailable
+from ca_embed.maintenance import Copied, Rotation, copy
+from ca_embed.sandbox import Sandbox
+from ca_embed.storage import FilesystemStorage, MemoryStorage, SQLiteStorage
+from ca_embed.storage.base import SealedRecord
+from tests.flow.kit import KEY, OLD_KEY, SECRET, Clock, at_sandbox, build, closing, delivery
+
+
+def complete(embed: Embed, *registration_ids: str, user_id: str = "user_456") -> None:
+    """Deliver a completion for each, as ChatArchitect does."""
+    app = TestApp(embed.wsgi)
+    for registration_id in registration_ids:
+        headers, body = delivery(registration_id=registration_id, partner_user_id=user_id)
+        assert app.post("/webhook", body, headers=headers).json == {"status": "accepted"}
+
+
+def test_rotation_seals_everything_under_the_first_key() -> None:
+    """After a rotation the old key is used by no record, and may go."""
+    storage = MemoryStorage()
+    old = build(storage=storage, encryption_keys=[OLD_KEY])
+    both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
+    new = build(storage=storage, encryption_keys=[KEY])
+    with closing(old, both, new):
+        complete(old, "one", "two")
+        complete(both, "three")
+        assert list(both.key_usage().values()) == [1, 2]
+        assert both.rotate_keys() == Rotation(resealed=2, current=1)
+        assert list(both.key_usage().values()) == [3, 0]
+        credentials = new.credentials("one")
+        assert credentials is not None
+        assert credentials.app_secret == SECRET
+
+
+def test_a_dry_run_changes_nothing() -> None:
+    """It counts what a rotation would do."""
+    storage = MemoryStorage()
+    old = build(storage=storage, encryption_keys=[OLD_KEY])
+    both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
+    with closing(old, both):
+        complete(old, "one")
+        assert both.rotate_keys(dry_run=True) == Rotation(resealed=1)
+        assert list(both.key_usage().values()) == [0, 1]
+
+
+def test_rotation_passes_over_what_it_cannot_open(caplog: pytest.LogCaptureFixture) -> None:
+    """A record under a lost key is named in the log and left as it is; the others are resealed."""
+    storage = MemoryStorage()
+    lost = build(storage=storage, encryption_keys=["fake-encryption-key-that-got-lost"])
+    old = build(storage=storage, encryption_keys=[OLD_KEY])
+    both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
+    seen: list[int] = []
+    with closing(lost, old, both):
+        complete(lost, "one")
+        complete(old, "two")
+        before = storage.load("one")
+        with caplog.at_level(logging.ERROR, "ca_embed"):
+            assert both.rotate_keys(progress=seen.append) == Rotation(resealed=1, unreadable=1)
+        assert "'one'" in caplog.text
+        assert storage.load("one") == before
+        assert seen == [1, 2]
+
+
+def test_forgetting_a_user() -> None:
+    """All registrations of the user are gone, credentials and all, and nobody else's."""
+    embed = build()
+    with closing(embed):
+        complete(embed, "one", "two", user_id="leaver")
+        complete(embed, "three", user_id="stayer")
+        assert embed.forget("leaver") == 2
+        assert embed.registrations("leaver") == []
+        assert embed.credentials("one") is None
+        assert [kept.registration_id for kept in embed.registrations()] == ["three"]
+        assert embed.forget("leaver") == 0
+
+
+def test_purging_expired_sessions(sandbox: Sandbox) -> None:
+    """Only sessions that expired long enough ago go; completed registrations stay for ever."""
+    clock = Clock()
+    embed = at_sandbox(sandbox, clock=clock)
+    with closing(embed):
+        gone = embed.create_session("user_456").registration_id
+        done = embed.create_session("user_456").registration_id
+        sandbox.complete(done, deliver=False)
+        clock.advance(10)
+        assert embed.reconcile().completed == 1
+        assert embed.purge_expired(timedelta(days=7)) == 0
+        clock.advance(8 * 24 * 3600)
+        assert embed.purge_expired(timedelta(days=7), dry_run=True) == 1
+        assert embed.registration(gone) is not None
+        assert embed.purge_expired(timedelta(days=7)) == 1
+        assert embed.registration(gone) is None
+        assert embed.registration(done) is not None
+
+
+def test_copying_to_another_storage(tmp_path: Path) -> None:
+    """The target opens with the same keys, keeps who owns what, and a second copy finds all present."""
+    source, target = SQLiteStorage(tmp_path / "source.db"), FilesystemStorage(tmp_path / "target")
+    here, there = build(storage=source), build(storage=target)
+    with closing(here, there):
+        complete(here, "one", "two", "three")
+        assert copy(source, target) == Copied(written=3)
+        assert copy(source, target) == Copied(present=3)
+        assert there.credentials("two") == here.credentials("two")
+        assert len(there.registrations("user_456")) == 3
+
+
+def test_copying_leaves_what_differs() -> None:
+    """A record that the target has already in another state is counted, and not overwritten."""
+    source, target = MemoryStorage(), MemoryStorage()
+    here, there = build(storage=source), build(storage=target)
+    with closing(here, there):
+        complete(here, "one")
+        complete(there, "one")
+        before = target.load("one")
+        assert copy(source, target) == Copied(differing=1)
+        assert target.load("one") == before
+
+
+def test_copying_names_what_is_broken(caplog: pytest.LogCaptureFixture) -> None:
+    """A record that ca_embed has not sealed is not carried on."""
+    source, target = MemoryStorage(), MemoryStorage()
+    here = build(storage=source)
+    with closing(here):
+        complete(here, "one")
+        record = source.load("one")
+        assert record is not None
+        source.save(replace(record, version=record.version + 1, document=b"overwritten"))
+        assert copy(source, target) == Copied(unreadable=1)
+        assert "'one'" in caplog.text
+        assert target.load("one") is None
+
+
+def test_rotating_a_storage_that_fails_says_so() -> None:
+    """Trouble with the storage is not counted as done."""
+
+    class Full(MemoryStorage):
+        full = False
+
+        def save(self, record: SealedRecord) -> bool:
+            if self.full:
+                raise OSError("disk full")
+            return super().save(record)
+
+    storage = Full()
+    old = build(storage=storage, encryption_keys=[OLD_KEY])
+    both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
+    with closing(old, both):
+        complete(old, "one")
+        storage.full = True
+        with pytest.raises(StorageUnavailable):
+            both.rotate_keys()
