@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
@@ -61,23 +62,35 @@ class SyncBridge:
         return self._call(self._storage.list, user_id=user_id, limit=limit, after=after)
 
     def close(self) -> None:
-        """Close the storage, and the bridge's own loop if there is one."""
+        """Close the storage, and the bridge's own loop as soon as no call is under way on it."""
         self._call(self._storage.close)
         with self._lock:
             own, self._own = self._own, None
-        if own:
+            unused = own is not None and own.calls == 0
+        if own and unused:
             own.stop()
 
     def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if _host_loop_is_waiting():
             return async_to_sync(method)(*args, **kwargs)
-        return self._own_loop().run(method(*args, **kwargs))
+        with self._own_loop() as own:
+            return own.run(method(*args, **kwargs))
 
-    def _own_loop(self) -> _LoopThread:
+    @contextmanager
+    def _own_loop(self) -> Generator[_LoopThread]:
         with self._lock:
             if self._own is None or self._own.pid != os.getpid():  # threads do not survive a fork
                 self._own = _LoopThread()
-            return self._own
+            own = self._own
+            own.calls += 1
+        try:
+            yield own
+        finally:
+            with self._lock:
+                own.calls -= 1
+                left_behind = own.calls == 0 and own is not self._own
+            if left_behind:
+                own.stop()
 
 
 class _LoopThread:
@@ -85,6 +98,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        self.calls = 0  # under way; the bridge counts them
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="ca_embed-storage", daemon=True)
         self._thread.start()

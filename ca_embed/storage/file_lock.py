@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -24,7 +24,7 @@ class FileLock:
         self._turn = Lock()  # the threads of a process wait here, so that only one asks the system
 
     @contextmanager
-    def held(self, deadline: float) -> Iterator[None]:
+    def held(self, deadline: float) -> Generator[None]:
         """Hold the lock for the length of the block. Raises StorageUnavailable if it is not free in time."""
         if not self._turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise self._taken()

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -64,7 +64,8 @@ class FilesystemStorage:
             stored = self._read(record.registration_id)
             if record.version != (stored.version if stored else 0) + 1:
                 return False
-            old, new = index_keys.keys_of(stored) if stored else set(), index_keys.keys_of(record)
+            old: set[str] = index_keys.keys_of(stored) if stored else set()
+            new = index_keys.keys_of(record)
             for key in new - old:
                 self._index.add(key, deadline)
             self._write(record)
@@ -115,7 +116,7 @@ class FilesystemStorage:
             self._index.fill(keys, deadline)
 
     @contextmanager
-    def _operation(self) -> Iterator[float]:
+    def _operation(self) -> Generator[float]:
         """Give the time until which locks are waited for; see to the folder, to forks and to errors."""
         deadline = time.monotonic() + WAIT
         with self._gate.passing(), explained(self._layout.folder):

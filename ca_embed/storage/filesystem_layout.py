@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class FilesystemLayout:
     def prepare(self, deadline: float) -> None:
         """See that the folder is laid out; one process does it. Raises StorageUnavailable if it cannot be."""
         if self._was_seen:
+            self.require_presence()
             return
         self._make_folder()
         if not self._format.exists():
@@ -55,7 +56,7 @@ class FilesystemLayout:
 
     def require_presence(self) -> None:
         """Raise unless the folder is where it was: what is missing in it may stand in another."""
-        if not self._format.exists():
+        if not (self._format.exists() and self.records.is_dir()):
             raise unavailable(self.folder, _WORDS[errno.ENOENT])
 
     def look_anew(self) -> None:
@@ -76,7 +77,6 @@ class FilesystemLayout:
         if self._format.exists():
             return
         checked_files.make_folder(self.records)
-        checked_files.make_folder(self.folder / "index")
         if not any(self.records.iterdir()):
             self.index.fill((), deadline)
         checked_files.write(self._format, json.dumps({"format": FORMAT}).encode())
@@ -95,7 +95,7 @@ class FilesystemLayout:
 
 
 @contextmanager
-def explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Generator[None]:
     """Turn whatever goes wrong in that folder into StorageUnavailable, in words that help."""
     try:
         yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Condition
 
@@ -26,7 +26,7 @@ class ForkGate:
         _gates.add(self)
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
+    def passing(self) -> Generator[None]:
         """Be under way for the length of the block."""
         with self._changed:
             self._changed.wait_for(lambda: not self._forking)

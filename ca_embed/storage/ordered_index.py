@@ -63,14 +63,10 @@ class OrderedIndex:
     """Keys in code point order, each once, in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """The folder must exist when the index is used, and `fill` have been called once."""
+        """`fill` must have been called once before the index is used."""
         self._folder = folder
         self._lock = FileLock(folder / "lock")
         self._known: _Root | None = None
-
-    def exists(self) -> bool:
-        """Tell whether the index was ever filled."""
-        return (self._folder / "root").exists()
 
     def add(self, key: str, deadline: float) -> None:
         """Put the key in; it is on the disk when this returns."""
@@ -93,6 +89,7 @@ class OrderedIndex:
     def fill(self, keys: Iterable[str], deadline: float) -> None:
         """Make these the keys, whatever was there."""
         ordered = sorted(set(keys))
+        checked_files.make_folder(self._folder)
         with self._lock.held(deadline):
             first_page = self._unused_page()
             entries: list[tuple[str, int]] = []
@@ -160,7 +157,10 @@ class OrderedIndex:
         return known
 
     def _is_current(self, root: _Root) -> bool:
-        return checked_files.read_head(self._folder / "root") == root.head
+        try:
+            return checked_files.read_head(self._folder / "root") == root.head
+        except FileNotFoundError:
+            return False
 
     def _read(self, path: Path) -> bytes:
         try:

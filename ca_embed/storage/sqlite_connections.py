@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -41,13 +41,13 @@ class SQLiteConnections:
         self._closings = 0
 
     @contextmanager
-    def lend(self, deadline: float) -> Iterator[sqlite3.Connection]:
+    def lend(self, deadline: float) -> Generator[sqlite3.Connection]:
         """Lend a connection that waits for the locks of others until the deadline."""
         with self._gate.passing(), self._lent(deadline) as connection:
             yield connection
 
     @contextmanager
-    def lend_to_write(self, deadline: float) -> Iterator[sqlite3.Connection]:
+    def lend_to_write(self, deadline: float) -> Generator[sqlite3.Connection]:
         """Lend one to a writer. SQLite has one at a time; the threads of a process take turns."""
         with self._gate.passing():
             if not self._writing.acquire(timeout=max(0.0, deadline - time.monotonic())):
@@ -66,7 +66,7 @@ class SQLiteConnections:
         self._close_idle()
 
     @contextmanager
-    def _lent(self, deadline: float) -> Iterator[sqlite3.Connection]:
+    def _lent(self, deadline: float) -> Generator[sqlite3.Connection]:
         closings = self._closings
         connection = self._take_idle() or self._open(deadline)
         try:

@@ -1,0 +1,154 @@
+"""Processes that work on one storage together, for the storage contract suite."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeAlias, TypeVar
+
+from ca_embed.storage import AsyncStorage, SealedRecord, Storage, as_sync, check_storage
+
+PATIENCE = 60.0  # seconds for processes to start or to finish; a busy machine is no failure
+
+OpenStorage: TypeAlias = Callable[[], Storage | AsyncStorage]
+
+_T = TypeVar("_T")
+
+
+def together(open_storage: OpenStorage, work: Callable[[Storage, int], _T], processes: int) -> list[_T]:
+    """Let new processes do `work(storage, number)` at the same moment, and return what each returned."""
+    started = [_start(_do_once, open_storage, work, number) for number in range(processes)]
+    with _ended(started):
+        for _, pipe in started:
+            _receive(pipe)
+        for _, pipe in started:
+            pipe.send("go")
+        return [_receive(pipe) for _, pipe in started]
+
+
+def killed_while_saving(open_storage: OpenStorage, saves: int) -> list[str]:
+    """Return the ids that a process had reported as saved when it was killed, soon after that many saves."""
+    process, pipe = _start(_keep_saving, open_storage, f"{os.getpid()}-{saves}")
+    with _ended([(process, pipe)]):
+        reported = [str(_receive(pipe)) for _ in range(saves)]
+        process.kill()
+        process.join(PATIENCE)
+        try:
+            while True:
+                reported.append(str(_receive(pipe)))
+        except EOFError:
+            return reported
+
+
+def win_versions(storage: Storage, number: int) -> list[tuple[int, int]]:
+    """Try to save each of 20 versions of one record; return those that were, with this process's number."""
+    document = str(number).encode()
+    return [(version, number) for version in range(1, 21) if storage.save(record("race", version, document))]
+
+
+def save_one(storage: Storage, number: int) -> bool:
+    """Save a record of this process's own."""
+    return storage.save(record(f"process-{number}"))
+
+
+def use_and_fork(storage: Storage, number: int) -> list[bool]:
+    """Fork again and again while threads save; tell how parent and child fared with the same storage."""
+    fared = [storage.save(record("before the fork"))]
+    done = threading.Event()
+    threads = [threading.Thread(target=_save_until, args=(storage, done, name)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    fared.extend(_child_saves(storage, f"child-{number}-{fork}") for fork in range(5))
+    done.set()
+    for thread in threads:
+        thread.join()
+    fared.append(storage.save(record("after the fork")))
+    return fared
+
+
+def record(
+    registration_id: str,
+    version: int = 1,
+    document: bytes = b"sealed",
+    *,
+    user_id: str | None = None,
+    due_at: float | None = None,
+) -> SealedRecord:
+    """Return a record, with what the case at hand does not care about filled in."""
+    return SealedRecord(registration_id, version, user_id, due_at, document)
+
+
+def _child_saves(storage: Storage, registration_id: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the case at hand
+        child = os.fork()
+    if child == 0:
+        saved = False
+        try:
+            saved = storage.save(record(registration_id)) and storage.load(registration_id) is not None
+        finally:
+            os._exit(0 if saved else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _save_until(storage: Storage, done: threading.Event, name: str) -> None:
+    for number in count():
+        storage.save(record(f"{name}-{number}"))
+        if done.is_set():
+            return
+
+
+def _do_once(
+    pipe: Connection, open_storage: OpenStorage, work: Callable[[Storage, int], object], number: int
+) -> None:
+    pipe.send("ready")
+    pipe.recv()
+    storage = as_sync(check_storage(open_storage()))
+    result = work(storage, number)
+    storage.close()
+    pipe.send(result)
+
+
+def _keep_saving(pipe: Connection, open_storage: OpenStorage, name: str) -> None:
+    storage = as_sync(check_storage(open_storage()))
+    for number in count():
+        registration_id = f"{name}-{number}"
+        document = os.urandom(2000)
+        if storage.save(record(registration_id, 1, document, user_id="user", due_at=float(number))):
+            pipe.send(registration_id)
+        if number % 3 == 0 and storage.save(record(registration_id, 2, document, user_id="user")):
+            pipe.send(registration_id)
+
+
+def _start(main: Callable[..., None], *arguments: object) -> tuple[BaseProcess, Connection]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=main, args=(theirs, *arguments), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+@contextmanager
+def _ended(started: Sequence[tuple[BaseProcess, Connection]]) -> Generator[None]:
+    try:
+        yield
+    finally:
+        for process, pipe in started:
+            pipe.close()
+            process.kill()
+            process.join(PATIENCE)
+            process.close()
+
+
+def _receive(pipe: Connection) -> Any:  # whatever the other side has sent
+    if not pipe.poll(PATIENCE):
+        raise TimeoutError("a process of the storage contract suite does not answer")
+    return pipe.recv()

@@ -1,0 +1,134 @@
+"""An asynchronous storage keeps the contract behind the bridge, on the right event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from ca_embed.storage import MemoryStorage, SyncBridge, as_sync
+from ca_embed.testing.storage_contract import StorageContract
+from ca_embed.testing.storage_processes import record
+
+
+class AsyncMemoryStorage:
+    """A MemoryStorage with coroutine functions, which remembers the loops it ran on."""
+
+    def __init__(self):
+        self._storage = MemoryStorage()
+        self.loops = []
+
+    async def load(self, registration_id):
+        await self._turn()
+        return self._storage.load(registration_id)
+
+    async def save(self, record):
+        await self._turn()
+        return self._storage.save(record)
+
+    async def delete(self, registration_id, version):
+        await self._turn()
+        return self._storage.delete(registration_id, version)
+
+    async def due(self, by, *, limit, after=None):
+        await self._turn()
+        return self._storage.due(by, limit=limit, after=after)
+
+    async def list(self, *, user_id=None, limit, after=None):
+        await self._turn()
+        return self._storage.list(user_id=user_id, limit=limit, after=after)
+
+    async def close(self):
+        await self._turn()
+        self._storage.close()
+
+    async def _turn(self):
+        self.loops.append(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+
+
+class TestAsyncMemoryStorage(StorageContract):
+    """The suite, for an AsyncStorage."""
+
+    @pytest.fixture
+    def open_storage(self):
+        """Open the place of this test."""
+        storage = AsyncMemoryStorage()
+        return lambda: storage
+
+
+@pytest.fixture
+def inner():
+    """The asynchronous storage behind the bridge."""
+    return AsyncMemoryStorage()
+
+
+@pytest.fixture
+def bridge(inner):
+    """The bridge under test."""
+    bridge = SyncBridge(inner)
+    yield bridge
+    bridge.close()
+
+
+def test_under_asgi_it_runs_on_the_loop_of_the_host(bridge, inner):
+    """A storage may use what the host opened on its own loop."""
+
+    async def host():
+        await sync_to_async(bridge.save, thread_sensitive=False)(record("r"))
+        return asyncio.get_running_loop()
+
+    assert inner.loops == [asyncio.run(host())]
+
+
+def test_elsewhere_it_stays_on_one_loop(bridge, inner):
+    """Calls from several threads, and from none that a loop started, share the bridge's loop."""
+    threads = [threading.Thread(target=bridge.load, args=("r",)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    bridge.load("r")
+    assert len(inner.loops) == 4
+    assert len(set(inner.loops)) == 1
+
+
+def test_a_call_in_a_running_loop_is_served(bridge, inner):
+    """Code that blocks its loop on purpose is answered, from another one."""
+
+    async def careless():
+        return bridge.save(record("r")), asyncio.get_running_loop()
+
+    saved, loop = asyncio.run(careless())
+    assert saved is True
+    assert inner.loops != [loop]
+
+
+def test_an_error_crosses_the_bridge(bridge, inner):
+    """What the storage raises, the caller gets."""
+
+    async def fail():
+        raise OSError("unreachable")
+
+    inner._turn = fail
+    with pytest.raises(OSError, match="unreachable"):
+        bridge.load("r")
+    del inner._turn
+
+
+def test_close_ends_the_thread_and_the_next_call_starts_one(bridge, inner):
+    """No thread of the bridge is left after close, and the bridge can be used again."""
+    bridge.load("r")
+    bridge.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "ca_embed-storage"]
+    bridge.load("r")
+    assert len(set(inner.loops)) == 2
+
+
+def test_a_plain_storage_needs_no_bridge(inner):
+    """Only an asynchronous storage is wrapped."""
+    storage = MemoryStorage()
+    assert as_sync(storage) is storage
+    assert isinstance(as_sync(inner), SyncBridge)

@@ -1,0 +1,334 @@
+"""FilesystemStorage keeps the contract, survives a crash at any step, and says what is wrong."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ca_embed.errors import RecordUnreadable, StorageUnavailable
+from ca_embed.storage import FilesystemStorage, checked_files, index_keys, ordered_index
+from ca_embed.testing.durable_storage_contract import DurableStorageContract
+from ca_embed.testing.storage_processes import record
+
+
+@pytest.fixture
+def folder(place):
+    """Where the records of this test are."""
+    return place / "records"
+
+
+@pytest.fixture
+def storage(folder):
+    """A storage in that place."""
+    storage = FilesystemStorage(folder)
+    yield storage
+    storage.close()
+
+
+@contextmanager
+def _all_locked(storage):
+    with ExitStack() as files:
+        for lock in [*storage._locks, storage._index._lock]:
+            file = files.enter_context(lock._path.open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class TestFilesystemStorage(DurableStorageContract):
+    """The suite, with pages so short that every test splits and drops some."""
+
+    @pytest.fixture(autouse=True)
+    def short_pages(self, monkeypatch):
+        """Let few keys fill a page."""
+        monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 4)
+
+    @pytest.fixture
+    def open_storage(self, folder):
+        """Open the folder of this test."""
+        return partial(FilesystemStorage, folder)
+
+    @pytest.fixture(params=["locked", "read-only", "disk full", "taken away"])
+    def trouble(self, request, folder, storage, disk):
+        """What may befall a folder."""
+        return {
+            "locked": lambda: _all_locked(storage),
+            "read-only": lambda: disk.read_only(folder),
+            "disk full": lambda: disk.full(10_000),
+            "taken away": lambda: disk.taken_away(folder),
+        }[request.param]()
+
+    @pytest.fixture(params=["torn", "changed", "emptied", "swapped"])
+    def damage(self, request, folder):
+        """Spoil the file of a record."""
+
+        def spoil(registration_id):
+            path = FilesystemStorage(folder)._path_of(registration_id)
+            content = path.read_bytes()
+            other = FilesystemStorage(folder)._path_of("a").read_bytes()
+            middle = len(content) // 2
+            changed = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            spoiled = {"torn": content[:middle], "changed": changed, "emptied": b"", "swapped": other}
+            path.write_bytes(spoiled[request.param])
+
+        return spoil
+
+
+# ------------------------------------------------------------------------------------------ crashes
+
+
+class _Crash(BaseException):
+    """The process ends here."""
+
+
+@contextmanager
+def _crash_at(step):
+    """Crash before the given step, counted over all that touches the disk for good."""
+    steps = count(1)
+
+    def crashing(act):
+        def wrapped(*args, **kwargs):
+            if next(steps) == step:
+                raise _Crash
+            return act(*args, **kwargs)
+
+        return wrapped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", crashing(os.fsync))
+        for name in ("mkdir", "replace", "unlink"):
+            patch.setattr(Path, name, crashing(getattr(Path, name)))
+        yield
+
+
+BEFORE = record("r", 1, user_id="ann", due_at=5.0)
+CHANGES = {
+    "change": (lambda storage: storage.save(record("r", 2, user_id="bob", due_at=9.0)), "r"),
+    "create": (lambda storage: storage.save(record("new", 1, user_id="ann", due_at=5.0)), "new"),
+    "delete": (lambda storage: storage.delete("r", 1), "r"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_crash_at_any_step_leaves_the_old_or_the_new(place, monkeypatch, change):
+    """Whatever the step, the record is as before or as after, is found by all pages, and can be changed."""
+    monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 2)
+    act, registration_id = CHANGES[change]
+    for step in count(1):
+        folder = place / str(step)
+        storage = FilesystemStorage(folder)
+        for neighbour in (
+            BEFORE,
+            record("a", user_id="ann", due_at=4.0),
+            record("z", user_id="bob", due_at=9.5),
+        ):
+            storage.save(neighbour)
+        before = storage.load(registration_id)
+        try:
+            with _crash_at(step):
+                assert act(storage) is True
+        except _Crash:
+            after = FilesystemStorage(folder)
+            _assert_pages_agree(after)
+            if after.load(registration_id) == before:
+                assert act(after) is True
+            _assert_pages_agree(after)
+        else:
+            break
+    assert step > 10
+
+
+def _assert_pages_agree(storage):
+    """Every record is found by each of its keys, and what a crash has left is gone after one look."""
+    records = [stored for name in ("a", "new", "r", "z") if (stored := storage.load(name))]
+    assert list(storage.list(limit=9)) == records
+    for user in ("ann", "bob"):
+        assert list(storage.list(user_id=user, limit=9)) == [r for r in records if r.user_id == user]
+    assert list(storage.due(99.0, limit=9)) == sorted(records, key=lambda r: (r.due_at, r.registration_id))
+    keys = {key for stored in records for key in index_keys.keys_of(stored)}
+    assert list(storage._index.ascending("")) == sorted(keys)
+
+
+def test_a_crash_at_any_step_of_the_first_start_is_harmless(place):
+    """The next process lays out what is missing."""
+    for step in count(1):
+        folder = place / str(step)
+        try:
+            with _crash_at(step):
+                FilesystemStorage(folder).load("r")
+        except _Crash:
+            after = FilesystemStorage(folder)
+            assert after.save(record("r")) is True
+            assert list(after.list(limit=9)) == [record("r")]
+        else:
+            break
+    assert step > 10
+
+
+def test_a_file_is_flushed_before_and_after_it_gets_its_name(tmp_path, monkeypatch):
+    """The content reaches the disk before the rename, and the rename before the call returns."""
+    path, done, fsync, replace = tmp_path / "file", [], os.fsync, Path.replace
+
+    def note_fsync(descriptor):
+        done.append(("flush", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    def note_replace(source, target):
+        done.append(("rename", source.name, target.name))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    checked_files.write(path, b"payload")
+    assert done == [("flush", "file.new"), ("rename", "file.new", "file"), ("flush", tmp_path.name)]
+
+
+def test_a_key_about_to_be_needed_is_not_healed_away(storage):
+    """While a writer holds the record, its new key stays, although no record has it yet."""
+    storage.save(BEFORE)
+    (key,) = index_keys.keys_of(record("r", due_at=7.0)) - index_keys.keys_of(BEFORE)
+    storage._index.add(key, deadline=0.0)
+    with _all_locked(storage):
+        assert list(storage.due(9.0, limit=9)) == [BEFORE]
+    assert key in list(storage._index.ascending(""))
+    assert list(storage.due(9.0, limit=9)) == [BEFORE]
+    assert key not in list(storage._index.ascending(""))
+
+
+# ------------------------------------------------------------------------------------------ folders
+
+
+def test_everything_is_for_its_owner_alone(folder, storage):
+    """Files have mode 0600 and folders 0700, whatever the umask allows."""
+    before = os.umask(0)
+    try:
+        storage.save(BEFORE)
+    finally:
+        os.umask(before)
+    for entry in [folder, *folder.rglob("*")]:
+        assert stat.S_IMODE(entry.stat().st_mode) == (0o700 if entry.is_dir() else 0o600), entry
+
+
+def test_no_id_becomes_a_path(place, storage):
+    """Names of files are digests and numbers; what an id says is only inside."""
+    for registration_id in ("../../escape", "/absolute", "recognisable"):
+        storage.save(record(registration_id, user_id="recognisable user"))
+    names = " ".join(str(file.relative_to(place)) for file in place.rglob("*"))
+    assert not any(word in names for word in ("escape", "absolute", "recognisable", ".."))
+
+
+def test_a_missing_parent_is_named(place):
+    """Nothing is created where a mistyped path leads: the folder above must exist."""
+    with pytest.raises(StorageUnavailable, match=r"mistyped does not exist: create it"):
+        FilesystemStorage(place / "mistyped" / "folder").load("r")
+    assert list(place.iterdir()) == []
+
+
+def test_the_folder_of_another_program_is_left_alone(place, storage, folder):
+    """A folder with other files in it is refused, and nothing is put into it."""
+    folder.mkdir()
+    (folder / "letter.txt").touch()
+    with pytest.raises(StorageUnavailable, match="it holds other files"):
+        storage.save(BEFORE)
+    assert [file.name for file in folder.iterdir()] == ["letter.txt"]
+
+
+def test_lost_records_are_missed(storage, folder):
+    """A folder of records that vanishes is no empty storage."""
+    storage.save(BEFORE)
+    (folder / "records").rename(folder / "moved")
+    with pytest.raises(StorageUnavailable, match="files are missing"):
+        storage.load("r")
+
+
+def test_an_empty_folder_and_a_fresh_disk_will_do(storage, folder):
+    """An administrator may make the folder, or mount a disk there."""
+    folder.mkdir()
+    (folder / "lost+found").mkdir()
+    assert storage.save(BEFORE) is True
+
+
+def test_a_file_is_no_folder(storage, folder):
+    """A file in the folder's place is refused."""
+    folder.touch()
+    with pytest.raises(StorageUnavailable, match="name another folder"):
+        storage.load("r")
+
+
+def test_a_newer_format_is_refused(storage, folder):
+    """A release that knows less than the folder leaves it alone and says which one to install."""
+    storage.save(BEFORE)
+    storage.close()
+    checked_files.write(folder / "format", json.dumps({"format": 99}).encode())
+    with pytest.raises(StorageUnavailable, match="it has format 99"):
+        storage.load("r")
+
+
+def test_a_damaged_format_is_told(storage, folder):
+    """A format file that was tampered with is not believed."""
+    storage.save(BEFORE)
+    storage.close()
+    (folder / "format").write_bytes(b"")
+    with pytest.raises(StorageUnavailable, match="is damaged"):
+        storage.load("r")
+
+
+def test_a_record_in_the_wrong_place_is_not_believed(storage):
+    """A whole file that was copied over another record's is named."""
+    storage.save(BEFORE)
+    storage.save(record("other"))
+    storage._path_of("other").write_bytes(storage._path_of("r").read_bytes())
+    with pytest.raises(RecordUnreadable, match=r"'other'.* holds the record of another"):
+        storage.load("other")
+
+
+def test_a_lock_file_that_is_deleted_still_keeps_others_out(storage):
+    """Whoever tidies up lock files does not let two writers in."""
+    storage.save(BEFORE)
+    lock = storage._lock_of("r")
+    with lock._path.open("w") as deleted:
+        fcntl.flock(deleted, fcntl.LOCK_EX)
+        lock._path.unlink()
+        with lock.held(deadline=0.0), lock._path.open("w") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# -------------------------------------------------------------------------------------------- index
+
+
+@pytest.mark.parametrize(
+    "loss", ["a damaged page", "a lost page", "a damaged root", "a lost root", "a lost folder"]
+)
+def test_a_broken_index_is_told_and_can_be_rebuilt(storage, folder, monkeypatch, loss):
+    """No page of records is quietly shorter; the error says what to call, and that helps."""
+    monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 4)
+    records = [record(f"r{number}", user_id="ann", due_at=1.0) for number in range(9)]
+    for saved in records:
+        storage.save(saved)
+    page = max(
+        (file for file in (folder / "index").iterdir() if file.name.isdecimal()), key=lambda f: int(f.name)
+    )
+    {
+        "a damaged page": lambda: page.write_bytes(b"[]"),
+        "a lost page": page.unlink,
+        "a damaged root": lambda: (folder / "index" / "root").write_bytes(b"{}"),
+        "a lost root": (folder / "index" / "root").unlink,
+        "a lost folder": lambda: shutil.rmtree(folder / "index"),
+    }[loss]()
+    with pytest.raises(StorageUnavailable, match=r"rebuild_index\(\)"):
+        _all_pages(storage)
+    assert storage.load("r3") == records[3]
+    storage.rebuild_index()
+    assert _all_pages(storage) == (records, records, records)
+
+
+def _all_pages(storage):
+    return storage.list(limit=99), storage.list(user_id="ann", limit=99), storage.due(1.0, limit=99)

@@ -1,0 +1,237 @@
+"""SQLiteStorage keeps the contract, and says what is wrong with a database."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sqlite3
+import stat
+from contextlib import closing, contextmanager
+from functools import partial
+
+import pytest
+
+from ca_embed.errors import StorageUnavailable
+from ca_embed.storage import SQLiteStorage, sqlite_schema
+from ca_embed.storage import sqlite as sqlite_module
+from ca_embed.testing.durable_storage_contract import DurableStorageContract
+from ca_embed.testing.storage_processes import record
+
+
+@pytest.fixture
+def path(place):
+    """Where the database of this test is."""
+    return place / "ca_embed.db"
+
+
+@pytest.fixture
+def storage(path):
+    """A storage in that place."""
+    storage = SQLiteStorage(path)
+    yield storage
+    storage.close()
+
+
+@contextmanager
+def _connection(path, *statements):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        yield connection
+
+
+class TestSQLiteStorage(DurableStorageContract):
+    """The suite."""
+
+    @pytest.fixture
+    def open_storage(self, path):
+        """Open the database of this test."""
+        return partial(SQLiteStorage, path)
+
+    @pytest.fixture(params=["locked for writing", "locked", "read-only", "disk full", "taken away"])
+    def trouble(self, request, path, storage, disk):
+        """What may befall a database."""
+
+        @contextmanager
+        def locked():
+            storage.close()
+            with _connection(path, "PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
+                yield
+
+        @contextmanager
+        def closed_and_read_only():
+            storage.close()
+            with disk.read_only(path.parent):
+                yield
+
+        return {
+            "locked for writing": lambda: _connection(path, "BEGIN IMMEDIATE"),
+            "locked": locked,
+            "read-only": closed_and_read_only,
+            "disk full": lambda: disk.full(40_000),
+            "taken away": lambda: disk.taken_away(path),
+        }[request.param]()
+
+    @pytest.fixture
+    def damage(self, path):
+        """Spoil the sealed document."""
+
+        def spoil(registration_id):
+            change = "UPDATE registrations SET document = x'00' WHERE registration_id = ?"
+            with _connection(path) as connection:
+                connection.execute(change, (registration_id,))
+
+        return spoil
+
+
+def _refusal(storage):
+    with pytest.raises(StorageUnavailable) as caught:
+        storage.load("r")
+    with pytest.raises(StorageUnavailable):
+        storage.save(record("r"))
+    return str(caught.value)
+
+
+def test_files_are_for_their_owner_alone(path, storage):
+    """The database and the two files beside it have mode 0600, whatever the umask allows."""
+    before = os.umask(0)
+    try:
+        storage.save(record("r"))
+    finally:
+        os.umask(before)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes == {"ca_embed.db": 0o600, "ca_embed.db-wal": 0o600, "ca_embed.db-shm": 0o600}
+
+
+def test_a_commit_is_flushed(path, storage):
+    """Every connection writes to a write-ahead log and flushes it at each commit."""
+    storage.save(record("r"))
+    with storage._connections.lend(deadline=0.0) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("query", ["_LOAD", "_LIST", "_LIST_OF_USER", "_DUE", "_DELETE", "_UPDATE"])
+def test_no_query_scans_or_sorts(path, storage, query):
+    """Each query finds its rows by an index, in order."""
+    storage.save(record("r"))
+    statement = getattr(sqlite_module, query)
+    with _connection(path) as connection:
+        values = [None] * statement.count("?")
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert len(plan) == 1
+    assert plan[0].startswith("SEARCH registrations USING INDEX")
+
+
+def test_a_missing_folder_is_named(path):
+    """Nothing is created where a mistyped path leads: the folder must exist."""
+    folder = path.parent / "mistyped"
+    assert f"its folder {folder} does not exist: create it" in _refusal(SQLiteStorage(folder / "x.db"))
+    assert not folder.exists()
+
+
+def test_a_folder_is_no_database(path):
+    """A folder in the database's place is refused."""
+    path.mkdir()
+    assert "it is a folder: name a file" in _refusal(SQLiteStorage(path))
+
+
+def test_another_kind_of_file_is_left_alone(path, storage):
+    """A file that is no database is refused and not changed."""
+    path.write_bytes(b"a letter to grandmother\n" * 100)
+    assert "it is not a SQLite database" in _refusal(storage)
+    assert path.read_bytes() == b"a letter to grandmother\n" * 100
+
+
+@pytest.mark.parametrize(
+    "sign", ["CREATE TABLE users (id)", "PRAGMA user_version = 1", "PRAGMA application_id = 7"]
+)
+def test_the_database_of_another_program_is_left_alone(path, storage, sign):
+    """A database that somebody else has made is refused: its version numbers mean something else."""
+    with _connection(path, sign):
+        pass
+    assert "it belongs to another program" in _refusal(storage)
+
+
+def test_a_newer_schema_is_refused(path, storage):
+    """A release that knows less than the database leaves it alone and says which one to install."""
+    storage.save(record("r"))
+    storage.close()
+    with _connection(path, "PRAGMA user_version = 99"):
+        pass
+    assert "it has schema 99" in _refusal(storage)
+
+
+def test_a_step_of_the_schema_is_taken_once(path, storage, monkeypatch):
+    """A database of an older release is brought up to date, with its records, and stays so."""
+    storage.save(record("r"))
+    storage.close()
+    steps = (*sqlite_schema.STEPS, ("CREATE TABLE added (column)",))
+    monkeypatch.setattr(sqlite_schema, "STEPS", steps)
+    for _ in range(2):
+        assert storage.load("r") == record("r")
+        storage.close()
+    with _connection(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM added").fetchone() == (0,)
+
+
+def test_a_deleted_database_is_missed(path, storage):
+    """A file that vanishes is no empty storage; after a restart it may be."""
+    storage.save(record("r"))
+    path.unlink()
+    assert "it was deleted while it was in use" in _refusal(storage)
+    assert not path.exists()
+    storage.close()
+    assert storage.load("r") is None
+
+
+def test_a_replaced_database_is_noticed(path, storage):
+    """Nothing is written to a file that has lost its name to another."""
+    storage.save(record("r"))
+    path.with_name("other.db").touch()
+    path.with_name("other.db").replace(path)
+    assert "it was replaced while it was in use" in _refusal(storage)
+
+
+def test_a_damaged_database_is_told(path, storage):
+    """Garbage in the middle of the file is named as damage, not read as nothing."""
+    for number in range(200):
+        storage.save(record(f"r{number}", document=b"x" * 500))
+    storage.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    with pytest.raises(StorageUnavailable, match="it is damaged: restore it from a backup"):
+        storage.list(limit=500)
+
+
+def test_a_full_database_is_told(storage):
+    """When SQLite finds no room, the error says so, and what is stored stays."""
+    storage.save(record("r"))
+    with storage._connections.lend(deadline=0.0) as connection:
+        connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StorageUnavailable, match="the disk is full: make room"):
+        storage.save(record("big", document=b"x" * 100_000))
+    assert storage.load("r") == record("r")
+
+
+def test_a_connection_is_not_used_in_another_process(storage):
+    """Even where a server forks without telling Python, the child opens a connection of its own."""
+    storage.save(record("parent's"))
+    (parents,) = storage._connections._idle
+    child = ctypes.PyDLL(None).fork()
+    if child == 0:
+        saved = storage.save(record("child's")) and parents not in storage._connections._idle
+        os._exit(0 if saved else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert storage.load("child's") == record("child's")
+
+
+def test_a_relative_path_is_meant_from_here(place, monkeypatch):
+    """A daemon that changes its folder later still finds its database."""
+    monkeypatch.chdir(place)
+    storage = SQLiteStorage("relative.db")
+    monkeypatch.chdir("/")
+    storage.save(record("r"))
+    storage.close()
+    assert (place / "relative.db").exists()

@@ -1,0 +1,76 @@
+"""Storage URLs: the known forms, and words for the mistyped ones that repeat no password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ca_embed.errors import ConfigurationError
+from ca_embed.storage import MemoryStorage, storage_from_url
+from ca_embed.storage.resolve import open_storage
+from ca_embed.storage.urls import FORMS
+
+
+def test_memory():
+    """`memory:` is a storage of its own each time."""
+    first, second = storage_from_url("memory:"), storage_from_url("memory:")
+    assert isinstance(first, MemoryStorage)
+    assert first is not second
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("file:/var/lib/ca_embed", "FilesystemStorage('/var/lib/ca_embed')"),
+        ("file:///var/lib/ca embed%20", "FilesystemStorage('/var/lib/ca embed%20')"),
+        ("sqlite:////var/lib/ca_embed.db", "SQLiteStorage('/var/lib/ca_embed.db')"),
+        ("sqlite:///relative/to.db", f"SQLiteStorage('{Path.cwd()}/relative/to.db')"),
+    ],
+)
+def test_paths_are_taken_as_they_stand(url, expected):
+    """The path of a URL is the path of the storage; nothing is opened or created yet."""
+    assert repr(storage_from_url(url)) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory",
+        "memory:x",
+        "file:relative",
+        "file:",
+        "file://host/folder",
+        "sqlite:/one/slash.db",
+        "sqlite://two/slashes.db",
+        "sqlite:///",
+        "sqlite:///folder/",
+        "sqlite:///:memory:",
+        "sqlite:///x.db?timeout=5",
+        "SQLite:///x.db",
+        "postgres://user:fake-password@host/name",
+        "user:fake-password@host",
+        "fake-password",
+    ],
+)
+def test_a_mistyped_url_is_told_the_forms(url):
+    """The error names the forms there are, and no more of the URL than its scheme."""
+    with pytest.raises(ConfigurationError) as caught:
+        storage_from_url(url)
+    assert FORMS in str(caught.value)
+    assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_storage_must_be_named(nothing):
+    """There is no default: where credentials are kept is for you to say."""
+    with pytest.raises(ConfigurationError, match="storage is missing"):
+        open_storage(nothing)
+
+
+def test_a_given_storage_is_checked_and_used():
+    """A storage object is taken as it is; one that lacks a method is refused."""
+    storage = MemoryStorage()
+    assert open_storage(storage) is storage
+    with pytest.raises(ConfigurationError, match=r"load\(registration_id\) is missing"):
+        open_storage(object())
