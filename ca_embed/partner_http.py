@@ -38,7 +38,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from ca_embed._version import __version__
@@ -132,8 +132,10 @@ def _read(response: requests.Response) -> bytes | None:
 
 def _root_of(problem: BaseException) -> str:
     """Name what lies at the root: the system's own words, never those of the other side."""
-    while cause := problem.__cause__ or problem.__context__:
-        problem = cause
+    led_to_it = (problem.__cause__, problem.__context__, *problem.args)  # urllib3 uses all three
+    for cause in led_to_it:
+        if isinstance(cause, BaseException):
+            return _root_of(cause)
     words = problem.strerror if isinstance(problem, OSError) else None
     return words or type(problem).__name__
 
@@ -157,19 +159,13 @@ class _Session(requests.Session):
         """See no redirect anywhere: even one that is not followed would have its whole body read."""
 
 
-class _Retry(Retry):
-    def get_backoff_time(self) -> float:
-        """Sleep no longer than the call may last."""
-        return min(super().get_backoff_time(), _budget.get().seconds_left())
-
-
-def _retries() -> _Retry:
-    return _Retry(
+def _retries() -> Retry:
+    return Retry(
         total=2,
         other=0,
         allowed_methods={"GET"},
         status_forcelist={502, 503, 504},
-        backoff_factor=0.1,
+        backoff_factor=0.1,  # 0.2 seconds, before the third attempt
         respect_retry_after_header=False,  # it may name an hour
         raise_on_status=False,
     )
@@ -246,10 +242,8 @@ class _BoundedResponse(HTTPResponse):
         """Read status line and headers. What is none raises without quoting it: urllib3 logs the error."""
         try:
             super().begin()
-        except ConnectionError:
-            raise
-        except HTTPException as problem:
-            raise HTTPException(f"no HTTP answer: {type(problem).__name__}") from None
+        except HTTPException:
+            raise HTTPException("no HTTP answer") from None
         if self.msg.defects or self.msg.get_payload():
             raise HTTPException("no HTTP answer: malformed headers")
 
@@ -275,10 +269,7 @@ class _BoundedConnection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         budget = _budget.get()
-        try:
-            sock = _wait_for(super()._new_conn, budget.seconds_left())
-        except TimeoutError:
-            raise ConnectTimeoutError(self, "the call has used up its time") from None
+        sock = _wait_for(super()._new_conn, budget.seconds_left())
         sock.settimeout(max(0.001, min(CONNECT_TIMEOUT, budget.seconds)))  # for TLS, and to send
         return sock
 

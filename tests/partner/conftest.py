@@ -90,11 +90,11 @@ def client(server: RawServer) -> Iterator[PartnerClient]:
 
 @pytest.fixture
 def hasty() -> Iterator[Callable[[str], PartnerClient]]:
-    """Make clients whose calls may last half a second."""
+    """Make clients whose calls may last 0.3 seconds."""
     made = []
 
     def make(base_url: str) -> PartnerClient:
-        made.append(PartnerClient(base_url, TOKEN, create_deadline=0.5, ask_deadline=0.5))
+        made.append(PartnerClient(base_url, TOKEN, create_deadline=0.3, ask_deadline=0.3))
         return made[-1]
 
     yield make
