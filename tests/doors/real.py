@@ -21,21 +21,18 @@ SERVERS = ("gunicorn", "uvicorn")
 
 
 class Server:
-    """One server with two (or so many) processes, at a port that outlives it."""
+    """One server with two (or so many) processes, at another port each time it is started."""
 
     def __init__(
         self, kind: str, folder: Path, storage: str, *, workers: int = 2, threads: int = 8, **variables: str
     ) -> None:
         self.kind = kind
         self.handled = folder / "handled"
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self._listening.setblocking(False)  # gunicorn takes it as it is, and two processes accept from it
-        self.port = self._listening.getsockname()[1]
-        self._command = _command(kind, self._listening.fileno(), workers, threads)
+        self._workers, self._threads = workers, threads
         self.variables = {
             "CA_EMBED_BASE_URL": NOBODY_LISTENS,
             "CA_EMBED_PARTNER_TOKEN": TOKEN,
-            "CA_EMBED_PUBLIC_URL": f"http://127.0.0.1:{self.port}{PREFIX}",
+            "CA_EMBED_PUBLIC_URL": f"http://127.0.0.1{PREFIX}",
             "CA_EMBED_STORAGE": storage,
             "CA_EMBED_ENCRYPTION_KEYS": KEY,
             "HANDLED": str(self.handled),
@@ -46,28 +43,27 @@ class Server:
 
     def start(self) -> None:
         """Start, and wait for the first answer."""
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listening.setblocking(False)  # two processes accept from it
+        file = self._listening.fileno()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                _command(self.kind, file, self._workers, self._threads),
                 env=os.environ | self.variables,
-                pass_fds=[self._listening.fileno()],
+                pass_fds=[file],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         assert self.ask(b"GET", "/health")[0] == 200, self.log
 
-    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End all its processes."""
+    def kill(self) -> None:
+        """Kill all its processes in one moment, and hang up on those who wait to be accepted."""
         if self._process is not None:
-            os.killpg(self._process.pid, how)
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
             self._process = None
-
-    def close(self) -> None:
-        """End it, and give the port back."""
-        self.kill()
-        self._listening.close()
+            self._listening.close()
 
     @property
     def log(self) -> str:
@@ -76,7 +72,7 @@ class Server:
 
     def connect(self) -> socket.socket:
         """Open a connection."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        return socket.create_connection(self._listening.getsockname(), timeout=PATIENCE)
 
     def ask(self, method: bytes, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Any:
         """Make one request; return its status and its body."""
@@ -107,7 +103,7 @@ def running(kind: str, folder: Path, storage: str, **more: Any) -> Iterator[Serv
         yield server
         assert "Traceback" not in server.log
     finally:
-        server.close()
+        server.kill()
 
 
 def request(
