@@ -32,6 +32,7 @@ def from_bytes(data: bytes) -> State:
         document["credentials"] = Credentials(**_with_times(document["credentials"]))
     if document["claim"] is not None:
         document["claim"] = Claim(**document["claim"])
+    document["host_handlers"] = tuple(document["host_handlers"])
     document["handlers"] = tuple(HandlerRun(**run) for run in document["handlers"])
     return State(**document)
 

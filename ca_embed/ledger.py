@@ -22,7 +22,7 @@ from ca_embed.errors import (
     Tampered,
 )
 from ca_embed.host import is_user_id
-from ca_embed.keyring import Keyring
+from ca_embed.keyring import Keyring, key_id_of
 from ca_embed.registration import State, due_at
 from ca_embed.storage.base import DueCursor, SealedRecord, Storage
 from ca_embed.webhook import is_registration_id
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 _PAGE = 100
 _PATIENCE = 5.0  # seconds of losing every race before a change gives up
 _FIELD = "document"
-_PROBE = "~probe"  # no registration id has a "~"
+_PROBE, _CANARY = "~probe", "~canary"  # no registration id has a "~"
 
 
 class Ledger:
@@ -44,9 +44,11 @@ class Ledger:
         """Write to the storage, sealed by the keyring's first key."""
         self._storage = _Careful(storage)
         self._keyring = keyring
+        self._keys_fit = False
 
     def load(self, registration_id: str) -> State | None:
         """Return the state, or None if there is none. Raises StorageUnavailable."""
+        self._require_fitting_keys()
         record = self._storage.load(registration_id)
         return None if record is None else self._open(record)
 
@@ -55,6 +57,7 @@ class Ledger:
 
         `decide` may be called several times. When this returns, the next state is durable.
         """
+        self._require_fitting_keys()
         give_up = time.monotonic() + _PATIENCE
         while True:
             record = self._storage.load(registration_id)
@@ -86,6 +89,7 @@ class Ledger:
 
     def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
         """Return the sealed records, or one user's, by registration id, after that id."""
+        self._require_fitting_keys()
         while page := self._storage.list(user_id=user_id, limit=_PAGE, after=after):
             yield from (record for record in page if is_registration_id(record.registration_id))
             after = page[-1].registration_id
@@ -104,6 +108,7 @@ class Ledger:
 
     def probe(self) -> None:
         """Read from and write to the storage. Raises StorageUnavailable if it cannot be done."""
+        self._require_fitting_keys()
         left_over = self._storage.load(_PROBE)
         if left_over is not None:
             self._storage.delete(_PROBE, left_over.version)
@@ -113,6 +118,24 @@ class Ledger:
     def close(self) -> None:
         """Release what the storage holds; the next use opens it again."""
         self._storage.close()
+
+    def _require_fitting_keys(self) -> None:
+        """Open the canary, once: keys that do not fit the storage show at the first use, not at a customer's.
+
+        It is always sealed under the newest key that a process has come with. Raises UnknownKey, Tampered.
+        """
+        if self._keys_fit:
+            return
+        canary = self._storage.load(_CANARY)
+        if canary is not None:
+            self._keyring.open(canary.document, registration_id=_CANARY, field=_FIELD)
+        if canary is None or key_id_of(canary.document) != self._keyring.key_ids[0]:
+            self._storage.save(self._canary(version=canary.version + 1 if canary else 1))
+        self._keys_fit = True
+
+    def _canary(self, version: int) -> SealedRecord:
+        sealed = self._keyring.seal(b"", registration_id=_CANARY, field=_FIELD)
+        return SealedRecord(_CANARY, version, None, None, sealed)
 
     def _seal(self, state: State, version: int) -> SealedRecord:
         registration = state.registration

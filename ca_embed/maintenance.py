@@ -17,6 +17,7 @@ from ca_embed.keyring import key_id_of
 from ca_embed.ledger import Ledger
 from ca_embed.registration import State
 from ca_embed.storage.base import SealedRecord, Storage
+from ca_embed.webhook import is_registration_id
 
 logger = logging.getLogger("ca_embed")
 
@@ -103,7 +104,8 @@ def copy(source: Storage, target: Storage, *, progress: Progress | None = None) 
     did, after, seen = Copied(), None, 0
     while page := source.list(limit=100, after=after):
         for record in page:
-            _copy(record, target, did)
+            if is_registration_id(record.registration_id):
+                _copy(record, target, did)
         seen, after = seen + len(page), page[-1].registration_id
         if progress:
             progress(seen)

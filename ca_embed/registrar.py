@@ -112,9 +112,9 @@ class Registrar:
             created_at=datetime.fromtimestamp(self._clock(), UTC),
             expires_at=session.expires_at,
         )
-        token_id = self.partners.newest_id
+        token_id, names = self.partners.newest_id, self._handlers.names
         self.ledger.change(
-            session.registration_id, lambda known: (None, rules.open_session(opened, token_id, known))
+            session.registration_id, lambda known: (None, rules.open_session(opened, token_id, known, names))
         )
         logger.info("sessions reason=created registration_id=%s", session.registration_id)
 

@@ -157,6 +157,7 @@ class State:
     generation: counts the credentials that were accepted.
     asked_at: when the Partner API was last asked.
     look_at: when an open session wants looking at; None once nothing more is to be expected.
+    host_handlers: the handlers of the process that created the session.
     """
 
     registration: Registration
@@ -166,6 +167,7 @@ class State:
     generation: int = 0
     asked_at: float | None = None
     look_at: float | None = None
+    host_handlers: tuple[str, ...] = ()
     handlers: tuple[HandlerRun, ...] = ()
     claim: Claim | None = None
 
@@ -187,18 +189,25 @@ class Outcome(Enum):
 # --- beginning -----------------------------------------------------------------------------------
 
 
-def open_session(registration: Registration, token_id: str, known: State | None) -> State:
+def open_session(
+    registration: Registration, token_id: str, known: State | None, handlers: tuple[str, ...]
+) -> State:
     """Begin a registration, or add the session's facts to a completion that was faster than we."""
     if known is None:
         lost_at = registration.created_at.timestamp() + LOST_AFTER
-        return State(registration=registration, token_id=token_id, look_at=lost_at)
+        return State(registration=registration, token_id=token_id, look_at=lost_at, host_handlers=handlers)
     merged = replace(
         registration,
         status=known.registration.status,
         phone=known.registration.phone,
         completed_at=known.registration.completed_at,
     )
-    return replace(known, registration=merged, token_id=token_id)
+    owed = known.handlers or _owed(handlers, registration.created_at.timestamp())
+    return replace(known, registration=merged, token_id=token_id, host_handlers=handlers, handlers=owed)
+
+
+def _owed(handlers: Iterable[str], now: float) -> tuple[HandlerRun, ...]:
+    return tuple(HandlerRun(name, due_at=now) for name in handlers)
 
 
 # --- completion ----------------------------------------------------------------------------------
@@ -209,13 +218,14 @@ def complete(
     completion: Completion,
     *,
     now: float,
-    handlers: Iterable[str],
+    handlers: tuple[str, ...],
     claim: Claim | None,
 ) -> tuple[Outcome, State | None]:
     """Decide what a completion changes. Returns the outcome and, if accepted, the state to store.
 
-    `handlers` are owed a run each; `claim`, if given, is this worker's right to run them at once. A
-    worker that is still busy with older credentials keeps its claim, and runs them for these too.
+    `handlers` are this process's and owed a run each; if it has none, those of the process that created
+    the session are. `claim`, if given, is this worker's right to run its own at once. A worker that is
+    still busy with older credentials keeps its claim, and runs them for these too.
     """
     if known is not None:
         if completion.echo is not None and not _echo_fits(known.registration, completion.echo):
@@ -228,7 +238,6 @@ def complete(
             ):
                 return Outcome.OLDER, None
     base = known or State(registration=_unknown_session(completion, now), token_id=completion.token_id)
-    runs = tuple(HandlerRun(name, due_at=now) for name in handlers)
     busy = base.claim is not None and now < base.claim.lease_ends
     accepted = replace(
         base,
@@ -237,8 +246,8 @@ def complete(
         signed_at=completion.signed_at,
         generation=base.generation + 1,
         look_at=None,
-        handlers=runs,
-        claim=base.claim if busy else claim if runs else None,
+        handlers=_owed(handlers or base.host_handlers, now),
+        claim=base.claim if busy else claim if handlers else None,
     )
     return Outcome.ACCEPTED, accepted
 

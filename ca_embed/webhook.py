@@ -101,10 +101,12 @@ class Verifier:
 
 def _read_headers(timestamps: Sequence[bytes], signatures: Sequence[bytes]) -> tuple[bytes, bytes]:
     if len(timestamps) != 1 or len(signatures) != 1:
-        raise InvalidSignature("a signature header is missing or repeated", reason="bad_shape")
+        which = "X-CA-Timestamp" if len(timestamps) != 1 else "X-CA-Signature"
+        raise InvalidSignature(f"{which} is missing or repeated", reason="bad_shape")
     mac = _SIGNATURE.fullmatch(signatures[0])
     if mac is None or _TIMESTAMP.fullmatch(timestamps[0]) is None:
-        raise InvalidSignature("a signature header is malformed", reason="bad_shape")
+        which = "X-CA-Signature" if mac is None else "X-CA-Timestamp"
+        raise InvalidSignature(f"{which} is malformed", reason="bad_shape")
     return timestamps[0], bytes.fromhex(mac[1].decode())
 
 

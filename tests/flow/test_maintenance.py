@@ -11,6 +11,8 @@ import pytest
 from webtest import TestApp
 
 from ca_embed import Embed, StorageUnavailable
+from ca_embed.errors import UnknownKey
+from ca_embed.keyring import Keyring
 from ca_embed.maintenance import Copied, Rotation, copy
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import FilesystemStorage, MemoryStorage, SQLiteStorage
@@ -43,6 +45,30 @@ def test_rotation_seals_everything_under_the_first_key() -> None:
         assert credentials.app_secret == SECRET
 
 
+def test_keys_that_do_not_fit_show_at_once() -> None:
+    """A storage written under other keys is refused at its first use, before a customer's record is."""
+    storage = MemoryStorage()
+    first, wrong = build(storage=storage), build(storage=storage, encryption_keys=[OLD_KEY])
+    with closing(first, wrong):
+        assert first.registrations() == []
+        with pytest.raises(UnknownKey, match="encryption_keys"):
+            wrong.registrations()
+        answer = TestApp(wrong.wsgi).get("/health", status=503)
+        assert answer.json["code"] == "storage_unavailable"
+
+
+def test_an_old_key_may_go_once_no_record_needs_it() -> None:
+    """What tells whether the keys fit moves to the new key by itself."""
+    storage = MemoryStorage()
+    old = build(storage=storage, encryption_keys=[OLD_KEY])
+    both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
+    new = build(storage=storage, encryption_keys=[KEY])
+    with closing(old, both, new):
+        assert old.registrations() == []
+        assert both.registrations() == []
+        assert new.registrations() == []
+
+
 def test_a_dry_run_changes_nothing() -> None:
     """It counts what a rotation would do."""
     storage = MemoryStorage()
@@ -57,13 +83,14 @@ def test_a_dry_run_changes_nothing() -> None:
 def test_rotation_passes_over_what_it_cannot_open(caplog: pytest.LogCaptureFixture) -> None:
     """A record under a lost key is named in the log and left as it is; the others are resealed."""
     storage = MemoryStorage()
-    lost = build(storage=storage, encryption_keys=["fake-encryption-key-that-got-lost"])
     old = build(storage=storage, encryption_keys=[OLD_KEY])
     both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
+    lost = Keyring(["fake-encryption-key-that-got-lost"])
     seen: list[int] = []
-    with closing(lost, old, both):
-        complete(lost, "one")
+    with closing(old, both):
         complete(old, "two")
+        sealed = lost.seal(b"{}", registration_id="one", field="document")
+        storage.save(SealedRecord("one", 1, None, None, sealed))
         before = storage.load("one")
         with caplog.at_level(logging.ERROR, "ca_embed"):
             assert both.rotate_keys(progress=seen.append) == Rotation(resealed=1, unreadable=1)

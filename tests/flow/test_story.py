@@ -144,7 +144,8 @@ def test_a_user_id_that_no_storage_need_take(client_of: ClientOf) -> None:
     """What is stored to search by stays within what every storage promises, whatever a webhook names."""
     storage = MemoryStorage()
     client_of(build(storage=storage)).deliver(delivery(partner_user_id="u\x00" * 300))
-    (record,) = storage.list(limit=9)
+    record = storage.load(SOME_ID)
+    assert record is not None
     assert record.user_id is None
 
 
@@ -283,7 +284,7 @@ def test_key_rotation(client_of: ClientOf) -> None:
     only_new = build(storage=storage)
     assert only_new.credentials(SOME_ID) is not None
     without = build(storage=storage, encryption_keys=[OLD_KEY])
-    with pytest.raises(UnknownKey, match=SOME_ID):
+    with pytest.raises(UnknownKey, match="encryption_keys"):
         without.credentials(SOME_ID)
     assert client_of(without).deliver(newer).code == "storage_unavailable"
     assert client_of(without).get(f"/sessions/{SOME_ID}").code == "storage_unavailable"
