@@ -1,7 +1,8 @@
-"""The element in figures: python -m benchmarks.element
+"""The element in figures: `python -m benchmarks.element`.
 
-Its size after gzip beside files that other embeds publish, the listeners it leaves behind, and how long a click takes to
-show the iframe. Sizes are those of the published files of the versions named; what they do differs.
+Its size after gzip beside files that other embeds publish, the listeners it leaves behind, and how long
+a click takes to show the iframe. Sizes are those of the published files of the versions named; what they
+do differs.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ PUBLISHED = (  # bytes after gzip -9 -n, November 2026
 )
 
 CLICK_TO_FRAME = """
-const done = arguments[0], a = document.querySelector('ca-whatsapp-registration'), button = a.shadowRoot.querySelector('.button');
+const done = arguments[0], a = document.querySelector('ca-whatsapp-registration');
+const button = a.shadowRoot.querySelector('.button');
 const begun = performance.now();
 a.addEventListener('ca-embed:ready', () => requestAnimationFrame(() => done(performance.now() - begun)));
 button.click();
@@ -39,6 +41,7 @@ button.click();
 
 
 def main() -> None:
+    """Print all figures."""
     show_sizes()
     site, driver = Site(), start("chromium")
     try:
@@ -50,13 +53,17 @@ def main() -> None:
 
 
 def show_sizes() -> None:
+    """Print the sizes, smallest first."""
     own = len(gzip.compress(ASSET.read_bytes(), 9, mtime=0))
     print("JavaScript, bytes after gzip -9")
-    for name, size in sorted([("ca_embed (element, dialog, five languages)", own), *PUBLISHED], key=lambda row: row[1]):
+    for name, size in sorted(
+        [("ca_embed (element, dialog, five languages)", own), *PUBLISHED], key=lambda row: row[1]
+    ):
         print(f"  {size:6,}  {name}")
 
 
 def show_listeners(driver: WebDriver, site: Site) -> None:
+    """Print how many listeners a used and removed element left on window and document."""
     page = fresh(driver, site, "<section></section>")
     before = listeners(driver)
     page.run("document.querySelector('section').innerHTML = arguments[0]", page.element())
@@ -76,6 +83,7 @@ def listeners(driver: WebDriver) -> int:
 
 
 def show_time(driver: WebDriver, site: Site) -> None:
+    """Print how long it takes from the click to the frame after the iframe's `ready`."""
     times = []
     for _ in range(ROUNDS):
         fresh(driver, site).until("idle")
@@ -84,6 +92,7 @@ def show_time(driver: WebDriver, site: Site) -> None:
 
 
 def fresh(driver: WebDriver, site: Site, body: str | None = None) -> Page:
+    """Return a page on which nothing has happened."""
     site.script = Script()
     driver.get(site.host + "/empty")
     driver.execute_script("sessionStorage.clear()")

@@ -15,7 +15,7 @@ from tests.browser.site import Script, Site
 
 @pytest.fixture(scope="session", params=ENGINES)
 def browser(request: pytest.FixtureRequest) -> Iterator[WebDriver]:
-    """A browser of each engine in turn. A missing one is a failure under CI, elsewhere a skip that says how to get it."""
+    """A browser of each engine in turn; a missing one fails under CI, elsewhere it is skipped by name."""
     with display():
         try:
             driver = start(request.param)
@@ -32,6 +32,7 @@ def browser(request: pytest.FixtureRequest) -> Iterator[WebDriver]:
 
 @pytest.fixture(scope="session")
 def site_for_all() -> Iterator[Site]:
+    """The two servers, once for all tests."""
     site = Site()
     yield site
     site.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import os
 import shutil
@@ -53,11 +52,11 @@ def _firefox(dark: bool) -> WebDriver:
 
 def _webkit(dark: bool) -> WebDriver:
     driver = _need("WebKitWebDriver", "webkit2gtk-driver")
-    browsers = glob.glob("/usr/lib/*/webkit2gtk-4.*/MiniBrowser")
+    browsers = sorted(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"))
     if not browsers:
         raise Missing("apt-get install webkit2gtk-driver")
     options = WebKitOptions()
-    options.binary_location = browsers[0]
+    options.binary_location = str(browsers[0])
     options.add_argument("--automation")
     options.set_capability("browserName", "MiniBrowser")
     with warnings.catch_warnings():  # about a parameter that Selenium passes to itself
@@ -96,7 +95,16 @@ def display() -> Iterator[None]:
         yield
         return
     reader, writer = os.pipe()
-    command = [_need("Xvfb", "xvfb"), "-displayfd", str(writer), "-screen", "0", "1600x1400x24", "-nolisten", "tcp"]
+    command = [
+        _need("Xvfb", "xvfb"),
+        "-displayfd",
+        str(writer),
+        "-screen",
+        "0",
+        "1600x1400x24",
+        "-nolisten",
+        "tcp",
+    ]
     with subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL) as server:
         os.close(writer)
         with os.fdopen(reader) as numbers:

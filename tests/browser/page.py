@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 
 from tests.browser.site import Site
@@ -22,14 +22,17 @@ class Page:
         self.driver = driver
         self.site = site
 
-    # --- arriving ------------------------------------------------------------------------------------------------
+    # --- arriving
 
     def element(self, attributes: str = "", identifier: str = "a") -> str:
         origin = f'iframe-origin="{self.site.partner}"'
-        return f'<ca-whatsapp-registration id="{identifier}" endpoint="/chatarchitect" {origin} {attributes}></ca-whatsapp-registration>'
+        own = f'id="{identifier}" endpoint="/chatarchitect" {origin} {attributes}'
+        return f"<ca-whatsapp-registration {own}></ca-whatsapp-registration>"
 
-    def open(self, body: str | None = None, *, head: str = SCRIPT, query: str = "fast", path: str = "/page") -> Page:
-        """Load the host's page with one element in it (or `body`), and wait until the element has drawn itself."""
+    def open(
+        self, body: str | None = None, *, head: str = SCRIPT, query: str = "fast", path: str = "/page"
+    ) -> Page:
+        """Load the host's page with one element in it, or with `body`."""
         self.site.script.body = self.element() if body is None else body
         self.site.script.head = head
         self.driver.get(f"{self.site.host}{path}?{query}")
@@ -41,7 +44,7 @@ class Page:
         self.run("a.start()")
         return self.until("in_progress")
 
-    # --- acting --------------------------------------------------------------------------------------------------
+    # --- acting
 
     def run(self, script: str, *values: Any) -> Any:
         """Run a script in which `a` is the first element, `shadow` its shadow root."""
@@ -58,12 +61,17 @@ class Page:
 
     def frame_posts(self, message: Any, times: int = 1) -> None:
         """The element's own frame posts any message to the host page."""
-        self.run("a.iframe.contentWindow.postMessage({ say: arguments[0], times: arguments[1] }, '*')", message, times)
+        self.run(
+            "a.iframe.contentWindow.postMessage({ say: arguments[0], times: arguments[1] }, '*')",
+            message,
+            times,
+        )
 
     def settled(self) -> None:
         """Return once all that the frame was told so far has been said and heard."""
         self.driver.execute_async_script("""
-            const done = arguments[0], { contentWindow } = document.querySelector('ca-whatsapp-registration').iframe;
+            const done = arguments[0];
+            const { contentWindow } = document.querySelector('ca-whatsapp-registration').iframe;
             addEventListener('message', function heed({ data }) {
               if (data !== 'echo') return;
               removeEventListener('message', heed);
@@ -83,23 +91,25 @@ class Page:
     def escape(self) -> None:
         self.type_keys(Keys.ESCAPE)
 
-    # --- looking -------------------------------------------------------------------------------------------------
+    # --- looking
 
     @property
     def status(self) -> str:
-        return self.run("return a?.status ?? 'no element'")
+        return str(self.run("return a?.status ?? 'no element'"))
 
     @property
     def text(self) -> str:
-        return self.run("return shadow.querySelector('.panel').innerText")
+        return str(self.run("return shadow.querySelector('.panel').innerText"))
 
     @property
     def buttons(self) -> list[str]:
-        return self.run("return [...shadow.querySelectorAll('.button')].map((each) => each.textContent)")
+        return list(
+            self.run("return [...shadow.querySelectorAll('.button')].map((each) => each.textContent)")
+        )
 
     @property
     def height(self) -> str:
-        return self.run("return a.iframe.style.height")
+        return str(self.run("return a.iframe.style.height"))
 
     def heard(self, name: str | None = None) -> list[Any]:
         """The `ca-embed:` events so far: of one name their details, else their names."""

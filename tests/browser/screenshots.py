@@ -1,7 +1,9 @@
-"""Every state of the element as a picture: python -m tests.browser.screenshots OUTDIR
+"""Every state of the element as a picture: `python -m tests.browser.screenshots OUTDIR`.
 
 Light and dark, phone and desktop, inline and modal; `index.html` in OUTDIR shows them side by side.
 """
+
+# ruff: noqa: D103, T201  (each function is named for the state that it leads to)
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ SCREENS = {"phone": (390, 780), "desktop": (1100, 860)}
 DONE = {"status": "completed", "phone": "421233221242"}
 BODY = """<style>
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-  body { margin: 0; padding: 24px; background: light-dark(#f4f6f8, #0e1114); color: light-dark(#15191e, #eef1f4); }
+  body { margin: 0; padding: 24px; }
+  body { background: light-dark(#f4f6f8, #0e1114); color: light-dark(#15191e, #eef1f4); }
   main { max-width: 640px; margin: auto; } h1 { font-size: 22px; margin: 0 0 16px; }
   ca-whatsapp-registration::part(box) { background: light-dark(#fff, #171b20); }
 </style><h1>Channels</h1>"""
@@ -110,10 +113,18 @@ def remembered(page: Page, site: Site) -> None:
 
 
 INLINE: list[Callable[[Page, Site], None]] = [
-    idle, creating, loading, in_progress, finishing, slow, connected, failed, cancelled, expired, blocked, offline,
-    signed_out, remembered,
+    idle, creating, loading, in_progress, finishing, slow, connected, failed, cancelled, expired, blocked,
+    offline, signed_out, remembered,
 ]  # fmt: skip
-MODAL: list[Callable[[Page, Site], None]] = [loading, in_progress, asking, finishing, connected, failed, blocked]
+MODAL: list[Callable[[Page, Site], None]] = [
+    loading,
+    in_progress,
+    asking,
+    finishing,
+    connected,
+    failed,
+    blocked,
+]
 FAST = {slow, expired, blocked}
 
 
@@ -125,7 +136,7 @@ def main(folder: Path) -> None:
         for theme, screen in product(("light", "dark"), SCREENS):
             emulate(page, theme, screen)
             for mode, state in [("inline", each) for each in INLINE] + [("modal", each) for each in MODAL]:
-                show(page, site, mode, state)
+                show(page, site, BODY + page.element(f'mode="{mode}"'), state)
                 name = f"{mode}-{state.__name__}-{theme}-{screen}.png"
                 driver.save_screenshot(str(folder / name))
                 names.append(name)
@@ -143,15 +154,20 @@ def emulate(page: Page, theme: str, screen: str) -> None:
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     page.driver.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}]},
+        {
+            "features": [
+                {"name": "prefers-color-scheme", "value": theme},
+                {"name": "prefers-reduced-motion", "value": "reduce"},
+            ]
+        },
     )
 
 
-def show(page: Page, site: Site, mode: str, state: Callable[[Page, Site], None]) -> None:
+def show(page: Page, site: Site, body: str, state: Callable[[Page, Site], None]) -> None:
     site.script = Script()
     page.driver.get(site.host + "/empty")
     page.driver.execute_script("sessionStorage.clear()")
-    page.open(BODY + page.element(f'mode="{mode}"'), head=SCRIPT, query="fast" if state in FAST else "")
+    page.open(body, head=SCRIPT, query="fast" if state in FAST else "")
     page.until("idle")
     state(page, site)
 
@@ -162,8 +178,10 @@ def release(site: Site) -> None:
 
 
 def gallery(names: list[str]) -> str:
-    figures = "".join(f"<figure><img src='{name}' alt=''><figcaption>{name[:-4]}</figcaption></figure>" for name in names)
-    style = "body{display:flex;flex-wrap:wrap;gap:12px;font:12px sans-serif}figure{margin:0}img{height:340px;border:1px solid #999}"
+    figures = "".join(
+        f"<figure><img src='{name}' alt=''><figcaption>{name[:-4]}</figcaption></figure>" for name in names
+    )
+    style = "body{display:flex;flex-wrap:wrap;gap:12px;font:12px sans-serif}figure{margin:0}img{height:340px}"
     return f"<!doctype html><meta charset=utf-8><title>States</title><style>{style}</style>{figures}"
 
 

@@ -1,4 +1,4 @@
-"""A host application and a ChatArchitect of the tests' own, on two loopback origins, both doing what they are told."""
+"""A host application and a ChatArchitect of the tests' own, on loopback origins, doing what they are told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ASSET = Path(__file__).parents[2] / "ca_embed" / "assets" / "ca-embed.js"
 
 FRAME = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Registration</title>
 <style>body { font: 16px/1.5 system-ui, sans-serif; margin: 32px; color: #222; background: #fff; }
-input { display: block; font: inherit; padding: 10px; width: 100%; box-sizing: border-box; margin: 8px 0 16px; }</style>
+input { display: block; font: inherit; padding: 10px; width: 100%; box-sizing: border-box; }</style>
 <body><main><h1>Registration form</h1><label>Phone number<input placeholder="+421"></label>
 <button id="inside">Next</button></main><script>
 const id = new URLSearchParams(location.search).get('s');
@@ -26,7 +26,8 @@ addEventListener('message', ({ data }) => {
   if (data.go) location.href = data.go;
   for (let n = 0; n < (data.times ?? 1); n++) if ('say' in data) say(data.say);
 });
-if (id && !location.search.includes('silent')) say({ type: 'ca.whatsapp.registration', event: 'ready', registration_id: id });
+const ready = { type: 'ca.whatsapp.registration', event: 'ready', registration_id: id };
+if (id && !location.search.includes('silent')) say(ready);
 </script>"""
 
 
@@ -50,7 +51,9 @@ class Script:
     create: dict[str, Any] = field(default_factory=dict)  # overrides of the answer to POST /sessions
     create_error: tuple[int, Any] | None = None
     hold_create: threading.Event | None = None
-    statuses: dict[str, Any] = field(default_factory=dict)  # registration id: overrides, or (HTTP status, body)
+    statuses: dict[str, Any] = field(
+        default_factory=dict
+    )  # registration id: overrides, or (HTTP status, body)
     frame_query: str = ""
     frame_headers: dict[str, str] = field(default_factory=dict)
     allow_origin: str = ""
@@ -64,12 +67,14 @@ class Script:
 
 
 class Site:
-    """The host at `host`, ChatArchitect at `partner`; `other` is the host under another port (cross-origin)."""
+    """The host at `host`, ChatArchitect at `partner`; `other` is the host under another port."""
 
     def __init__(self) -> None:
         self.script = Script()
         self._servers = [self._serve(handler) for handler in (HostHandler, HostHandler, FrameHandler)]
-        self.host, self.other, self.partner = (f"http://127.0.0.1:{server.server_port}" for server in self._servers)
+        self.host, self.other, self.partner = (
+            f"http://127.0.0.1:{server.server_port}" for server in self._servers
+        )
 
     def _serve(self, handler: type[Handler]) -> ThreadingHTTPServer:
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (handler,), {"site": self}))
@@ -108,11 +113,17 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         """Tests speak through assertions, not through an access log."""
 
-    def answer(self, status: int, body: str | bytes, kind: str, headers: dict[str, str] | None = None) -> None:
+    def answer(
+        self, status: int, body: str | bytes, kind: str, headers: dict[str, str] | None = None
+    ) -> None:
         content = body.encode() if isinstance(body, str) else body
         with suppress(ConnectionError):  # the browser has left already
             self.send_response(status)
-            for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}.items():
+            for name, value in {
+                "Content-Type": kind,
+                "Content-Length": str(len(content)),
+                **(headers or {}),
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
@@ -120,7 +131,11 @@ class Handler(BaseHTTPRequestHandler):
     def answer_json(self, status: int, body: Any) -> None:
         text = body if isinstance(body, str) else json.dumps(body)
         origin = self.site.script.allow_origin
-        allow = {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"} if origin else {}
+        allow = (
+            {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+            if origin
+            else {}
+        )
         self.answer(status, text, "application/json", allow)
 
 
@@ -128,13 +143,18 @@ class HostHandler(Handler):
     def do_GET(self) -> None:
         path, script = urlsplit(self.path).path, self.site.script
         if path == "/ca-embed.js":
-            self.answer(200, ASSET.read_bytes(), "text/javascript; charset=utf-8", {"Access-Control-Allow-Origin": "*"})
+            self.answer(
+                200,
+                ASSET.read_bytes(),
+                "text/javascript; charset=utf-8",
+                {"Access-Control-Allow-Origin": "*"},
+            )
         elif path == "/spy.js":
             self.answer(200, SPY, "text/javascript; charset=utf-8")
         elif path.startswith("/chatarchitect/sessions/"):
             self.record(None)
             self.answer_json(*self.site.status(path.rsplit("/", 1)[1]))
-        elif path == "/page" or path == "/chatarchitect/":
+        elif path in ("/page", "/chatarchitect/"):
             self.answer(200, self.site.page(), "text/html; charset=utf-8", script.page_headers)
         elif path == "/frame":
             self.answer(200, FRAME, "text/html; charset=utf-8")
@@ -152,7 +172,10 @@ class HostHandler(Handler):
         self.answer_json(*(script.create_error or (201, session)))
 
     def do_OPTIONS(self) -> None:
-        allow = {"Access-Control-Allow-Origin": self.site.script.allow_origin, "Access-Control-Allow-Credentials": "true"}
+        allow = {
+            "Access-Control-Allow-Origin": self.site.script.allow_origin,
+            "Access-Control-Allow-Credentials": "true",
+        }
         self.answer(200, "", "text/plain", allow | {"Access-Control-Allow-Headers": "content-type"})
 
     def record(self, body: Any) -> None:
@@ -169,12 +192,15 @@ SPY = """
 // A message made up by the page itself, right in every word.
 window.forge = (data, origin) => {
   const source = document.querySelector('ca-whatsapp-registration').iframe.contentWindow;
-  dispatchEvent(Object.defineProperty(new MessageEvent('message', { data, origin }), 'source', { value: source }));
+  const event = new MessageEvent('message', { data, origin });
+  dispatchEvent(Object.defineProperty(event, 'source', { value: source }));
 };
 // What a test wants to know afterwards; and, with ?fast, a clock that runs 100 times as fast.
 window.heard = [];
-for (const name of 'ready height phone_verified facebook_started completed failed cancelled confirmed error'.split(' ')) {
-  document.addEventListener('ca-embed:' + name, (e) => window.heard.push({ name, ...e.detail, target: e.target.id }));
+const names = 'ready height phone_verified facebook_started completed failed cancelled confirmed error';
+for (const name of names.split(' ')) {
+  const hear = ({ detail, target }) => window.heard.push({ name, ...detail, target: target.id });
+  document.addEventListener('ca-embed:' + name, hear);
 }
 if (location.search.includes('fast')) {
   const slow = window.setTimeout;

@@ -24,23 +24,29 @@ def modal(page: Page) -> Page:
 
 
 def is_open(page: Page) -> bool:
-    return page.run("return shadow.querySelector('dialog').open")
+    """Whether the modal is in sight."""
+    return bool(page.run("return shadow.querySelector('dialog').open"))
 
 
 def question(page: Page) -> bool:
+    """Whether it asks if it shall stop."""
     return "Stop the registration?" in page.text
 
 
 def test_focus_goes_in_and_comes_back(modal: Page) -> None:
     """The dialog takes the focus, keeps Tab away from the page behind, and gives the focus back."""
-    assert modal.run("return !!shadow.activeElement.closest('dialog') && shadow.querySelector('dialog').matches(':modal')")
+    assert modal.run(
+        "return !!shadow.activeElement.closest('dialog') && shadow.querySelector('dialog').matches(':modal')"
+    )
     for _ in range(6):
         modal.type_keys(Keys.TAB)
         assert modal.run("return document.activeElement?.id") != "outside"
     modal.run("a.close()")
     modal.until_true(lambda: not is_open(modal), "closed")
     focused = "return document.activeElement.id || document.activeElement.localName"
-    modal.until_true(lambda: modal.run(focused) == "a", lambda: f"focus in the element, is in {modal.run(focused)}")
+    modal.until_true(
+        lambda: modal.run(focused) == "a", lambda: f"focus in the element, is in {modal.run(focused)}"
+    )
 
 
 def test_dialog_has_a_name(modal: Page) -> None:
@@ -89,7 +95,9 @@ def test_page_behind_does_not_scroll(page: Page) -> None:
     page.until("in_progress")
     assert page.run("return document.documentElement.style.overflow") == "hidden"
     page.run("a.close()")
-    page.until_true(lambda: page.run("return document.documentElement.style.overflow") == "scroll", "the host's overflow")
+    page.until_true(
+        lambda: page.run("return document.documentElement.style.overflow") == "scroll", "the host's overflow"
+    )
 
 
 def test_removal_while_open(modal: Page) -> None:
@@ -98,12 +106,14 @@ def test_removal_while_open(modal: Page) -> None:
     modal.until("in_progress")
     assert is_open(modal)
     modal.run("a.remove()")
-    modal.until_true(lambda: modal.run("return document.documentElement.style.overflow") == "", "a page that scrolls")
+    modal.until_true(
+        lambda: modal.run("return document.documentElement.style.overflow") == "", "a page that scrolls"
+    )
 
 
 @pytest.mark.parametrize("window", [(500, 600), (1000, 900)])
 def test_height_in_a_modal(page: Page, window: tuple[int, int]) -> None:
-    """In a modal the iframe is never higher than the viewport less 220 px, even where that is less than 480."""
+    """In a modal the iframe is never higher than the viewport less 220 px, even if that is under 480."""
     page.driver.set_window_size(*window)
     try:
         page.started(page.element('mode="modal"')).frame_says("height", height=4000)
@@ -141,11 +151,13 @@ def test_closing_while_finishing_keeps_asking(modal: Page, site: Site) -> None:
 
 OPEN = """
 window.outcome = null;
-CAEmbed.open({ endpoint: '/chatarchitect', iframeOrigin: arguments[0], lang: 'de', headers: { 'X-Own': '1' } }).then((o) => (window.outcome = o));
+const options = { endpoint: '/chatarchitect', iframeOrigin: arguments[0], lang: 'de' };
+CAEmbed.open({ ...options, headers: { 'X-Own': '1' } }).then((o) => (window.outcome = o));
 """
 
 
 def open_by_code(page: Page) -> Page:
+    """A page without an element, and a modal opened from code."""
     page.open("<p>Page</p>")
     page.until_true(lambda: page.run("return !!window.CAEmbed"), "the script")
     page.run(OPEN, page.site.partner)
@@ -153,6 +165,7 @@ def open_by_code(page: Page) -> Page:
 
 
 def outcome(page: Page) -> Any:
+    """What the promise settled with."""
     page.until_true(lambda: page.run("return window.outcome"), "an outcome")
     return page.run("return window.outcome")
 

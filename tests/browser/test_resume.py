@@ -10,6 +10,7 @@ from tests.browser.test_flow import DONE
 
 
 def reload(page: Page) -> Page:
+    """The same tab, the page anew."""
     page.driver.refresh()
     return page
 
@@ -50,7 +51,9 @@ def test_reload_of_what_is_gone(page: Page, site: Site, answer: object) -> None:
     """What has expired, or belongs to somebody else now, is forgotten."""
     page.started()
     site.script.statuses["reg1"] = answer
-    reload(page).until_true(lambda: page.run("return a?.shadowRoot && a.status === 'idle'") and page.buttons, "drawn")
+    reload(page).until_true(
+        lambda: page.run("return a?.shadowRoot && a.status === 'idle'") and page.buttons, "drawn"
+    )
     assert page.buttons == ["Get started"]
     assert page.run("return Object.values(sessionStorage).join()") in ("", "undefined")
     page.press("Get started")
@@ -84,14 +87,18 @@ def test_back_and_forward(page: Page, site: Site) -> None:
 
 def test_unusable_storage(page: Page) -> None:
     """Without sessionStorage it works all the same."""
-    head = "<script>Object.defineProperty(window, 'sessionStorage', { get() { throw new Error('forbidden') } })</script>"
+    head = "<script>Object.defineProperty(window, 'sessionStorage', { get() { throw Error('no') } })</script>"
     page.started(head=head + '<script src="/ca-embed.js" defer></script>')
 
 
 def test_remembered_address_is_checked(page: Page, site: Site) -> None:
     """An address from the storage is checked like one from the backend."""
     page.started()
-    page.run("for (const key in sessionStorage) sessionStorage[key] = sessionStorage[key]?.replace?.(/http[^\"]*/, 'javascript:alert(1)')")
+    page.run(
+        """for (const [key, value] of Object.entries(sessionStorage)) {
+          sessionStorage[key] = value.replace(/http[^"]*/, 'javascript:alert(1)');
+        }"""
+    )
     reload(page).until("idle").press("Continue")
     page.until("error")
     assert page.heard("error")[0]["code"] == "bad_iframe_url"

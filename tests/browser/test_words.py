@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.browser.page import SCRIPT, Page
-from tests.browser.site import Script, Site
-from tests.browser.test_flow import DONE
+from tests.browser.screenshots import BODY, INLINE, MODAL, release, show
+from tests.browser.site import Site
 
-TEXTS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[2] / "js/src/texts").glob("*.json")}
+TEXTS = {
+    path.stem: json.loads(path.read_text())
+    for path in (Path(__file__).parents[2] / "js/src/texts").glob("*.json")
+}
 AXE = Path(__file__).parents[2] / "js/node_modules/axe-core/axe.min.js"
 
 
@@ -84,43 +87,24 @@ def test_focus_is_not_lost(page: Page) -> None:
 
 
 def test_accessibility_of_every_state(page: Page, site: Site) -> None:
-    """axe-core finds nothing in any state, inline and modal."""
-    for mode in ("inline", "modal"):
-        site.script = Script()
-        page.open(f"<h1>Host</h1>{page.element(f'mode={mode}')}").until("idle")
+    """axe-core finds nothing in any state, inline and modal, light and dark."""
+    found = {}
+    for mode, state in [("inline", each) for each in INLINE] + [("modal", each) for each in MODAL]:
+        show(page, site, BODY + page.element(f'mode="{mode}"'), state)
         page.driver.execute_script(AXE.read_text())
-        check(page)
-        page.run("a.start()")
-        page.until("in_progress")
-        check(page)
-        if mode == "modal":
-            page.run("shadow.querySelector('.close').click()")
-            page.until_text("Stop the registration?")
-            check(page)
-            page.press("Continue")
-        page.frame_says("failed", message="Because")
-        page.until("failed")
-        check(page)
-        page.press("Start over")
-        page.until("in_progress")
-        page.frame_says("cancelled")
-        page.until("cancelled")
-        check(page)
-        page.press("Continue")
-        page.until("in_progress").frame_says("completed")
-        page.until("finishing")
-        check(page)
-        site.script.statuses["reg2"] = DONE
-        page.until("connected")
-        check(page)
-        page.run("sessionStorage.clear()")
+        for scheme in ("light", "dark"):
+            page.run("document.documentElement.style.colorScheme = arguments[0]", scheme)
+            found[mode, state.__name__, scheme] = violations(page)
+        release(site)
+    assert {key: value for key, value in found.items() if value} == {}
 
 
-def check(page: Page) -> None:
-    """The frame's own page is not ours; everything else is."""
-    violations = page.driver.execute_async_script("""
-        const done = arguments[0];
-        axe.run(document, { iframes: false }).then(({ violations }) =>
-          done(violations.flatMap(({ id, nodes }) => nodes.map((node) => id + ' ' + node.html + ' ' + node.failureSummary))));
-    """)
-    assert violations == [], page.status
+def violations(page: Page) -> list[str]:
+    """What axe has to say. The frame's own page is not ours; everything else is."""
+    return list(
+        page.driver.execute_async_script("""
+            const done = arguments[0];
+            const tell = ({ id, nodes }) => nodes.map((node) => id + node.html + node.failureSummary);
+            axe.run(document, { iframes: false }).then(({ violations }) => done(violations.flatMap(tell)));
+        """)
+    )
