@@ -1,0 +1,164 @@
+"""What is sealed opens under the same keys, for the same registration and field, and not otherwise."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+
+from ca_embed.errors import (
+    ForeignFormat,
+    RecordUnreadable,
+    StorageUnavailable,
+    Tampered,
+    UnknownKey,
+)
+from ca_embed.keyring import Keyring, generate_key, key_id_of
+
+KEY, OLD_KEY, FOREIGN_KEY = "fake-key-one-0123456789", "fake-key-two-0123456789", "fake-key-three-0123456789"
+SECRET = b'{"app_secret": "fake-secret-value"}'
+
+
+def seal(keys: list[str], plaintext: bytes = SECRET) -> bytes:
+    """Seal for registration r1, field state."""
+    return Keyring(keys).seal(plaintext, registration_id="r1", field="state")
+
+
+def opened(keys: list[str], blob: bytes, registration_id: str = "r1", field: str = "state") -> bytes:
+    """Open for registration r1, field state, if nothing else is said."""
+    return Keyring(keys).open(blob, registration_id=registration_id, field=field)
+
+
+@pytest.mark.parametrize("plaintext", [SECRET, b"", b"\0", b"x" * 100_000, bytes(range(256))])
+def test_round_trip(plaintext: bytes) -> None:
+    """What was sealed opens to the same bytes."""
+    assert opened([KEY], seal([KEY], plaintext)) == plaintext
+
+
+def test_nothing_is_in_the_clear() -> None:
+    """The blob holds no part of the secret or the key, and sealing twice gives other bytes."""
+    one, other = seal([KEY]), seal([KEY])
+    assert one != other
+    assert one[9:21] != other[9:21]
+    assert b"fake" not in one
+    assert KEY.encode() not in one
+
+
+def test_the_first_key_seals_and_all_open() -> None:
+    """After a key was put in front, old blobs open, and new ones are sealed under the new key."""
+    old = seal([OLD_KEY])
+    rotated = Keyring([KEY, OLD_KEY])
+    new = rotated.seal(SECRET, registration_id="r1", field="state")
+    assert rotated.open(old, registration_id="r1", field="state") == SECRET
+    assert rotated.open(new, registration_id="r1", field="state") == SECRET
+    assert opened([KEY], new) == SECRET
+    assert (key_id_of(new), key_id_of(old)) == rotated.key_ids
+    with pytest.raises(UnknownKey):
+        opened([OLD_KEY], new)
+
+
+def test_key_ids_are_stable() -> None:
+    """The id of a key depends on the key alone: other processes and later versions find the same one."""
+    assert Keyring([KEY, OLD_KEY]).key_ids == Keyring([OLD_KEY, KEY]).key_ids[::-1]
+    assert Keyring([KEY]).key_ids == ("182fb04c894bb012",)
+
+
+def test_old_blobs_open() -> None:
+    """A blob of this format, sealed long ago, still opens."""
+    blob = bytes.fromhex(
+        "01182fb04c894bb012000102030405060708090a0bd054557f812f058eafc59f23b1e73f81e07886"
+        "ed4727f9780a7a199cb9bcf55cb20917079bee83f748fe5ff8d95b1a3d4746af"
+    )
+    assert opened([KEY], blob) == SECRET
+
+
+@pytest.mark.parametrize(
+    ("registration_id", "field"),
+    [
+        ("r2", "state"),
+        ("r1", "other"),
+        ("", "state"),
+        ("r1", ""),
+        ("r", "1state"),
+        ("r1s", "tate"),
+        ("state", "r1"),
+    ],
+)
+def test_a_moved_blob_does_not_open(registration_id: str, field: str) -> None:
+    """A blob that was copied to another row or field is told as tampered with."""
+    with pytest.raises(Tampered) as refusal:
+        opened([KEY], seal([KEY]), registration_id, field)
+    assert refusal.value.registration_id == registration_id
+
+
+def test_every_byte_counts() -> None:
+    """Changing any one byte of a blob keeps it from opening, and none of them crashes."""
+    blob = seal([KEY])
+    for place in range(len(blob)):
+        changed = blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :]
+        expected = ForeignFormat if place == 0 else UnknownKey if place < 9 else Tampered
+        with pytest.raises(expected):
+            opened([KEY], changed)
+
+
+def test_an_edited_key_id_does_not_open() -> None:
+    """A blob that claims to be sealed under another of our keys is told as tampered with."""
+    blob, other = seal([KEY]), seal([OLD_KEY])
+    with pytest.raises(Tampered):
+        opened([KEY, OLD_KEY], other[:9] + blob[9:])
+
+
+def test_a_cut_blob_does_not_open() -> None:
+    """A blob that lost its end is foreign once it is too short to be one, and tampered with before."""
+    blob = seal([KEY])
+    for length in range(len(blob)):
+        with pytest.raises(ForeignFormat if length < 9 + 12 + 16 else Tampered):
+            opened([KEY], blob[:length])
+    with pytest.raises(Tampered):
+        opened([KEY], blob + b"\0")
+
+
+@pytest.mark.parametrize(
+    "foreign", [b"", b"{}", SECRET * 3, b"\x00" * 100, b"\x02" + b"x" * 100, b"gAAAAABm" * 10]
+)
+def test_foreign_bytes(foreign: bytes) -> None:
+    """What we never sealed is told as foreign, not as tampered with."""
+    with pytest.raises(ForeignFormat) as refusal:
+        opened([KEY], foreign)
+    assert "r1" in str(refusal.value)
+    assert key_id_of(foreign) is None
+
+
+def test_an_unknown_key_is_named_by_its_id() -> None:
+    """The operator learns which key to add again, for which record, and sees no key."""
+    blob = seal([FOREIGN_KEY])
+    with pytest.raises(UnknownKey) as refusal:
+        opened([KEY, OLD_KEY], blob)
+    assert Keyring([FOREIGN_KEY]).key_ids[0] in str(refusal.value)
+    assert refusal.value.registration_id == "r1"
+
+
+def test_no_error_shows_a_secret() -> None:
+    """Neither message nor traceback of a record that does not open shows a key or the content."""
+    for blob in (seal([KEY])[:5], seal([KEY])[:-1], seal([FOREIGN_KEY])):
+        with pytest.raises(RecordUnreadable) as refusal:
+            opened([KEY], blob)
+        shown = "".join(traceback.format_exception(refusal.value)) + repr(refusal.value)
+        assert "fake-secret" not in shown
+        assert not any(key in shown for key in (KEY, OLD_KEY, FOREIGN_KEY))
+        assert isinstance(refusal.value, StorageUnavailable)
+        assert refusal.value.answer == StorageUnavailable.public_text
+
+
+def test_repr_shows_ids_only() -> None:
+    """A keyring in a log or a debugger shows the ids of its keys."""
+    keyring = Keyring([KEY, OLD_KEY])
+    assert repr(keyring) == f"<Keyring {keyring.key_ids[0]}, {keyring.key_ids[1]}>"
+    assert "fake" not in repr(vars(keyring))
+
+
+def test_generated_keys() -> None:
+    """A generated key is new each time, long, and fits an environment variable."""
+    keys = {generate_key() for _ in range(100)}
+    assert len(keys) == 100
+    assert all(len(key) == 43 and key.isascii() and not key.split()[1:] for key in keys)

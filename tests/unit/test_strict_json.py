@@ -1,0 +1,113 @@
+"""Bodies that every reader understands alike, and no others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ca_embed.strict_json import MAX_DEPTH, NotStrictJson, parse_object
+
+
+def nested(depth: int) -> bytes:
+    """Return an object with lists in it, of this depth in all."""
+    return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"{}", {}),
+        (b' \t\r\n{"a" : 1}\n', {"a": 1}),
+        (b'{"a": [true, false, null, -0.5e-3, "x"]}', {"a": [True, False, None, -0.0005, "x"]}),
+        ('{"ö": "🙂"}'.encode(), {"ö": "🙂"}),
+        (b'{"a": "\\ud83d\\ude42 \\u0000 \\/"}', {"a": "🙂 \0 /"}),
+        (b'{"a": "\\\\ud800"}', {"a": "\\ud800"}),
+        (b'{"a": {"a": {"a": 1}}}', {"a": {"a": {"a": 1}}}),
+        (b'{"a": "%b"}' % (b"[{" * 1000), {"a": "[{" * 1000}),
+        (b'{"a": "\\"%b"}' % (b"[" * 100), {"a": '"' + "[" * 100}),
+        (b'{"a": [%b]}' % b", ".join([b"{}"] * 1000), {"a": [{}] * 1000}),
+        (b'{"a": 123456789012345678901234567890}', {"a": 123456789012345678901234567890}),
+    ],
+)
+def test_strict_json(body: bytes, expected: object) -> None:
+    """A strict JSON object is read as it is."""
+    assert parse_object(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "does not parse"),
+        (b"{", "does not parse"),
+        (b"{}{}", "does not parse"),
+        (b"{} x", "does not parse"),
+        (b"{'a': 1}", "does not parse"),
+        (b'{"a": 1,}', "does not parse"),
+        (b'{"a": 01}', "does not parse"),
+        (b'{"a": +1}', "does not parse"),
+        (b'{"a": .5}', "does not parse"),
+        (b'{"a": "\n"}', "does not parse"),
+        (b'{"a": "\0"}', "does not parse"),
+        (b'{"a": "\\x"}', "does not parse"),
+        (b"{} // comment", "does not parse"),
+        (b'\xef\xbb\xbf{"a": 1}', "does not parse"),
+        (b'{"a": %b}' % (b"9" * 5000), "does not parse"),
+        (b"[" * 100_000, "does not parse"),
+        (b'{"a":' * 100_000, "does not parse"),
+        (b"[]", "not an object"),
+        (b'"text"', "not an object"),
+        (b"1", "not an object"),
+        (b"null", "not an object"),
+        (b"NaN", "NaN"),
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": Infinity}', "NaN"),
+        (b'{"a": -Infinity}', "NaN"),
+        (b'{"a": 1e999}', "too large"),
+        (b'{"a": [-1E400]}', "too large"),
+        (b'{"a": 1, "a": 1}', "twice"),
+        (b'{"a": 1, "\\u0061": 2}', "twice"),
+        (b'{"x": [{"a": 1, "b": 2, "a": 3}]}', "twice"),
+        (b'{"a": "\xff"}', "UTF-8"),
+        (b'{"a": "\xc0\xaf"}', "UTF-8"),
+        (b'{"a": "\xed\xa0\x80"}', "UTF-8"),
+        (b'{"a": "\xf4\x90\x80\x80"}', "UTF-8"),
+        (json.dumps({"a": 1}).encode("utf-16"), "UTF-8"),
+        (json.dumps({"a": 1}).encode("utf-16-le"), "does not parse"),
+        (json.dumps({"a": 1}).encode("utf-32-be"), "does not parse"),
+        (b'{"a": "\\ud800"}', "surrogate"),
+        (b'{"a": "\\uDFFF"}', "surrogate"),
+        (b'{"a": "\\ude42\\ud83d"}', "surrogate"),
+        (b'{"a": "\\ud83d \\ude42"}', "surrogate"),
+        (b'{"\\ud800": 1}', "surrogate"),
+        (b'{"a": [[{"b": "\\udabc"}]]}', "surrogate"),
+    ],
+)
+def test_what_is_not_strict(body: bytes, words: str) -> None:
+    """Anything that two readers could understand differently is refused, and why is said."""
+    with pytest.raises(NotStrictJson, match=words):
+        parse_object(body)
+
+
+def test_the_depth_has_an_edge() -> None:
+    """32 levels are read, 33 are not, in lists and objects alike."""
+    assert parse_object(nested(MAX_DEPTH))
+    assert parse_object(b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH)
+    for body in (nested(MAX_DEPTH + 1), b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1)):
+        with pytest.raises(NotStrictJson, match="nested deeper"):
+            parse_object(body)
+
+
+def test_width_is_not_depth() -> None:
+    """Many lists beside one another are not deep."""
+    assert len(parse_object(b'{"a": [%b]}' % b",".join([b"[[]]"] * 5000))["a"]) == 5000
+
+
+def test_no_message_quotes_the_body() -> None:
+    """What is refused may hold a secret, so no message repeats any of it."""
+    for body in (b'{"fake-secret": 1, "fake-secret": 2}', b'{"a": "fake-secret}', b'"fake-secret"'):
+        with pytest.raises(NotStrictJson) as refusal:
+            parse_object(body)
+        assert "fake" not in str(refusal.value)
+        assert refusal.value.__cause__ is None
+        assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
