@@ -23,7 +23,7 @@ def browser(request: pytest.FixtureRequest) -> Iterator[WebDriver]:
             told = f"{request.param} is not installed: {missing}"
             pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
         driver.set_window_size(1000, 900)
-        driver.set_script_timeout(20)
+        driver.set_script_timeout(90)
         try:
             yield driver
         finally:

@@ -120,6 +120,16 @@ def test_backend_wins_over_wrong_hints(page: Page, site: Site, hint: str) -> Non
     page.until("connected")
 
 
+def test_hints_after_completed(page: Page, site: Site) -> None:
+    """After `completed` only the backend decides; whatever the iframe still says is passed on, no more."""
+    page.started().frame_says("completed")
+    page.until("finishing").frame_says("failed", message="changed my mind")
+    page.until_true(lambda: page.heard("failed"), "the event")
+    assert page.status == "finishing"
+    site.script.statuses["reg1"] = DONE
+    page.until("connected")
+
+
 def test_completed_without_confirmation_claims_nothing(page: Page, site: Site) -> None:
     """When the confirmation stays away it says that it takes long, goes on asking, and offers a new start."""
     page.started().frame_says("completed")
