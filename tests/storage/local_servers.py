@@ -1,0 +1,285 @@
+"""Database servers that the tests start themselves: in a temporary folder, on a free loopback port.
+
+Each keeps its promise of durability, runs as nobody where the tests run as root, and ends with them.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import ClassVar, Self
+
+import psycopg
+import pymysql
+import pytest
+import redis
+
+PASSWORD = "fake-database-password"
+PATIENCE = 60.0  # seconds for a server to start; a busy machine is no failure
+
+
+class LocalServer(ABC):
+    """One server process and its folder."""
+
+    package: ClassVar[str]
+    program: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="ca_embed-"))
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._own(self.folder)
+
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator[Self]:
+        """Set one up and start it; at the end it is gone with all it stored."""
+        if _find(cls.program) is None:
+            pytest.skip(f"needs {cls.program}: apt-get install {cls.package}")
+        server = cls()
+        try:
+            server.set_up()
+            server.start()
+            yield server
+        finally:
+            server.kill()
+            shutil.rmtree(server.folder)
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The storage URL."""
+
+    @abstractmethod
+    def set_up(self) -> None:
+        """Prepare the folder."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the command that runs the server in the foreground."""
+
+    @abstractmethod
+    def ping(self) -> None:
+        """Raise an exception unless the server answers."""
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **_nobody()
+            )
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.ping()
+            except Exception as error:
+                if time.monotonic() > give_up or self._process.poll() is not None:
+                    raise RuntimeError((self.folder / "log").read_text()[-2000:]) from error
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill -9 the server with all its processes."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the server neither answer nor hang up."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Kill the server, and start it again afterwards."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
+
+    def run(self, *command: str | Path) -> None:
+        """Run a tool as the server's user."""
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, check=False, **_nobody())
+        assert done.returncode == 0, done.stderr.decode()
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file that the server may read."""
+        path = self.folder / name
+        path.write_text(text)
+        self._own(path)
+        return path
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the server and its children, to each of which PostgreSQL gives a process group of its own."""
+        assert self._process is not None
+        for pid in [self._process.pid, *_children(self._process.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _own(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+
+
+class PostgreSQLServer(LocalServer):
+    """PostgreSQL, with a default collation that is not the order of code points."""
+
+    package, program = "postgresql", "postgres"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://ca_embed:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+
+    def set_up(self) -> None:
+        password = self.write("password", PASSWORD)
+        collation = ("--locale-provider=icu", "--icu-locale=en-US", "--encoding=UTF8", "--locale=C")
+        access = ("--username=ca_embed", "--auth=scram-sha-256", f"--pwfile={password}")
+        self.run(_required("initdb"), "--pgdata=data", "--no-sync", *collation, *access)
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": 200,
+            "shared_buffers": "32MB",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [_required("postgres"), "-D", "data", *options]
+
+    def connect(self) -> psycopg.Connection:
+        """Connect as the owner of the server, past the storage."""
+        url = self.url.replace("+psycopg", "")
+        return psycopg.connect(url, autocommit=True, connect_timeout=2)
+
+    def ping(self) -> None:
+        self.connect().close()
+
+
+class MariaDBServer(LocalServer):
+    """MariaDB."""
+
+    package, program = "mariadb-server", "mariadbd"
+
+    @property
+    def url(self) -> str:
+        return f"mysql+pymysql://ca_embed:{PASSWORD}@127.0.0.1:{self.port}/ca_embed"
+
+    def set_up(self) -> None:
+        self.write(
+            "start.sql",
+            "CREATE DATABASE IF NOT EXISTS ca_embed;\n"
+            f"CREATE USER IF NOT EXISTS ca_embed IDENTIFIED BY '{PASSWORD}';\n"
+            "GRANT ALL ON *.* TO ca_embed;\n",
+        )
+        data = f"--datadir={self.folder / 'data'}"
+        self.run(_required("mariadb-install-db"), "--no-defaults", data, "--skip-test-db")
+
+    def command(self) -> list[str]:
+        settings = {
+            "datadir": self.folder / "data",
+            "socket": self.folder / "socket",
+            "pid-file": self.folder / "pid",
+            "init-file": self.folder / "start.sql",
+            "bind-address": "127.0.0.1",
+            "port": self.port,
+            "innodb-buffer-pool-size": "32M",
+        }
+        return [
+            _required("mariadbd"),
+            "--no-defaults",
+            *(f"--{name}={value}" for name, value in settings.items()),
+        ]
+
+    def connect(self) -> pymysql.Connection:
+        """Connect past the storage."""
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user="ca_embed", password=PASSWORD, database="ca_embed",
+            autocommit=True, connect_timeout=2, read_timeout=30,
+        )  # fmt: skip
+
+    def ping(self) -> None:
+        self.connect().close()
+
+
+class RedisServer(LocalServer):
+    """Redis, with all that `RedisStorage` demands."""
+
+    package, program = "redis-server", "redis-server"
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
+
+    def set_up(self) -> None:
+        """There is nothing to prepare."""
+
+    def command(self) -> list[str]:
+        settings = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "requirepass": PASSWORD,
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "save": "",
+        }
+        return [
+            _required("redis-server"),
+            *(word for pair in settings.items() for word in (f"--{pair[0]}", pair[1])),
+        ]
+
+    def connect(self) -> redis.Redis:
+        """Connect past the storage."""
+        return redis.Redis.from_url(self.url, socket_timeout=5)
+
+    def ping(self) -> None:
+        with self.connect() as client:
+            client.ping()
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True, text=True)
+    pairs = (line.split() for line in listed.stdout.splitlines())
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def _required(program: str) -> str:
+    path = _find(program)
+    assert path is not None, program
+    return path
+
+
+def _find(program: str) -> str | None:
+    """Find a program; Debian keeps those of PostgreSQL, one folder a version, out of the PATH."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    places = [*map(str, reversed(versions)), os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"]
+    return shutil.which(program, path=os.pathsep.join(places))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _nobody() -> dict[str, object]:
+    """Return how to start a process as nobody: databases refuse to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

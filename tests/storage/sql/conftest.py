@@ -1,0 +1,30 @@
+"""The SQL servers, started once a session, and an empty table in each for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQLServer]:
+    """A PostgreSQL server."""
+    with PostgreSQLServer.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDBServer]:
+    """A MariaDB server."""
+    with MariaDBServer.running() as server:
+        yield server
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A table prefix that no other test has."""
+    return f"t{uuid4().hex}_"

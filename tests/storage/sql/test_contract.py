@@ -1,0 +1,86 @@
+"""The SQL storages keep the contract on real servers, by synchronous and asynchronous drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+import pytest
+
+from ca_embed.storage.sqlalchemy import SQLAlchemyStorage
+from ca_embed.testing.durable_storage_contract import DurableStorageContract
+from ca_embed.testing.storage_processes import OpenStorage
+from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
+from tests.storage.sql import troubles
+from tests.storage.sql.opening import open_async
+
+
+class OnPostgreSQL(DurableStorageContract):
+    """What a test on PostgreSQL needs besides a storage."""
+
+    @pytest.fixture(params=troubles.POSTGRESQL)
+    def trouble(
+        self, request: pytest.FixtureRequest, postgresql: PostgreSQLServer, prefix: str
+    ) -> AbstractContextManager[None]:
+        """What may befall the server."""
+        return troubles.postgresql_trouble(postgresql, f"{prefix}registrations", request.param)
+
+    @pytest.fixture
+    def damage(self, postgresql: PostgreSQLServer, prefix: str) -> Callable[[str], None]:
+        """Spoil one row."""
+        return partial(troubles.spoil, postgresql, f"{prefix}registrations")
+
+
+class OnMariaDB(DurableStorageContract):
+    """What a test on MariaDB needs besides a storage."""
+
+    @pytest.fixture(params=troubles.MARIADB)
+    def trouble(
+        self, request: pytest.FixtureRequest, mariadb: MariaDBServer, prefix: str
+    ) -> AbstractContextManager[None]:
+        """What may befall the server."""
+        return troubles.mariadb_trouble(mariadb, f"{prefix}registrations", request.param)
+
+    @pytest.fixture
+    def damage(self, mariadb: MariaDBServer, prefix: str) -> Callable[[str], None]:
+        """Spoil one row."""
+        return partial(troubles.spoil, mariadb, f"{prefix}registrations")
+
+
+class TestPostgreSQL(OnPostgreSQL):
+    """psycopg."""
+
+    @pytest.fixture
+    def open_storage(self, postgresql: PostgreSQLServer, prefix: str) -> OpenStorage:
+        """Open the table of this test."""
+        return partial(SQLAlchemyStorage, postgresql.url, table_prefix=prefix, create_table=True)
+
+
+class TestMariaDB(OnMariaDB):
+    """PyMySQL."""
+
+    @pytest.fixture
+    def open_storage(self, mariadb: MariaDBServer, prefix: str) -> OpenStorage:
+        """Open the table of this test."""
+        return partial(SQLAlchemyStorage, mariadb.url, table_prefix=prefix, create_table=True)
+
+
+class TestAsyncPostgreSQL(OnPostgreSQL):
+    """psycopg and asyncpg."""
+
+    @pytest.fixture(params=["postgresql+psycopg", "postgresql+asyncpg"])
+    def open_storage(
+        self, request: pytest.FixtureRequest, postgresql: PostgreSQLServer, prefix: str
+    ) -> OpenStorage:
+        """Open the table of this test."""
+        return partial(open_async, postgresql.url, request.param, prefix)
+
+
+class TestAsyncMariaDB(OnMariaDB):
+    """aiomysql."""
+
+    @pytest.fixture
+    def open_storage(self, mariadb: MariaDBServer, prefix: str) -> OpenStorage:
+        """Open the table of this test."""
+        return partial(open_async, mariadb.url, "mysql+aiomysql", prefix)
