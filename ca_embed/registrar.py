@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from ca_embed import registration as rules
-from ca_embed.errors import EmbedError, MismatchedSession, PartnerError, PartnerRejected
+from ca_embed.errors import EmbedError, MismatchedSession, PartnerError
 from ca_embed.handlers import Handlers
 from ca_embed.ledger import Ledger
 from ca_embed.partners import Partners
@@ -246,10 +246,8 @@ class Registrar:
 
     def _after(self, known: State, answer: Answer) -> State:
         now = self._clock()
-        if isinstance(answer, PartnerRejected):
-            return rules.refused(known, now)
         if isinstance(answer, PartnerError):
-            return rules.expire(known, now)
+            return rules.unanswered(known, now)
         return rules.answered(known, answer.status, now)
 
     # --- look up --------------------------------------------------------------------------------

@@ -36,7 +36,6 @@ from typing import NamedTuple
 LOST_AFTER = 5.0  # an open session this old may have lost its webhook
 ASK_EVERY = 3.0  # seconds between two questions about one registration that its page causes
 RECONCILE_EVERY = 0.5  # ... that reconciling workers cause
-ASK_AGAIN_REFUSED = 900.0  # ... when the Partner API refuses to answer about this one
 EXPIRY_GRACE = 900.0  # seconds after expiry in which a late completion is still asked for
 HANDLER_LEASE = 60.0  # seconds after which a worker that has not come back counts as dead
 HANDLER_FIRST_RETRY, HANDLER_LAST_RETRY = 15.0, 3600.0
@@ -307,11 +306,11 @@ def answered(state: State, status: str, now: float) -> State:
     return expire(replace(state, registration=known, look_at=look_at), now)
 
 
-def refused(state: State, now: float) -> State:
-    """Note that the Partner API will not answer about this registration, and leave it alone for a while."""
-    if state.completed:
+def unanswered(state: State, now: float) -> State:
+    """Note that the Partner API had no answer about this registration: others that are due go first now."""
+    if state.completed or state.look_at is None:
         return state
-    return expire(replace(state, look_at=now + ASK_AGAIN_REFUSED), now)
+    return expire(replace(state, look_at=max(now + RECONCILE_EVERY, state.look_at)), now)
 
 
 def expire(state: State, now: float) -> State:
