@@ -129,9 +129,9 @@ class Ledger:
         canary = self._storage.load(_CANARY)
         if canary is not None:
             self._keyring.open(canary.document, registration_id=_CANARY, field=_FIELD)
-        if canary is None or key_id_of(canary.document) != self._keyring.key_ids[0]:
-            self._storage.save(self._canary(version=canary.version + 1 if canary else 1))
-        self._keys_fit = True
+        newest = canary is not None and key_id_of(canary.document) == self._keyring.key_ids[0]
+        # If another process has just put its own there, that one is opened at the next use.
+        self._keys_fit = newest or self._storage.save(self._canary(canary.version + 1 if canary else 1))
 
     def _canary(self, version: int) -> SealedRecord:
         sealed = self._keyring.seal(b"", registration_id=_CANARY, field=_FIELD)
