@@ -118,6 +118,13 @@ class AsgiClient(Client):
         scope = http_scope(method, path, headers, **self._scope)
         return self.run(_exchange(self._app, scope, list(incoming)))
 
+    async def ask(
+        self, method: str, path: str, headers: Headers | dict[str, str] = (), body: bytes = b""
+    ) -> Answer:
+        """Make one request among others on the loop."""
+        scope = http_scope(method, path, _pairs(headers), **self._scope)
+        return answer_of(await _exchange(self._app, scope, [{"type": "http.request", "body": body}]), method)
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run on the loop that all requests run on: the host's own, as far as the library can see."""
         return self.loop.run_until_complete(coroutine)

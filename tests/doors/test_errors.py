@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from ca_embed.sandbox import Sandbox
-from tests.doors.clients import AsgiClient, WsgiClient
+from tests.doors.clients import Answer, AsgiClient, WsgiClient
 from tests.doors.fixtures import ClientOf
 from tests.flow.kit import OLD_TOKEN, TOKEN, Clock, at_sandbox, build, closing, delivery, payload, signed
 
@@ -405,3 +406,20 @@ def test_the_storage_is_locked(client_of: ClientOf, tmp_path: Any) -> None:
         assert (answer.status, answer.code) == (503, "storage_unavailable")
         assert "retry-after" in answer.headers
     assert client.deliver(delivery()).json == {"status": "accepted"}
+
+
+def test_many_wait_for_a_locked_storage(tmp_path: Any) -> None:
+    """With many deliveries waiting for a locked database, each is answered within 10 seconds."""
+    embed = build(storage=f"sqlite:///{tmp_path}/registrations.db")
+    with closing(embed, client := AsgiClient(embed.asgi)):
+        assert client.get("/health").status == 200
+
+        async def flood() -> list[Answer]:
+            webhooks = (delivery(registration_id=f"r{number}") for number in range(60))
+            return await asyncio.gather(*(client.ask("POST", "/webhook", *webhook) for webhook in webhooks))
+
+        with _locked(tmp_path / "registrations.db"):
+            before = time.monotonic()
+            answers = client.run(flood())
+            assert time.monotonic() - before < 10
+        assert {(answer.status, answer.code) for answer in answers} == {(503, "storage_unavailable")}

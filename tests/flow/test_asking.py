@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ca_embed import Embed, StorageUnavailable
+from ca_embed import Embed, PartnerClient, PartnerUnavailable, StorageUnavailable
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import MemoryStorage
 from tests.doors.fixtures import ClientOf
@@ -148,20 +148,41 @@ def test_reconcile_while_the_partner_is_down(sandbox: Sandbox) -> None:
         assert embed.reconcile().completed == 6
 
 
-def test_a_session_that_the_partner_refuses(sandbox: Sandbox) -> None:
-    """A session that the Partner API does not know is left alone for a while, and then asked about again."""
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
+def test_reconcile_after_a_failure(sandbox: Sandbox, status: int) -> None:
+    """Whatever the Partner API answered, an open session is asked about again in the next pass."""
     clock = Clock()
     with closing(embed := at_sandbox(sandbox, clock=clock)):
-        registration_id = embed.create_session("user_456").registration_id
-        sandbox.knobs.api_status = 404
+        lost(sandbox, embed)
+        sandbox.knobs.api_status = status
         clock.advance(6)
-        assert embed.reconcile().asked == 1
-        clock.advance(6)
-        assert embed.reconcile().asked == 0
+        did = embed.reconcile()
+        assert (did.asked, did.unanswered, did.completed) == (1, 1, 0)
         sandbox.knobs.reset()
-        sandbox.complete(registration_id, deliver=False)
-        clock.advance(900)
+        clock.advance(1)
         assert embed.reconcile().completed == 1
+
+
+def test_sessions_that_never_get_an_answer(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions at which the Partner API always fails do not keep it from being asked about others."""
+    clock = Clock()
+    with closing(embed := at_sandbox(sandbox, clock=clock)):
+        broken = {embed.create_session("user_456").registration_id for _ in range(4)}
+        clock.advance(1)
+        whole = lost(sandbox, embed)
+        ask = PartnerClient.result
+
+        def result(client: PartnerClient, registration_id: str) -> Any:
+            if registration_id in broken:
+                raise PartnerUnavailable("fails at this one")
+            return ask(client, registration_id)
+
+        monkeypatch.setattr(PartnerClient, "result", result)
+        clock.advance(6)
+        assert embed.reconcile().completed == 0
+        clock.advance(6)
+        assert embed.reconcile().completed == 1
+        assert embed.credentials(whole) is not None
 
 
 def test_two_workers_reconcile(sandbox: Sandbox) -> None:

@@ -322,23 +322,13 @@ def test_a_blocking_handler_blocks_no_loop() -> None:
     with closing(embed, client := AsgiClient(embed.asgi)):
 
         async def both() -> list[Any]:
-            from tests.doors.clients import answer_of
-
-            headers, body = delivery()
-            slow = asyncio.ensure_future(_ask(client, "POST", "/webhook", list(headers.items()), body))
-            health = answer_of(await _ask(client, "GET", "/health"), "GET")
+            slow = asyncio.ensure_future(client.ask("POST", "/webhook", *delivery()))
+            health = await client.ask("GET", "/health")
             assert not slow.done()
             leave.set()
-            return [health.json, answer_of(await slow, "POST").json]
+            return [health.json, (await slow).json]
 
         assert client.run(both()) == [{"status": "ok"}, ACCEPTED]
-
-
-async def _ask(client: AsgiClient, method: str, path: str, headers: Any = (), body: bytes = b"") -> list[Any]:
-    from tests.doors.clients import _exchange, http_scope
-
-    scope = http_scope(method, path, headers)
-    return await _exchange(client._app, scope, [{"type": "http.request", "body": body}])
 
 
 def test_handlers_of_a_lost_webhook(client_of: ClientOf, sandbox: Sandbox) -> None:
