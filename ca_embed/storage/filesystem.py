@@ -9,8 +9,9 @@ Theory of operation
 
 Whoever changes a record holds its lock, adds the record's new keys to the index, replaces its file,
 and takes the old keys out. So the file decides, and a crash leaves at most a key too many, never one
-too few. Readers take no lock; they look at the record behind each key, pass over a key that does not
-fit, and take it out.
+too few. `load` takes the lock as well: a file can be seen before its folder is flushed, and who decides
+on a record must not decide on one that a power cut could undo. `due` and `list` take none; they look
+at the record behind each key, pass over a key that does not fit, and take it out.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class FilesystemStorage:
         return f"FilesystemStorage({str(self._layout.folder)!r})"
 
     def load(self, registration_id: str) -> SealedRecord | None:
-        """Return the record of that id, or None if there is none."""
-        with self._operation():
+        """Return the record of that id, or None if there is none. What it returns is on the disk."""
+        with self._operation() as deadline, self._lock_of(registration_id).held(deadline):
             return self._read(registration_id)
 
     def save(self, record: SealedRecord) -> bool:
