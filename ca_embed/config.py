@@ -6,13 +6,15 @@ A value that is a secret is never shown: problems name it by its place, like `pa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ca_embed.errors import ConfigurationError
 from ca_embed.urls import require_bare_origin, require_https_or_loopback
+
+_T = TypeVar("_T")
 
 LANGUAGES = ("de", "en", "es", "pt", "ru")  # guide, "Create Embed Session"
 SHORTEST_SECRET = 16
@@ -90,15 +92,12 @@ def read_settings(
     reader = _Reader()
     iframe_origin, base = reader.url("base_url", base_url)
     public_origin, public = reader.url("public_url", public_url)
-    tokens = reader.secrets("partner_token", partner_token)
-    keys = reader.secrets("encryption_keys", encryption_keys, hint="; `ca-embed generate-key` makes one")
-    reader.tokens_fit_a_header(tokens)
+    tokens, keys = reader.tokens(partner_token), reader.keys(encryption_keys)
     reader.keys_are_no_tokens(keys, tokens)
     parents = reader.origins("parent_origins", parent_origins)
     reader.window(replay_window)
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
-    if reader.problems:
-        raise ConfigurationError(reader.problems)
+    reader.refuse_problems()
     return Settings(
         base_url=base,
         iframe_origin=iframe_origin,
@@ -114,16 +113,54 @@ def read_settings(
     )
 
 
+def read_base_url(base_url: str | None) -> str:
+    """Check `base_url` alone and return it without a trailing slash. Raises ConfigurationError."""
+    reader = _Reader()
+    _, base = reader.url("base_url", base_url)
+    reader.refuse_problems()
+    return base
+
+
+def read_tokens(partner_token: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Check `partner_token` alone and return the tokens. Raises ConfigurationError."""
+    reader = _Reader()
+    tokens = reader.tokens(partner_token)
+    reader.refuse_problems()
+    return tokens
+
+
+def read_keys(encryption_keys: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Check `encryption_keys` alone and return the keys. Raises ConfigurationError."""
+    reader = _Reader()
+    keys = reader.keys(encryption_keys)
+    reader.refuse_problems()
+    return keys
+
+
+def collect(problems: list[str], read: Callable[[], _T]) -> _T | None:
+    """Read a part of the settings; add what is wrong with it to the other problems."""
+    try:
+        return read()
+    except ConfigurationError as error:
+        problems.extend(error.problems)
+        return None
+
+
 class _Reader:
     """Reads one argument after the other and collects what is wrong."""
 
     def __init__(self) -> None:
-        self.problems: list[str] = []
+        self._problems: list[str] = []
+
+    def refuse_problems(self) -> None:
+        """Raise ConfigurationError if anything was wrong."""
+        if self._problems:
+            raise ConfigurationError(self._problems)
 
     def text(self, name: str, value: object) -> str | None:
         """Return a text; None for an empty one, which says nothing."""
         if value is not None and not isinstance(value, str):
-            self.problems.append(f"{name} is not text")
+            self._problems.append(f"{name} is not text")
             return None
         return value or None
 
@@ -136,48 +173,43 @@ class _Reader:
         try:
             origin = require_https_or_loopback(url)
         except ValueError as problem:
-            self.problems.append(f"{name}: {problem}")
+            self._problems.append(f"{name}: {problem}")
             return "", ""
         parts = urlsplit(url)
         if parts.query or parts.fragment or url.endswith(("?", "#")):
-            self.problems.append(f"{name}: it must end with its path, without ? or #")
+            self._problems.append(f"{name}: it must end with its path, without ? or #")
         return origin, origin + parts.path.rstrip("/")
 
-    def secrets(self, name: str, values: object, hint: str = "") -> tuple[str, ...]:
-        texts = _several(values)
-        if not texts:
-            self._missing(name, hint)
-        for place, text in enumerate(texts):
-            problem = _problem_of_secret(text) or ("is repeated" if text in texts[:place] else None)
-            if problem:
-                self.problems.append(f"{name}[{place}] {problem}{hint}")
-        return tuple(text for text in texts if isinstance(text, str))
-
-    def tokens_fit_a_header(self, tokens: Sequence[str]) -> None:
+    def tokens(self, values: object) -> tuple[str, ...]:
+        tokens = self._secrets("partner_token", values)
         for place, token in enumerate(tokens):
             if not (token.isascii() and token.isprintable() and " " not in token):
-                self.problems.append(f"partner_token[{place}] holds characters that no token has")
+                self._problems.append(f"partner_token[{place}] holds characters that no token has")
+        return tokens
+
+    def keys(self, values: object) -> tuple[str, ...]:
+        return self._secrets("encryption_keys", values, hint="; `ca-embed generate-key` makes one")
 
     def keys_are_no_tokens(self, keys: Sequence[str], tokens: Sequence[str]) -> None:
         for place, key in enumerate(keys):
             if key in tokens:
-                self.problems.append(
+                self._problems.append(
                     f"encryption_keys[{place}] is a partner token; `ca-embed generate-key` makes a key"
                 )
 
     def origins(self, name: str, values: object) -> tuple[str, ...]:
         if isinstance(values, str):
-            self.problems.append(f"{name} must be a list of origins, not one text")
+            self._problems.append(f"{name} must be a list of origins, not one text")
             return ()
         origins = []
         for place, value in enumerate(_several(values)):
             if not isinstance(value, str):
-                self.problems.append(f"{name}[{place}] is not text")
+                self._problems.append(f"{name}[{place}] is not text")
                 continue
             try:
                 origins.append(require_bare_origin(value))
             except ValueError as problem:
-                self.problems.append(f"{name}[{place}]: {problem}")
+                self._problems.append(f"{name}[{place}]: {problem}")
         return tuple(origins)
 
     def window(self, seconds: object) -> None:
@@ -186,10 +218,20 @@ class _Reader:
             or not isinstance(seconds, int | float)
             or not 0 < seconds <= LONGEST_WINDOW
         ):
-            self.problems.append(f"replay_window must be more than 0 and at most {LONGEST_WINDOW} seconds")
+            self._problems.append(f"replay_window must be more than 0 and at most {LONGEST_WINDOW} seconds")
+
+    def _secrets(self, name: str, values: object, hint: str = "") -> tuple[str, ...]:
+        texts = _several(values)
+        if not texts:
+            self._missing(name, hint)
+        for place, text in enumerate(texts):
+            problem = _problem_of_secret(text) or ("is repeated" if text in texts[:place] else None)
+            if problem:
+                self._problems.append(f"{name}[{place}] {problem}{hint}")
+        return tuple(text for text in texts if isinstance(text, str))
 
     def _missing(self, name: str, hint: str = "") -> None:
-        self.problems.append(f"{name} is missing (environment variable {variable_of(name)}){hint}")
+        self._problems.append(f"{name} is missing (environment variable {variable_of(name)}){hint}")
 
 
 def _several(values: object) -> tuple[object, ...]:

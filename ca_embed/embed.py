@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from ca_embed import maintenance
-from ca_embed.config import Settings, environment, fitting_language, read_settings
+from ca_embed.config import Settings, collect, environment, fitting_language, read_settings
 from ca_embed.errors import ConfigurationError, InvalidArgument, NotFound
 from ca_embed.executors import Executors, Pool
 from ca_embed.handlers import Handler, Handlers
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ca_embed")
 
-_T = TypeVar("_T")
 _H = TypeVar("_H", bound=Handler)
 
 
@@ -77,7 +76,7 @@ class Embed:
     ) -> None:
         """Check everything, and open nothing yet."""
         problems: list[str] = []
-        settings = _collect(
+        settings = collect(
             problems,
             partial(
                 read_settings,
@@ -91,7 +90,7 @@ class Embed:
                 replay_window=replay_window,
             ),
         )
-        opened = _collect(problems, partial(open_storage, storage))
+        opened = collect(problems, partial(open_storage, storage))
         if handlers not in ("request", "reconcile"):
             problems.append('handlers must be "request" or "reconcile"')
         if settings is None or opened is None or problems:
@@ -352,12 +351,3 @@ class Embed:
     async def aclose(self) -> None:
         """Await `close`."""
         await self.executors.run(Pool.STORAGE, self.close)
-
-
-def _collect(problems: list[str], read: Callable[[], _T]) -> _T | None:
-    """Read a part of the configuration; add what is wrong with it to the other problems."""
-    try:
-        return read()
-    except ConfigurationError as error:
-        problems.extend(error.problems)
-        return None

@@ -8,16 +8,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ca_embed.cli.output import WrongUsage
-from ca_embed.config import environment, variable_of
+from ca_embed.config import collect, environment, read_base_url, read_keys, read_tokens
 from ca_embed.errors import ConfigurationError, EmbedError
 
 if TYPE_CHECKING:
     from ca_embed.embed import Embed
+    from ca_embed.keyring import Keyring
     from ca_embed.ledger import Ledger
 
 
@@ -39,14 +41,25 @@ def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:
 
 def ledger_of(args: argparse.Namespace) -> Ledger:
     """Return the stored registrations, for which storage and keys are enough."""
+    return vault_of(args)[0]
+
+
+def vault_of(args: argparse.Namespace) -> tuple[Ledger, Keyring]:
+    """Return the stored registrations and the keys that open them."""
     from ca_embed.keyring import Keyring
     from ca_embed.ledger import Ledger
     from ca_embed.storage.resolve import open_storage
 
     if args.app:
-        return load_app(args.app).registrar.ledger
-    given = _required("storage", "encryption_keys")
-    return Ledger(open_storage(given["storage"]), Keyring(given["encryption_keys"]))
+        embed = load_app(args.app)
+        return embed.registrar.ledger, Keyring(embed.settings.keys)
+    given, problems = environment(), list[str]()
+    storage = collect(problems, partial(open_storage, given.get("storage")))
+    keys = collect(problems, partial(read_keys, given.get("encryption_keys")))
+    if storage is None or keys is None:
+        raise ConfigurationError(problems)
+    keyring = Keyring(keys)
+    return Ledger(storage, keyring), keyring
 
 
 def partner_of(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
@@ -54,8 +67,12 @@ def partner_of(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     if args.app:
         settings = load_app(args.app).settings
         return settings.base_url, settings.tokens
-    given = _required("base_url", "partner_token")
-    return given["base_url"], tuple(given["partner_token"])
+    given, problems = environment(), list[str]()
+    base_url = collect(problems, partial(read_base_url, given.get("base_url")))
+    tokens = collect(problems, partial(read_tokens, given.get("partner_token")))
+    if base_url is None or tokens is None:
+        raise ConfigurationError(problems)
+    return base_url, tokens
 
 
 def tokens_of(args: argparse.Namespace) -> tuple[tuple[str, ...], float]:
@@ -63,7 +80,7 @@ def tokens_of(args: argparse.Namespace) -> tuple[tuple[str, ...], float]:
     if args.app:
         settings = load_app(args.app).settings
         return settings.tokens, settings.replay_window
-    return tuple(_required("partner_token")["partner_token"]), 300
+    return read_tokens(environment().get("partner_token")), 300
 
 
 def load_app(path: str) -> Embed:
@@ -96,14 +113,3 @@ def _import(module_name: str) -> object:
         # Its message may quote whatever the host's settings hold.
         kind = type(error).__name__
         raise WrongUsage(f"--app: {kind} in {module_name}; see why with: python -m {module_name}") from None
-
-
-def _required(*arguments: str) -> dict[str, Any]:
-    """Return these settings from the environment. Raises ConfigurationError, naming all that are missing."""
-    given = environment()
-    missing = [argument for argument in arguments if argument not in given]
-    if missing:
-        raise ConfigurationError(
-            [f"{name} is missing (environment variable {variable_of(name)})" for name in missing]
-        )
-    return given

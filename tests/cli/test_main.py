@@ -101,6 +101,29 @@ def test_wrong_settings_are_not_repeated(run: Run, monkeypatch: pytest.MonkeyPat
     assert "fake-9" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problems"),
+    [
+        (("list",), ["encryption_keys[0] is shorter", "encryption_keys[2] is repeated", "storage URL"]),
+        (("result", "abc"), ["base_url: it must begin with https://", "partner_token[0] is shorter"]),
+        (("verify", "--timestamp", "1", "--signature", "s", "/dev/null"), ["partner_token[0] is shorter"]),
+    ],
+)
+def test_a_part_of_the_settings_is_checked_as_the_whole(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], problems: list[str]
+) -> None:
+    """A command that needs a part of the settings refuses in it what Embed would, all problems at once."""
+    monkeypatch.setenv("CA_EMBED_BASE_URL", "http://fake-9.example")
+    monkeypatch.setenv("CA_EMBED_PARTNER_TOKEN", "fake-9")
+    monkeypatch.setenv("CA_EMBED_STORAGE", "fake-9")
+    monkeypatch.setenv("CA_EMBED_ENCRYPTION_KEYS", "fake-9 " + "fake-encryption-key " * 2)
+    ran = run(*arguments)
+
+    assert (ran.code, ran.out, ran.err.count("  - ")) == (2, "", len(problems))
+    assert [problem for problem in problems if problem not in ran.err] == []
+    assert "fake-9" not in ran.err
+
+
 def test_unforeseen_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is raised becomes one line and exit code 1, and its message stays unsaid."""
 
