@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, AnyStr
 
 from ca_embed import asgi, http
 from ca_embed.embed import Embed
-from ca_embed.errors import BodyTooLarge
+from ca_embed.errors import UnreadableBody
+from ca_embed.host import Identify
 from ca_embed.messages import (
     MAX_BODY,
     Csrf,
@@ -57,17 +58,46 @@ def answer_wsgi(
     return http.respond(embed, request, partial(read, request))
 
 
-async def answer(embed: Embed, request: Request, chunks: Callable[[], AsyncIterable[bytes]]) -> Response:
+async def answer(
+    embed: Embed,
+    *,
+    method: str,
+    rest: str | None,
+    headers: Iterable[tuple[AnyStr, AnyStr]],
+    native: object,
+    chunks: Callable[[], AsyncIterable[bytes]],
+    identify: Identify | None = None,
+    csrf: Callable[[], Csrf | None] | None = None,
+) -> Response:
     """Answer a request of a framework that stands on an event loop."""
-    return await asgi.respond(embed, request, lambda: _collect(chunks(), request))
+    request = Request(
+        method=method,
+        path=below(rest),
+        headers=tuple((_text(name).lower(), _bytes(value)) for name, value in headers),
+        native=native,
+        identify=identify,
+        csrf=csrf,
+    )
+    return await asgi.respond(embed, request, lambda: _collect(chunks, request))
 
 
-async def _collect(chunks: AsyncIterable[bytes], request: Request) -> bytes:
+async def _collect(chunks: Callable[[], AsyncIterable[bytes]], request: Request) -> bytes:
     """Read the body, and not a chunk more than is allowed. Raises UnreadableBody, BodyTooLarge."""
     announced_length(request)
     body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise BodyTooLarge("the body is longer than it may be")
+    try:
+        async for chunk in chunks():
+            body += chunk
+            if len(body) > MAX_BODY:
+                break
+    except Exception:  # noqa: BLE001 (each framework has its own for a body that breaks off)
+        raise UnreadableBody("The body ended before all of it had arrived.") from None
     return checked_body(bytes(body), request)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode("latin-1", "replace") if isinstance(value, str) else bytes(value)

@@ -8,18 +8,13 @@ work. In a template, `embed.snippet()` is the button.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ca_embed import messages
-from ca_embed.adapters._shared import answer, below, prefix_of
-from ca_embed.asgi import request_headers
+from ca_embed.adapters._shared import answer, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.errors import UnreadableBody
 from ca_embed.host import Identify
 
 
@@ -36,14 +31,15 @@ def routes(embed: Embed, prefix: str | None = None) -> list[Route]:
 
 async def respond(embed: Embed, request: Request, rest: str, identify: Identify | None = None) -> Response:
     """Answer a request; `rest` is its path below the mount, `identify` finds the user if not the Embed's."""
-    asked = messages.Request(
+    response = await answer(
+        embed,
         method=request.method,
-        path=below(rest),
-        headers=request_headers(request.headers.raw),
+        rest=rest,
+        headers=request.headers.raw,
         native=request,
+        chunks=request.stream,
         identify=identify,
     )
-    response = await answer(embed, asked, lambda: _chunks(request))
     return Response(response.body, response.status, dict(response.headers))
 
 
@@ -56,11 +52,3 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await respond(self._embed, Request(scope, receive), scope["path_params"].get("rest", ""))
         await response(scope, receive, send)
-
-
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in request.stream():
-            yield chunk
-    except ClientDisconnect:
-        raise UnreadableBody("The client has gone.") from None

@@ -1,0 +1,31 @@
+"""AWS Lambda, behind a function URL, an API gateway or a load balancer, by way of Mangum.
+
+    handler = lambda_handler(embed)          # ca_embed alone, or:
+    handler = lambda_handler(embed, app)     # in front of an ASGI application of yours
+
+`identify` gets the ASGI scope, with the event that Lambda got in `scope["aws.event"]`. For a WSGI
+application use apig-wsgi: `make_lambda_handler(ca_embed.wsgi.Middleware(app, embed))`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mangum import Mangum
+
+from ca_embed.asgi import Middleware
+from ca_embed.embed import Embed
+
+if TYPE_CHECKING:
+    from asgiref.typing import ASGI3Application
+
+
+def lambda_handler(embed: Embed, app: ASGI3Application | None = None, prefix: str | None = None) -> Mangum:
+    """Return a Lambda handler for all endpoints, below the prefix (by default the path of `public_url`)."""
+    return Mangum(Middleware(app or _nothing_else, embed, prefix), lifespan="off")
+
+
+async def _nothing_else(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 (ASGI's)
+    headers = [(b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": b"Not found"})

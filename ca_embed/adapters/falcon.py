@@ -1,0 +1,47 @@
+"""Falcon: a sink, for WSGI and ASGI applications alike.
+
+    mount(app, embed)
+
+`identify` gets the `falcon.Request`: `req.context` holds what your middleware put there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from ca_embed.adapters._shared import answer, answer_wsgi, prefix_of
+from ca_embed.embed import Embed
+from ca_embed.messages import Response
+
+
+def mount(app: falcon.App[Any, Any], embed: Embed, prefix: str | None = None) -> None:
+    """Answer all requests below the prefix (by default the path of `public_url`)."""
+    below_it = re.compile(re.escape(prefix_of(embed, prefix)) + r"(?:/(?P<rest>.*))?\Z", re.DOTALL)
+
+    def sink(req: falcon.Request, resp: falcon.Response, **caught: Any) -> None:
+        _fill(resp, answer_wsgi(embed, req.env, rest=caught.get("rest"), native=req))
+
+    async def async_sink(req: falcon.asgi.Request, resp: Any, **caught: Any) -> None:
+        response = await answer(
+            embed,
+            method=req.method,
+            rest=caught.get("rest"),
+            headers=req.scope["headers"],
+            native=req,
+            chunks=lambda: req.stream,
+        )
+        _fill(resp, response)
+
+    if isinstance(app, falcon.asgi.App):
+        app.add_sink(async_sink, below_it)
+    else:
+        app.add_sink(sink, below_it)
+
+
+def _fill(resp: falcon.Response, response: Response) -> None:
+    resp.status, resp.data = response.status, response.body
+    resp.set_headers(response.headers)

@@ -1,0 +1,48 @@
+"""Quart: a blueprint and a Jinja global.
+
+    app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
+
+`identify` gets `quart.request`, inside the request: `session`, `g` and `current_user` work, there and in
+handlers. A page shows the button with `{{ chatarchitect() }}`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quart import Blueprint, Response, request, url_for
+from quart.blueprints import BlueprintSetupState
+
+from ca_embed.adapters._shared import METHODS, answer
+from ca_embed.embed import Embed
+from ca_embed.page import Html
+
+
+def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
+    """Return all endpoints as a blueprint; without a `url_prefix` they are at the path of `public_url`."""
+    adapter = Blueprint(name, __name__, url_prefix=embed.settings.public_path or None)
+    exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
+
+    async def endpoints(rest: str = "") -> Response:
+        response = await answer(
+            embed,
+            method=request.method,
+            rest=rest,
+            headers=request.headers.items(),
+            native=request,
+            chunks=lambda: request.body,
+        )
+        return Response([response.body], response.status, dict(response.headers))
+
+    def set_up(state: BlueprintSetupState) -> None:
+        mount = f"{state.name_prefix}.{state.name}.endpoints".lstrip(".")
+
+        def snippet(**options: Any) -> Html:
+            return embed.snippet(endpoint=url_for(mount).rstrip("/"), **options)
+
+        state.app.jinja_env.globals[name] = snippet
+
+    adapter.record(set_up)
+    adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **exact)
+    adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **exact)
+    return adapter

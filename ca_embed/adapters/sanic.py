@@ -1,0 +1,43 @@
+"""Sanic: a blueprint.
+
+    app.blueprint(blueprint(embed))
+
+`identify` gets the `sanic.Request`: `request.ctx` holds what your middleware put there. In a template,
+`embed.snippet()` is the button.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sanic import Blueprint, HTTPResponse, Request
+
+from ca_embed.adapters._shared import METHODS, answer, prefix_of
+from ca_embed.embed import Embed
+
+
+def blueprint(embed: Embed, prefix: str | None = None, name: str = "chatarchitect") -> Blueprint:
+    """Return a blueprint for all endpoints, below the prefix (by default the path of `public_url`)."""
+
+    async def endpoints(request: Request, rest: str = "") -> HTTPResponse:
+        response = await answer(
+            embed,
+            method=request.method,
+            rest=rest,
+            headers=request.headers.items(),
+            native=request,
+            chunks=lambda: _chunks(request),
+        )
+        return HTTPResponse(response.body, response.status, dict(response.headers))
+
+    adapter = Blueprint(name, url_prefix=prefix_of(embed, prefix))
+    adapter.add_route(endpoints, "/", METHODS, name="page", stream=True)
+    adapter.add_route(endpoints, "/<rest:path>", METHODS, name="endpoints", stream=True, unquote=True)
+    return adapter
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    stream: Any = request.stream  # an asynchronous iterable, whatever its type says
+    async for chunk in stream:
+        yield chunk

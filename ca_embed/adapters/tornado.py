@@ -1,0 +1,88 @@
+"""Tornado: rules for an application.
+
+    app = tornado.web.Application([..., *rules(embed)], **settings)
+
+`identify` gets the `RequestHandler`: `handler.current_user` works if your application's handlers share a
+base class with `get_current_user`, given as `base`. With `xsrf_cookies` on, `/webhook` passes, and nothing
+else of ours. In a template, `embed.snippet(csrf=xsrf_token(handler))` is the button.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from inspect import isawaitable
+
+from tornado.routing import URLSpec
+from tornado.web import RequestHandler, stream_request_body
+
+from ca_embed.adapters._shared import METHODS, answer, prefix_of
+from ca_embed.embed import Embed
+from ca_embed.messages import MAX_BODY, Csrf
+
+
+def rules(
+    embed: Embed, prefix: str | None = None, *, base: type[RequestHandler] = RequestHandler
+) -> list[URLSpec]:
+    """Return rules for all endpoints, below the prefix (by default the path of `public_url`)."""
+    handler: type[RequestHandler] = type("ChatArchitectHandler", (_Endpoints, base), {})
+    stream_request_body(handler)
+    path = re.escape(prefix_of(embed, prefix))
+    webhook = URLSpec(f"{path}/(webhook/?)", handler, {"embed": embed, "is_webhook": True})
+    return [webhook, URLSpec(f"{path}(?:/(.*))?", handler, {"embed": embed}, name="chatarchitect")]
+
+
+def xsrf_token(handler: RequestHandler) -> Csrf | None:
+    """Return what Tornado's XSRF protection asks of a POST, if it is on."""
+    if not handler.settings.get("xsrf_cookies"):
+        return None
+    return Csrf("X-XSRFToken", handler.xsrf_token.decode())
+
+
+class _Endpoints(RequestHandler):
+    SUPPORTED_METHODS = tuple(METHODS)
+
+    def initialize(self, embed: Embed, *, is_webhook: bool = False) -> None:
+        self._embed = embed
+        self._is_webhook = is_webhook
+        self._body = bytearray()
+
+    def check_xsrf_cookie(self) -> None:
+        if not self._is_webhook:
+            super().check_xsrf_cookie()
+
+    def compute_etag(self) -> None:
+        """Leave the ETag to the core."""
+
+    async def prepare(self) -> None:
+        """Refuse at once what is announced as too long: Tornado would read all of it first."""
+        if isawaitable(prepared := super().prepare()):
+            await prepared
+        announced = self.request.headers.get("Content-Length", "")
+        if not self._finished and announced.isdigit() and int(announced) > MAX_BODY:
+            await self._answer(*self.path_args)
+
+    def data_received(self, chunk: bytes) -> None:
+        if len(self._body) <= MAX_BODY:
+            self._body += chunk
+
+    async def _answer(self, rest: str | None = None) -> None:
+        response = await answer(
+            self._embed,
+            method=self.request.method or "",
+            rest=rest,
+            headers=self.request.headers.get_all(),
+            native=self,
+            chunks=self._chunks,
+            csrf=lambda: xsrf_token(self),
+        )
+        self.set_status(response.status)
+        self.clear_header("Content-Type")
+        for name, value in response.headers:
+            self.set_header(name, value)
+        await self.finish(response.body or None)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        yield bytes(self._body)
+
+    get = head = post = put = patch = delete = options = _answer

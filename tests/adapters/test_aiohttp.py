@@ -1,0 +1,45 @@
+"""The aiohttp adapter, on aiohttp's own server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from aiohttp import web
+
+from ca_embed.adapters.aiohttp import routes
+from ca_embed.testing import AdapterContract, Site, serve_on_loop
+
+
+@web.middleware
+async def sign_in(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Set `request["user"]`, as a middleware of the host would."""
+    request["user"] = request.headers.get("X-User")
+    return await handler(request)
+
+
+class TestAiohttp(AdapterContract):
+    @contextmanager
+    def serve(self, site: Site) -> Iterator[None]:
+        app = web.Application(middlewares=[sign_in])
+        if site.below:
+            inner = web.Application()
+            inner.add_routes(routes(site.embed, site.prefix))
+            app.add_subapp(site.below, inner)
+        else:
+            app.add_routes(routes(site.embed, site.prefix))
+
+        @asynccontextmanager
+        async def served() -> AsyncIterator[None]:
+            runner = web.AppRunner(app)
+            await runner.setup()
+            await web.SockSite(runner, site.listener).start()
+            yield
+            await runner.cleanup()
+
+        with serve_on_loop(served):
+            yield
+
+    def user_of(self, request: Any) -> str | None:
+        return request["user"]
