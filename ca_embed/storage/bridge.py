@@ -63,12 +63,13 @@ class SyncBridge:
 
     def close(self) -> None:
         """Close the storage, and the bridge's own loop as soon as no call is under way on it."""
-        self._call(self._storage.close)
+        if _host_loop_is_waiting():
+            async_to_sync(self._storage.close)()
         with self._lock:
             own, self._own = self._own, None
-            unused = own is not None and own.calls == 0
+            unused = own is not None and own.pid == os.getpid() and own.calls == 0
         if own and unused:
-            own.stop()
+            self._end(own)
 
     def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if _host_loop_is_waiting():
@@ -90,7 +91,12 @@ class SyncBridge:
                 own.calls -= 1
                 left_behind = own.calls == 0 and own is not self._own
             if left_behind:
-                own.stop()
+                self._end(own)
+
+    def _end(self, own: _LoopThread) -> None:
+        """Close what the storage has opened on the loop, and the loop; nobody can come to it any more."""
+        own.run(self._storage.close())
+        own.stop()
 
 
 class _LoopThread:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, MetaData, Pool
+from sqlalchemy import URL, Connection, Engine, MetaData
 
 from ca_embed.storage.base import DueCursor, SealedRecord
 from ca_embed.storage.forks import ForkGate
 from ca_embed.storage.sql_deadline import cut_off_after, within
 from ca_embed.storage.sql_engines import engine_from_url, explained, place_of, server_of
-from ca_embed.storage.sql_loops import EnginesByLoop
+from ca_embed.storage.sql_leases import EngineOfEachLoop, OwnEngine, SharedEngine
 from ca_embed.storage.sql_records import SQLRecords
 from ca_embed.storage.sql_table import PREFIX, add_table
 
@@ -24,8 +23,6 @@ LONGEST = 4.2  # seconds for one call, all in all
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-_inherited: list[Pool] = []  # connections of the parent process; to close one would harm it
 
 
 class SQLAlchemyStorage:
@@ -51,17 +48,16 @@ class SQLAlchemyStorage:
         create_table: bool = False,
     ) -> None:
         """Nothing is opened until somebody asks."""
-        self._is_ours = not isinstance(url_or_engine, Engine)
-        self._engine = url_or_engine if isinstance(url_or_engine, Engine) else engine_from_url(url_or_engine)
+        is_shared = isinstance(url_or_engine, Engine)
+        engine = url_or_engine if isinstance(url_or_engine, Engine) else engine_from_url(url_or_engine)
+        self._engine = SharedEngine(engine) if is_shared else OwnEngine(engine)
         self._records = SQLRecords(
             add_table(MetaData() if metadata is None else metadata, table_prefix),
-            server_of(self._engine.dialect.name),
+            server_of(engine.dialect.name),
             create_table=create_table,
         )
-        self._place = place_of(self._engine.url)
+        self._place = place_of(engine.url)
         self._gate = ForkGate()
-        self._pid = os.getpid()
-        self._closings = 0
 
     def __repr__(self) -> str:
         return f"SQLAlchemyStorage({self._place!r}, {self._records.table.fullname!r})"
@@ -94,32 +90,21 @@ class SQLAlchemyStorage:
 
     def close(self) -> None:
         """Close connections, unless the engine is yours. The next call opens them again."""
-        self._closings += 1
-        if self._is_ours:
-            with self._gate.passing():
-                self._leave_to_parent()
-                self._engine.dispose()
+        with self._gate.passing():
+            self._engine.close()
 
     def _run(
         self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
         give_up = time.monotonic() + LONGEST
-        with self._gate.passing(), explained(self._records.server, self._place):
-            self._leave_to_parent()
-            closings = self._closings
-            with self._engine.connect() as connection:
-                with cut_off_after(give_up - time.monotonic(), connection):
-                    result = work(connection, *args, **kwargs)
-                if self._is_ours and closings != self._closings:
-                    connection.detach()  # from a pool that has been closed meanwhile
-                return result
-
-    def _leave_to_parent(self) -> None:
-        """Begin with an empty pool in a new process: what was inherited is the parent's."""
-        if self._pid != os.getpid():
-            _inherited.append(self._engine.pool)
-            self._engine.dispose(close=False)
-            self._pid = os.getpid()
+        with (
+            self._gate.passing(),
+            explained(self._records.server, self._place),
+            self._engine.lent() as engine,
+            engine.connect() as connection,
+            cut_off_after(give_up - time.monotonic(), connection),
+        ):
+            return work(connection, *args, **kwargs)
 
 
 class AsyncSQLAlchemyStorage:
@@ -140,14 +125,13 @@ class AsyncSQLAlchemyStorage:
         create_table: bool = False,
     ) -> None:
         """Nothing is opened until somebody asks."""
-        self._engines = EnginesByLoop(async_engine)
+        self._engines = EngineOfEachLoop(async_engine)
         self._records = SQLRecords(
             add_table(MetaData() if metadata is None else metadata, table_prefix),
             server_of(async_engine.dialect.name),
             create_table=create_table,
         )
         self._place = place_of(async_engine.url)
-        self._closings = 0
 
     def __repr__(self) -> str:
         return f"AsyncSQLAlchemyStorage({self._place!r}, {self._records.table.fullname!r})"
@@ -180,7 +164,6 @@ class AsyncSQLAlchemyStorage:
 
     async def close(self) -> None:
         """Close the storage's connections. The next call opens them again."""
-        self._closings += 1
         await self._engines.close()
 
     async def _run(
@@ -192,9 +175,5 @@ class AsyncSQLAlchemyStorage:
     async def _work(
         self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        async with self._engines.here().connect() as connection:
-            closings = self._closings
-            result = await connection.run_sync(work, *args, **kwargs)
-            if closings != self._closings:
-                await connection.run_sync(Connection.detach)
-            return result
+        async with self._engines.lent() as engine, engine.connect() as connection:
+            return await connection.run_sync(work, *args, **kwargs)

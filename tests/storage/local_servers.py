@@ -124,7 +124,7 @@ class LocalServer(ABC):
         return path
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the server and its children, to each of which PostgreSQL gives a process group of its own."""
+        """Signal the server and its children; PostgreSQL gives each a process group of its own."""
         assert self._process is not None
         for pid in [self._process.pid, *_children(self._process.pid)]:
             with suppress(ProcessLookupError):

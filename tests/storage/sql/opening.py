@@ -11,7 +11,7 @@ from ca_embed.storage.sqlalchemy import AsyncSQLAlchemyStorage
 TIMEOUTS: dict[str, dict[str, Any]] = {
     "postgresql+psycopg": {"connect_timeout": 2},
     "postgresql+asyncpg": {"timeout": 2},
-    "mysql+aiomysql": {"connect_timeout": 2},
+    "mysql+asyncmy": {"connect_timeout": 2},
 }
 
 

@@ -78,9 +78,9 @@ class TestAsyncPostgreSQL(OnPostgreSQL):
 
 
 class TestAsyncMariaDB(OnMariaDB):
-    """aiomysql."""
+    """asyncmy."""
 
     @pytest.fixture
     def open_storage(self, mariadb: MariaDBServer, prefix: str) -> OpenStorage:
         """Open the table of this test."""
-        return partial(open_async, mariadb.url, "mysql+aiomysql", prefix)
+        return partial(open_async, mariadb.url, "mysql+asyncmy", prefix)
