@@ -1,12 +1,18 @@
-"""`generate-key`."""
+"""`generate-key`, `keys`, `rotate-keys`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from ca_embed import generate_key
 from ca_embed.keyring import Keyring
+from ca_embed.storage import SQLiteStorage
+from ca_embed.storage.base import SealedRecord
 
 Run = Callable[..., Any]
 
@@ -32,3 +38,125 @@ def test_says_what_to_do_with_it(run: Run) -> None:
 def test_json(run: Run) -> None:
     """With --json it is one JSON document."""
     assert len(json.loads(run("generate-key", "--json").out)["encryption_key"]) > 40
+
+
+# --- keys ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def newer(world: Any, operate: Run, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Complete two registrations, then put a newer key first, as an operator does; return its id."""
+    world.completed("ada")
+    world.completed("bob")
+    key, old = generate_key(), world.environment["CA_EMBED_ENCRYPTION_KEYS"]
+    world.secrets.append(key)
+    world.environment["CA_EMBED_ENCRYPTION_KEYS"] = f"{key} {old}"
+    monkeypatch.setenv("CA_EMBED_ENCRYPTION_KEYS", f"{key} {old}")
+    return Keyring([key]).key_ids[0]
+
+
+def add_record(world: Any, registration_id: str, document: bytes) -> None:
+    """Store a record behind the application's back."""
+    storage = SQLiteStorage(world.environment["CA_EMBED_STORAGE"].removeprefix("sqlite:///"))
+    assert storage.save(SealedRecord(registration_id, 1, None, None, document))
+    storage.close()
+
+
+def usage(operate: Run) -> list[dict[str, Any]]:
+    """Return what `keys --json` prints."""
+    return [json.loads(line) for line in operate("keys", "--json").out.splitlines()]
+
+
+def test_keys(operate: Run, newer: str) -> None:
+    """Each key is shown by its id, in its order, with the records that need it."""
+    ran = operate("keys")
+    heading, first, second = ran.out.splitlines()
+
+    assert (ran.code, ran.err) == (0, "")
+    assert heading.split() == ["key_id", "records", "meaning"]
+    assert first.split(maxsplit=2) == [newer, "0", "seals what is written now"]
+    assert second.split(maxsplit=2)[1] == "2"
+    assert "rotate-keys" in second
+
+
+def test_a_key_that_may_go(operate: Run, newer: str) -> None:
+    """After a rotation the old key may go, and what to look after before is said."""
+    operate("rotate-keys")
+    first, second = usage(operate)
+
+    assert (first["records"], first["seals"], first["may_go"]) == (2, True, False)
+    assert (second["records"], second["seals"], second["may_go"], second["place"]) == (0, False, True, 1)
+    assert "backups" in operate("keys").err
+
+
+def test_a_key_that_went_too_early(operate: Run, world: Any) -> None:
+    """Records under a key that is not given, and rows of somebody else, are counted as such."""
+    world.completed()
+    lost = Keyring(["fake-encryption-key-that-got-lost"])
+    add_record(world, "lost", lost.seal(b"{}", registration_id="lost", field="document"))
+    add_record(world, "alien", b"not sealed at all")
+    found = {one["key_id"]: (one["records"], one["place"], one["may_go"]) for one in usage(operate)}
+
+    assert found.pop(lost.key_ids[0]) == (1, None, False)
+    assert found.pop("foreign") == (1, None, False)
+    assert list(found.values()) == [(1, 0, False)]
+    assert "add it again" in operate("keys").out
+
+
+# --- rotate-keys -----------------------------------------------------------------------------------
+
+
+def test_rotate(operate: Run, world: Any, newer: str) -> None:
+    """Everything is re-sealed under the first key; the next time there is nothing to do."""
+    first, second = operate("rotate-keys", "--json"), operate("rotate-keys")
+
+    assert (first.code, first.err) == (0, "")
+    assert json.loads(first.out) == {"resealed": 2, "current": 0, "unreadable": 0, "dry_run": False}
+    assert second.out.split() == ["resealed", "0", "current", "2", "unreadable", "0", "dry_run", "no"]
+    assert usage(operate)[0]["records"] == 2
+
+
+def test_rotate_dry_run(operate: Run, newer: str) -> None:
+    """A dry run tells what would be done, and changes nothing."""
+    did = json.loads(operate("rotate-keys", "--dry-run", "--json").out)
+
+    assert did == {"resealed": 2, "current": 0, "unreadable": 0, "dry_run": True}
+    assert [one["records"] for one in usage(operate)] == [0, 2]
+
+
+def test_rotate_past_what_is_unreadable(
+    operate: Run, world: Any, newer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record under a lost key is named and left, the others are re-sealed, and that is a failure."""
+    lost = Keyring(["fake-encryption-key-that-got-lost"])
+    add_record(world, "lost", lost.seal(b"{}", registration_id="lost", field="document"))
+    ran = operate("rotate-keys", "--json")
+
+    assert ran.code == 1
+    assert json.loads(ran.out) == {"resealed": 2, "current": 0, "unreadable": 1, "dry_run": False}
+    assert "'lost'" in caplog.text
+    assert "ca-embed keys" in ran.err
+
+
+def test_rotate_on_a_terminal(operate: Run, newer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches a terminal sees how far it is, on a line that is gone at the end."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    ran = operate("rotate-keys")
+
+    assert "Rotating: record 1" in ran.err
+    assert ran.err.endswith("\r\x1b[K")
+    assert "\x1b" not in ran.out
+
+
+def test_rotate_with_the_hosts_own_embed(
+    operate: Run, newer: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --app the keys are those of the host's own Embed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "fake_vault.py").write_text("from ca_embed import Embed\nembed = Embed.from_env()\n")
+    did = json.loads(operate("rotate-keys", "--json", "--app", "fake_vault:embed").out)
+    sys.modules.pop("fake_vault")
+
+    assert did["resealed"] == 2
+    assert usage(operate)[0]["key_id"] == newer

@@ -16,7 +16,7 @@ Run = Callable[..., Any]
 
 COMMANDS = (
     "demo", "sandbox", "serve", "create-session", "result", "retry-webhook", "reconcile", "list", "show",
-    "verify", "generate-key",
+    "verify", "generate-key", "keys", "rotate-keys", "copy", "purge",
 )  # fmt: skip
 
 
@@ -73,6 +73,9 @@ def test_starting_is_light() -> None:
     [
         (("list",), ["STORAGE", "ENCRYPTION_KEYS"]),
         (("show", "abc"), ["STORAGE", "ENCRYPTION_KEYS"]),
+        (("keys",), ["STORAGE", "ENCRYPTION_KEYS"]),
+        (("rotate-keys",), ["STORAGE", "ENCRYPTION_KEYS"]),
+        (("purge", "--user", "u"), ["STORAGE", "ENCRYPTION_KEYS"]),
         (("result", "abc"), ["BASE_URL", "PARTNER_TOKEN"]),
         (("retry-webhook", "abc"), ["BASE_URL", "PARTNER_TOKEN"]),
         (("verify", "--timestamp", "1", "--signature", "s", "/dev/null"), ["PARTNER_TOKEN"]),

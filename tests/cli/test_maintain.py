@@ -1,0 +1,215 @@
+"""`copy` and `purge`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ca_embed import Embed
+from ca_embed.storage import SQLiteStorage
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def here(world: Any) -> str:
+    """The storage URL of the world, with two completed registrations in it."""
+    world.completed("ada")
+    world.completed("bob")
+    return world.environment["CA_EMBED_STORAGE"]
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> str:
+    """The URL of a storage of another kind, with nothing in it."""
+    return f"file:{tmp_path}/target"
+
+
+def spoil(url: str, **changes: Any) -> str:
+    """Change the first record of a SQLite storage behind the application's back; return its id."""
+    storage = SQLiteStorage(url.removeprefix("sqlite:///"))
+    record = next(one for one in storage.list(limit=9) if not one.registration_id.startswith("~"))
+    assert storage.save(replace(record, version=record.version + 1, **changes))
+    storage.close()
+    return record.registration_id
+
+
+def test_copy(operate: Run, world: Any, here: str, there: str) -> None:
+    """All registrations arrive, credentials and all; a second copy finds them present."""
+    first, second = operate("copy", here, there, "--json"), operate("copy", here, there)
+
+    assert (first.code, first.err, second.code) == (0, "", 0)
+    assert json.loads(first.out) == {"written": 2, "present": 0, "differing": 0, "unreadable": 0}
+    assert dict(line.split() for line in second.out.splitlines())["present"] == "2"
+    moved = Embed.from_env(storage=there)
+    assert {one.user_id for one in moved.registrations()} == {"ada", "bob"}
+    for one in moved.registrations():
+        assert moved.credentials(one.registration_id) == world.embed.credentials(one.registration_id)
+    moved.close()
+
+
+def test_copy_goes_on_where_it_was(operate: Run, world: Any, here: str, there: str) -> None:
+    """What has come since is written at the next run, and what was there stays."""
+    operate("copy", here, there)
+    world.completed("eve")
+    did = json.loads(operate("copy", here, there, "--json").out)
+
+    assert (did["written"], did["present"]) == (1, 2)
+
+
+def test_copy_needs_no_settings(run: Run, here: str, there: str) -> None:
+    """Records are copied as they are sealed, so no key has to be there."""
+    assert run("copy", here, there).code == 0
+
+
+def test_copy_of_what_differs(operate: Run, world: Any, here: str, there: str) -> None:
+    """A record that is there in another state is left, and is a failure."""
+    operate("copy", here, there)
+    keys = f"fake-encryption-key-newer {world.environment['CA_EMBED_ENCRYPTION_KEYS']}"
+    newer = Embed.from_env(encryption_keys=keys.split())
+    newer.rotate_keys()
+    newer.close()
+    ran = operate("copy", here, there, "--json")
+
+    assert ran.code == 1
+    assert json.loads(ran.out) == {"written": 0, "present": 0, "differing": 2, "unreadable": 0}
+    assert "left as it is" in ran.err
+
+
+def test_copy_of_what_is_broken(
+    operate: Run, here: str, there: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record that ca_embed has not sealed is named and not copied, and is a failure."""
+    registration_id = spoil(here, document=b"overwritten")
+    ran = operate("copy", here, there, "--json")
+
+    assert ran.code == 1
+    assert json.loads(ran.out) == {"written": 1, "present": 0, "differing": 0, "unreadable": 1}
+    assert registration_id in caplog.text
+
+
+def test_copy_of_nothing(run: Run, tmp_path: Path, there: str) -> None:
+    """An empty source is done at once, and may be a mistyped one."""
+    ran = run("copy", f"sqlite:///{tmp_path}/mistyped.db", there)
+
+    assert ran.code == 0
+    assert "Is that its URL?" in ran.err
+
+
+def test_copy_on_a_terminal(operate: Run, here: str, there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches a terminal sees how far it is."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    assert "Copying: record " in operate("copy", here, there).err
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "named"),
+    [
+        ("weird://user:fake-password@host/db", "sqlite:///x.db", "FROM"),
+        ("sqlite:///x.db", "weird://user:fake-password@host/db", "TO"),
+        ("sqlite:///x.db", "", "TO"),
+        ("sqlite:///x.db", "memory:", "TO"),
+        ("memory:", "sqlite:///x.db", "FROM"),
+    ],
+)
+def test_copy_wrong_usage(run: Run, folder: Path, source: str, target: str, named: str) -> None:
+    """A URL that names no lasting storage is wrong usage: which one is said, not what it holds."""
+    ran = run("copy", source, target)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{named}: " in ran.err
+    assert "fake-password" not in ran.err
+    assert list(folder.iterdir()) == []
+
+
+# --- purge -----------------------------------------------------------------------------------------
+
+
+def left(world: Any) -> list[str]:
+    """Return whose registrations are stored."""
+    return sorted(one.user_id for one in world.embed.registrations())
+
+
+def test_purge_expired(operate: Run, world: Any) -> None:
+    """Sessions that expired long enough ago go; open and completed ones stay."""
+    world.completed("ada")
+    world.session("bob")
+    world.sandbox.knobs.expires_in = 0
+    world.session("eve")
+    too_early = operate("purge", "--expired-for", "1", "--json")
+    ran = operate("purge", "--expired-for", "0", "--json")
+
+    assert json.loads(too_early.out) == {"expired": 0, "dry_run": False}
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out) == {"expired": 1, "dry_run": False}
+    assert left(world) == ["ada", "bob"]
+
+
+def test_purge_waits_for_so_many_days(operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DAYS are days after the expiry."""
+    expires_at = world.session("bob").expires_at
+    for days, removed in ((6.9, 0), (7.1, 1)):
+        with monkeypatch.context() as later:
+            later.setattr("time.time", (expires_at + timedelta(days=days)).timestamp)
+            did = json.loads(operate("purge", "--expired-for", "7", "--json").out)
+        assert did["expired"] == removed
+
+
+def test_purge_a_user(operate: Run, world: Any) -> None:
+    """All registrations of the user go, completed or not, and nobody else's; what remains is said."""
+    world.completed("ada")
+    world.session("ada")
+    world.completed("bob")
+    ran = operate("purge", "--user", "ada")
+
+    assert ran.code == 0
+    assert ran.out.split() == ["of_user", "2", "dry_run", "no"]
+    assert "ChatArchitect" in ran.err
+    assert left(world) == ["bob"]
+
+
+def test_purge_dry_run(operate: Run, world: Any) -> None:
+    """A dry run tells what would go, and removes nothing."""
+    world.completed("ada")
+    world.sandbox.knobs.expires_in = 0
+    world.session("bob")
+    ran = operate("purge", "--expired-for", "0", "--user", "ada", "--dry-run", "--json")
+
+    assert json.loads(ran.out) == {"expired": 1, "of_user": 1, "dry_run": True}
+    assert left(world) == ["ada", "bob"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--dry-run",),
+        ("--user", ""),
+        ("--user", "a\nb"),
+        ("--expired-for", "-1"),
+        ("--expired-for", "1.5"),
+        ("--expired-for", "99999"),
+    ],
+)
+def test_purge_wrong_usage(operate: Run, world: Any, arguments: tuple[str, ...]) -> None:
+    """Nothing goes without saying what; an empty user id is nobody, not everybody."""
+    world.completed("ada")
+    ran = operate("purge", *arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert left(world) == ["ada"]
