@@ -17,10 +17,10 @@ PYTEST_ARGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint test-all bench clean pytest
+.PHONY: help demo test lint test-all bench asset screenshots clean pytest
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.stamp-package ## run a host application and a local ChatArchitect; open the URL it prints
 	python -m ca_embed demo
@@ -31,12 +31,13 @@ test: ## set up everything, check the code, run all the tests
 	@$(MAKE) pytest
 
 # The cache of import-linter overlooks modules that come or go.
-lint: $(VENV)/.stamp-dev ## check style, types and layers
+lint: $(VENV)/.stamp-dev js/node_modules/.stamp ## check style, types, layers, and that the asset is current
 	ruff check
 	ruff format --check
 	mypy
 	pyright
 	lint-imports --no-cache
+	npm --prefix js run --silent check
 
 test-all: ## run the tests on every Python that is present
 	@tools/debian-packages
@@ -46,8 +47,14 @@ test-all: ## run the tests on every Python that is present
 	done < <(tools/interpreters); \
 	[[ -z "$$failed" ]] || { echo "failed on Python$$failed" >&2; exit 1; }
 
-bench: $(VENV)/.stamp-package ## measure, and print the figures
-	@for script in benchmarks/*.py; do python "$$script"; done
+bench: $(VENV)/.stamp-dev ## measure, and print the figures
+	@for script in benchmarks/*.py; do echo; python -m "benchmarks.$$(basename "$$script" .py)"; done
+
+asset: js/node_modules/.stamp ## build ca_embed/assets/ca-embed.js from js/src
+	npm --prefix js run build
+
+screenshots: $(VENV)/.stamp-dev ## picture every state of the element, in build/screenshots
+	python -m tests.browser.screenshots build/screenshots
 
 clean: ## remove what make and the tools have made
 	rm -rf .venv .venv-* build dist *.egg-info .coverage* .hypothesis .import_linter_cache \
@@ -55,7 +62,7 @@ clean: ## remove what make and the tools have made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # WebKit draws on a screen only; xvfb-run lends one.
-pytest: $(VENV)/.stamp-dev $(if $(wildcard js/package-lock.json),js/node_modules/.stamp)
+pytest: $(VENV)/.stamp-dev js/node_modules/.stamp
 	$$(command -v xvfb-run >/dev/null && echo xvfb-run -a) \
 	    python -m pytest $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)
 

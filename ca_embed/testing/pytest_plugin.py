@@ -1,9 +1,9 @@
 """pytest fixtures for the tests of your application. They are there wherever ca_embed and pytest are.
 
-def test_connects(ca_sandbox, client, embed):
-opened = client.post("/chatarchitect/sessions").json()
-ca_sandbox.complete(opened["registration_id"])       # sends the signed webhook
-assert embed.credentials(opened["registration_id"])
+    def test_connects(ca_sandbox, client, embed):
+        opened = client.post("/chatarchitect/sessions").json()
+        ca_sandbox.complete(opened["registration_id"])       # sends the signed webhook
+        assert embed.credentials(opened["registration_id"])
 """
 
 from __future__ import annotations
