@@ -199,9 +199,12 @@ def open_session(
         registration,
         status=known.registration.status,
         phone=known.registration.phone,
+        integration=known.registration.integration or registration.integration,
         completed_at=known.registration.completed_at,
     )
-    owed = known.handlers or _owed(handlers, registration.created_at.timestamp())
+    owed = known.handlers
+    if known.completed and not owed:
+        owed = _owed(handlers, registration.created_at.timestamp())
     return replace(known, registration=merged, token_id=token_id, host_handlers=handlers, handlers=owed)
 
 
