@@ -15,6 +15,7 @@ A storage that outlives its process passes `durable_storage_contract` as well.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -305,8 +306,13 @@ def _at_once(threads: int, act: Callable[[int], _T]) -> list[_T]:
         barrier.wait()
         return act(number)
 
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(wait_and_act, range(threads)))
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # let them get in each other's way
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(wait_and_act, range(threads)))
+    finally:
+        sys.setswitchinterval(patience)
 
 
 def _ids(page: Iterable[SealedRecord]) -> list[str]:

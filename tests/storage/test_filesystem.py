@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
@@ -35,9 +36,9 @@ def storage(folder):
 
 
 @contextmanager
-def _all_locked(storage):
+def _all_locked(*locks):
     with ExitStack() as files:
-        for lock in [*storage._locks, storage._index._lock]:
+        for lock in locks:
             file = files.enter_context(lock._path.open("w"))
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -60,7 +61,7 @@ class TestFilesystemStorage(DurableStorageContract):
     def trouble(self, request, folder, storage, disk):
         """What may befall a folder."""
         return {
-            "locked": lambda: _all_locked(storage),
+            "locked": lambda: _all_locked(*storage._locks, storage._index._lock),
             "read-only": lambda: disk.read_only(folder),
             "disk full": lambda: disk.full(10_000),
             "taken away": lambda: disk.taken_away(folder),
@@ -83,6 +84,10 @@ class TestFilesystemStorage(DurableStorageContract):
 
 
 # ------------------------------------------------------------------------------------------ crashes
+
+
+def _soon():
+    return time.monotonic() + 60.0
 
 
 class _Crash(BaseException):
@@ -196,11 +201,27 @@ def test_a_key_about_to_be_needed_is_not_healed_away(storage):
     storage.save(BEFORE)
     (key,) = index_keys.keys_of(record("r", due_at=7.0)) - index_keys.keys_of(BEFORE)
     storage._index.add(key, deadline=0.0)
-    with _all_locked(storage):
+    with _all_locked(*storage._locks):
         assert list(storage.due(9.0, limit=9)) == [BEFORE]
     assert key in list(storage._index.ascending(""))
     assert list(storage.due(9.0, limit=9)) == [BEFORE]
     assert key not in list(storage._index.ascending(""))
+
+
+def test_a_key_that_was_needed_meanwhile_is_not_healed_away(storage, folder):
+    """A key that looked left over is looked at again before it goes: a writer may have come first."""
+    storage.save(BEFORE)
+    (key,) = index_keys.keys_of(record("r", due_at=7.0)) - index_keys.keys_of(BEFORE)
+    storage._index.add(key, deadline=0.0)
+    heal = storage._heal
+
+    def be_overtaken(*args):
+        FilesystemStorage(folder).save(record("r", 2, due_at=7.0))
+        heal(*args)
+
+    storage._heal = be_overtaken
+    storage.due(9.0, limit=9)
+    assert list(storage.due(9.0, limit=9)) == [record("r", 2, due_at=7.0)]
 
 
 # ------------------------------------------------------------------------------------------ folders
@@ -290,22 +311,27 @@ def test_a_record_in_the_wrong_place_is_not_believed(storage):
         storage.load("other")
 
 
-def test_a_lock_file_that_is_deleted_still_keeps_others_out(storage):
+def test_a_lock_file_that_is_deleted_still_keeps_others_out(storage, monkeypatch):
     """Whoever tidies up lock files does not let two writers in."""
     storage.save(BEFORE)
-    lock = storage._lock_of("r")
-    with lock._path.open("w") as deleted:
-        fcntl.flock(deleted, fcntl.LOCK_EX)
+    lock, flock = storage._lock_of("r"), fcntl.flock
+
+    def delete_and_lock(descriptor, operation):
+        monkeypatch.undo()
         lock._path.unlink()
-        with lock.held(deadline=0.0), lock._path.open("w") as file, pytest.raises(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", delete_and_lock)
+    with lock.held(_soon()), lock._path.open("w") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 # -------------------------------------------------------------------------------------------- index
 
 
 @pytest.mark.parametrize(
-    "loss", ["a damaged page", "a lost page", "a damaged root", "a lost root", "a lost folder"]
+    "loss",
+    ["a damaged page", "a lost page", "a damaged root", "a lost root", "a lost folder", "a lost format"],
 )
 def test_a_broken_index_is_told_and_can_be_rebuilt(storage, folder, monkeypatch, loss):
     """No page of records is quietly shorter; the error says what to call, and that helps."""
@@ -322,6 +348,11 @@ def test_a_broken_index_is_told_and_can_be_rebuilt(storage, folder, monkeypatch,
         "a damaged root": lambda: (folder / "index" / "root").write_bytes(b"{}"),
         "a lost root": (folder / "index" / "root").unlink,
         "a lost folder": lambda: shutil.rmtree(folder / "index"),
+        "a lost format": lambda: (
+            shutil.rmtree(folder / "index"),
+            (folder / "format").unlink(),
+            storage.close(),
+        ),
     }[loss]()
     with pytest.raises(StorageUnavailable, match=r"rebuild_index\(\)"):
         _all_pages(storage)

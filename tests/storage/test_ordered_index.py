@@ -91,6 +91,24 @@ def test_readers_see_what_stays_while_pages_split_and_go(index, tmp_path):
     writer.join()
 
 
+def test_a_page_that_is_split_under_a_reader_is_read_again(index, tmp_path, monkeypatch):
+    """A reader who knows an older root does not take the lower half of a page for the whole."""
+    still = ["a", "b", "c", "d"]
+    index.fill(still, _soon())
+    reader = OrderedIndex(tmp_path)
+    look = reader._root
+
+    def be_overtaken():
+        root = look()
+        monkeypatch.undo()
+        monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 2)
+        index.add("aa", _soon())
+        return root
+
+    monkeypatch.setattr(reader, "_root", be_overtaken)
+    assert [key for key in reader.ascending("") if key != "aa"] == still
+
+
 def test_a_page_costs_a_page(index, monkeypatch):
     """Reading a few keys out of many reads as few files as reading them out of few."""
     index.fill((f"{number:03}" for number in range(400)), _soon())

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sqlite3
 import stat
+import time
 from contextlib import closing, contextmanager
 from functools import partial
 
@@ -225,6 +226,39 @@ def test_a_connection_is_not_used_in_another_process(storage):
         os._exit(0 if saved else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert storage.load("child's") == record("child's")
+
+
+def test_no_connection_is_open_while_python_forks(storage):
+    """The locks of SQLite are a process's own, so a child inherits nothing that would count on them."""
+    storage.save(record("r"))
+    gate = storage._connections._gate
+    gate.shut()
+    try:
+        assert storage._connections._idle == []
+    finally:
+        gate.reopen_in_parent()
+    assert storage.load("r") == record("r")
+
+
+def test_the_first_start_waits_where_sqlite_does_not(path, storage, monkeypatch):
+    """Switching to the write-ahead log is tried again while another process writes."""
+    with _connection(path, "BEGIN IMMEDIATE") as other:
+        monkeypatch.setattr(time, "sleep", lambda _: other.execute("ROLLBACK"))
+        assert storage.save(record("r")) is True
+
+
+def test_a_schema_that_comes_up_meanwhile_is_ours(path):
+    """A process that looks while another one creates the tables does not take them for a stranger's."""
+    with _connection(path, "PRAGMA journal_mode = WAL") as first, _connection(path) as second:
+
+        def let_the_other_be_faster(statement):
+            if "sqlite_master" in statement:
+                second.set_trace_callback(None)
+                sqlite_schema.bring_up_to_date(first, path)
+
+        second.set_trace_callback(let_the_other_be_faster)
+        sqlite_schema.bring_up_to_date(second, path)
+        assert second.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 def test_a_relative_path_is_meant_from_here(place, monkeypatch):
