@@ -68,7 +68,7 @@ class Storage(Protocol):
         """Remove the record if its stored version is `version`; else return False."""
 
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
-        """Return at most `limit` records with `due_at <= by`, by (due_at, registration_id), after the cursor."""
+        """Return at most `limit` records with `due_at <= by`, by (due_at, id), after the cursor."""
 
     def list(
         self, *, user_id: str | None = None, limit: int, after: str | None = None

@@ -1,5 +1,7 @@
 """pytest fixtures for the tests of your application. They are there wherever ca_embed and pytest are.
 
+With an application whose Embed talks to the sandbox:
+
     def test_connects(ca_sandbox, client, embed):
         opened = client.post("/chatarchitect/sessions").json()
         ca_sandbox.complete(opened["registration_id"])       # sends the signed webhook
