@@ -15,28 +15,39 @@ if TYPE_CHECKING:
     from ca_embed.storage.checks import check_storage
     from ca_embed.storage.filesystem import FilesystemStorage
     from ca_embed.storage.memory import MemoryStorage
+    from ca_embed.storage.redis import RedisStorage
+    from ca_embed.storage.sql_table import add_table
+    from ca_embed.storage.sqlalchemy import AsyncSQLAlchemyStorage, SQLAlchemyStorage
     from ca_embed.storage.sqlite import SQLiteStorage
     from ca_embed.storage.urls import storage_from_url
 
 __all__ = [
+    "AsyncSQLAlchemyStorage",
     "AsyncStorage",
     "DueCursor",
     "FilesystemStorage",
     "MemoryStorage",
+    "RedisStorage",
+    "SQLAlchemyStorage",
     "SQLiteStorage",
     "SealedRecord",
     "Storage",
     "SyncBridge",
+    "add_table",
     "as_sync",
     "check_storage",
     "storage_from_url",
 ]
 
 _HOMES = {
+    "AsyncSQLAlchemyStorage": "sqlalchemy",
     "FilesystemStorage": "filesystem",
     "MemoryStorage": "memory",
+    "RedisStorage": "redis",
+    "SQLAlchemyStorage": "sqlalchemy",
     "SQLiteStorage": "sqlite",
     "SyncBridge": "bridge",
+    "add_table": "sql_table",
     "as_sync": "bridge",
     "check_storage": "checks",
     "storage_from_url": "urls",

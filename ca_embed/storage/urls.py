@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ca_embed.errors import ConfigurationError
@@ -11,7 +12,11 @@ from ca_embed.errors import ConfigurationError
 if TYPE_CHECKING:
     from ca_embed.storage.base import Storage
 
-FORMS = "memory: (for tests), file:/absolute/folder, sqlite:///relative.db, sqlite:////absolute.db"
+FORMS = (
+    "memory: (for tests), file:/absolute/folder, sqlite:///relative.db, sqlite:////absolute.db, "
+    "postgresql+psycopg://user:password@host/database, mysql+pymysql://user:password@host/database, "
+    "redis://:password@host:6379/0"
+)
 
 
 def storage_from_url(url: str) -> Storage:
@@ -57,10 +62,43 @@ def _sqlite(rest: str) -> Storage:
     return SQLiteStorage(path)
 
 
+def _sql(scheme: str, extra: str) -> Callable[[str], Storage]:
+    """The database of a URL is ca_embed's to use: the table is created when it is missing."""
+
+    def build(rest: str) -> Storage:
+        with _installed(extra):
+            from ca_embed.storage.sqlalchemy import SQLAlchemyStorage
+        return SQLAlchemyStorage(f"{scheme}:{rest}", create_table=True)
+
+    return build
+
+
+def _redis(scheme: str) -> Callable[[str], Storage]:
+    def build(rest: str) -> Storage:
+        with _installed("redis"):
+            from ca_embed.storage.redis import RedisStorage
+        return RedisStorage(f"{scheme}:{rest}")
+
+    return build
+
+
+@contextmanager
+def _installed(extra: str) -> Generator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            [f"the storage needs {error.name}, which is missing: pip install 'ca_embed[{extra}]'"]
+        ) from error
+
+
 _BUILDERS: dict[str, Callable[[str], Storage]] = {
     "memory": _memory,
     "file": _filesystem,
     "sqlite": _sqlite,
+    **{scheme: _sql(scheme, "postgres") for scheme in ("postgresql", "postgresql+psycopg")},
+    **{scheme: _sql(scheme, "mysql") for scheme in ("mysql", "mysql+pymysql", "mariadb", "mariadb+pymysql")},
+    **{scheme: _redis(scheme) for scheme in ("redis", "rediss")},
 }
 
 

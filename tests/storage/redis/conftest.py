@@ -1,0 +1,23 @@
+"""A Redis server, started once a session, and keys of its own for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.storage.local_servers import RedisServer
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server."""
+    with RedisServer.running() as server:
+        yield server
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix of keys that no other test has."""
+    return f"t{uuid4().hex}:"

@@ -1,0 +1,146 @@
+"""RedisStorage keeps the contract on a real server, and refuses one that is set to forget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+
+import pytest
+import redis
+
+from ca_embed.errors import ConfigurationError, StorageUnavailable
+from ca_embed.storage.redis import RedisStorage
+from ca_embed.testing.durable_storage_contract import DurableStorageContract
+from ca_embed.testing.storage_processes import OpenStorage, record
+from tests.storage.local_servers import PASSWORD, RedisServer
+
+
+@contextmanager
+def _set(server: RedisServer, name: str, value: str) -> Iterator[None]:
+    with server.connect() as client:
+        before = client.config_get(name)[name]
+        client.config_set(name, value)
+        yield
+        client.config_set(name, before)
+
+
+@contextmanager
+def _replica(server: RedisServer) -> Iterator[None]:
+    with server.connect() as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "9")
+        yield
+        client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+class TestRedis(DurableStorageContract):
+    """The suite."""
+
+    @pytest.fixture
+    def open_storage(self, redis_server: RedisServer, prefix: str) -> OpenStorage:
+        """Open the keys of this test."""
+        return partial(RedisStorage, redis_server.url, prefix=prefix)
+
+    @pytest.fixture(params=["frozen", "away", "full", "read-only", "set to forget"])
+    def trouble(
+        self, request: pytest.FixtureRequest, redis_server: RedisServer
+    ) -> AbstractContextManager[None]:
+        """What may befall the server."""
+        return {
+            "frozen": redis_server.frozen,
+            "away": redis_server.away,
+            "full": lambda: _set(redis_server, "maxmemory", "1"),
+            "read-only": lambda: _replica(redis_server),
+            "set to forget": lambda: _set(redis_server, "appendfsync", "everysec"),
+        }[request.param]()
+
+    @pytest.fixture
+    def damage(self, redis_server: RedisServer, prefix: str) -> Callable[[str], None]:
+        """Spoil one sealed document."""
+
+        def spoil(registration_id: str) -> None:
+            with redis_server.connect() as client:
+                client.hset(f"{prefix}record:{registration_id}", "document", "spoilt")
+
+        return spoil
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("appendonly", "no"),
+        ("appendfsync", "no"),
+        ("no-appendfsync-on-rewrite", "yes"),
+        ("maxmemory-policy", "allkeys-lru"),
+    ],
+)
+def test_a_server_that_is_set_to_forget_is_refused(
+    redis_server: RedisServer, prefix: str, name: str, value: str
+) -> None:
+    """Each setting is named, reads are refused as well as writes, and once set right it goes on."""
+    storage = RedisStorage(redis_server.url, prefix=prefix)
+    with _set(redis_server, name, value):
+        for act in (lambda: storage.save(record("r")), lambda: storage.load("r")):
+            with pytest.raises(StorageUnavailable, match=name):
+                act()
+    storage.load("r")
+    storage.close()
+
+
+def test_what_was_acknowledged_survives_kill_9(redis_server: RedisServer, prefix: str) -> None:
+    """A server that is killed right after the answer has the record when it is back."""
+    storage = RedisStorage(redis_server.url, prefix=prefix)
+    saved = [record(f"r{number}", user_id="ann", due_at=1.0) for number in range(20)]
+    assert all(map(storage.save, saved))
+    with redis_server.away():
+        pass
+    assert sorted(storage.list(limit=99), key=lambda stored: stored.due_at or 0) == sorted(
+        saved, key=lambda stored: stored.registration_id
+    )
+    storage.close()
+
+
+@pytest.mark.parametrize("options", [{"decode_responses": True}, {"protocol": 3}, {"protocol": 2}], ids=str)
+def test_the_host_may_bring_its_own_client(
+    redis_server: RedisServer, prefix: str, options: dict[str, object]
+) -> None:
+    """Whatever the client's settings are, bytes stay bytes; closing the storage leaves it open."""
+    with redis.Redis.from_url(redis_server.url, **options) as client:
+        storage = RedisStorage(client, prefix=prefix)
+        kept = record("r", 1, bytes(range(256)), user_id="Zoë", due_at=1.5)
+        assert storage.save(kept) is True
+        assert storage.load("r") == kept
+        assert list(storage.due(2.0, limit=9)) == [kept]
+        storage.close()
+        assert client.ping()
+
+
+def test_no_text_shows_the_password(redis_server: RedisServer) -> None:
+    """Neither the storage's repr nor an error of a refused password."""
+    wrong = redis_server.url.replace(PASSWORD, "fake-wrong-password")
+    storage = RedisStorage(wrong)
+    with pytest.raises(StorageUnavailable, match="refused the user or the password") as caught:
+        storage.load("r")
+    assert "fake-wrong-password" not in f"{caught.value!r} {caught.value} {storage!r}"
+    storage.close()
+
+
+@pytest.mark.parametrize("url", ["redis:", "redis://", "redis://:fake-password@host:port/0"])
+def test_a_mistyped_url_is_told_the_form(url: str) -> None:
+    """And the password in it is not repeated."""
+    with pytest.raises(ConfigurationError, match="redis://user:password@host") as caught:
+        RedisStorage(url)
+    assert "fake-password" not in str(caught.value)
+
+
+def test_a_cluster_is_refused() -> None:
+    """A cluster would spread the keys of one record over servers."""
+    with pytest.raises(ConfigurationError, match="Cluster"):
+        RedisStorage(redis.RedisCluster.__new__(redis.RedisCluster))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("prefix", ["", "white space", "x" * 65, "é"])
+def test_a_prefix_must_be_visible(prefix: str) -> None:
+    """A prefix that would be mistaken is refused."""
+    with pytest.raises(ConfigurationError, match="prefix"):
+        RedisStorage("redis://127.0.0.1:1/0", prefix=prefix)
