@@ -172,6 +172,7 @@ def test_a_running_handler_is_claimed(client_of: ClientOf) -> None:
     assert inside.wait(20)
     assert other.deliver(delivery()).json == DUPLICATE
     assert second.reconcile().handlers_done == 0
+    assert second.registrar.claim_handlers(SOME_ID) is None
     leave.set()
     delivering.join()
     assert second.reconcile().handlers_done == 0

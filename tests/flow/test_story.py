@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -193,6 +195,54 @@ def test_order(
     credentials = embed.credentials(SOME_ID)
     assert credentials is not None
     assert credentials.app_secret == kept
+
+
+class Overtaken(MemoryStorage):
+    """A storage in which somebody else is always faster, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overtake: list[Callable[[], object]] = []
+
+    def save(self, record: Any) -> bool:
+        if self.overtake and record.registration_id == SOME_ID:
+            self.overtake.pop()()
+        return super().save(record)
+
+
+@pytest.mark.parametrize(
+    ("faster", "statuses", "kept"),
+    [
+        ({}, ["accepted", "duplicate"], "first"),
+        ({"app_secret": "newer", "completed_at": at(1)}, ["accepted", "duplicate"], "newer"),
+        ({"app_secret": "older", "completed_at": at(-1)}, ["accepted", "accepted"], "first"),
+    ],
+)
+def test_a_race(client_of: ClientOf, faster: dict[str, Any], statuses: list[str], kept: str) -> None:
+    """A delivery that loses the race for its record is decided again, on what the winner has stored."""
+    storage = Overtaken()
+    first, second = build(storage=storage), build(storage=storage)
+    runs: list[str] = []
+    for embed in (first, second):
+        embed.on_completed(name="connect")(
+            lambda registration, credentials: runs.append(credentials.app_secret)
+        )
+    client, other = client_of(first), client_of(second)
+    answers = []
+    webhook = delivery(**({"app_secret": "first"} | faster))
+    storage.overtake.append(lambda: answers.append(_in_a_thread(lambda: other.deliver(webhook))))
+    answers.append(client.deliver(delivery(app_secret="first")))
+    assert [answer.json["status"] for answer in answers] == statuses
+    credentials = first.credentials(SOME_ID)
+    assert credentials is not None
+    assert credentials.app_secret == kept
+    assert len(runs) == statuses.count("accepted")
+
+
+def _in_a_thread(call: Callable[[], Any]) -> Any:
+    """Call where no event loop is running."""
+    with ThreadPoolExecutor(1) as one:
+        return one.submit(call).result()
 
 
 def test_an_event_id_poisons_nothing(client_of: ClientOf) -> None:
