@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,13 +14,22 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import django
+import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.core.asgi import get_asgi_application
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.core.wsgi import get_wsgi_application
-from django.db import connection
+from django.db import connection, connections, transaction
+from django.template import Context, Template
+from django.test import Client, RequestFactory, override_settings
 from django.urls import clear_url_caches, include, path
 
-from ca_embed.testing import AdapterContract, Site, serve_asgi, serve_wsgi
+from ca_embed.errors import StorageUnavailable
+from ca_embed.storage import SealedRecord
+from ca_embed.testing import AdapterContract, Site, StorageContract, serve_asgi, serve_wsgi, signed_webhook
 
 HOST = "ca_embed_django_host"
 urls = sys.modules[HOST] = ModuleType(HOST)
@@ -43,7 +55,6 @@ settings.configure(
         "PARTNER_TOKEN": "fake-partner-token",
         "PUBLIC_URL": "http://localhost/chatarchitect",
         "ENCRYPTION_KEYS": "fake-encryption-key",
-        "STORAGE": "memory:",
     },
     DATABASES={
         "default": {
@@ -52,7 +63,14 @@ settings.configure(
             "ATOMIC_REQUESTS": True,
         }
     },
-    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "ca_embed.adapters.django"],
+    INSTALLED_APPS=[
+        "django.contrib.admin",
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.messages",
+        "django.contrib.sessions",
+        "ca_embed.adapters.django",
+    ],
     LOGGING_CONFIG=None,
     MIDDLEWARE=[
         "django.middleware.security.SecurityMiddleware",
@@ -64,12 +82,42 @@ settings.configure(
     ],
     ROOT_URLCONF=HOST,
     SECRET_KEY="fake-secret-of-the-host",
+    SECURE_CROSS_ORIGIN_OPENER_POLICY="same-origin-allow-popups",
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
     USE_TZ=True,
 )
 django.setup()
 
-from ca_embed.adapters.django.views import patterns  # noqa: E402 (after the settings)
+from ca_embed.adapters.django import embed, get_embed  # noqa: E402 (after the settings)
+from ca_embed.adapters.django.admin import RegistrationAdmin  # noqa: E402
+from ca_embed.adapters.django.models import Registration  # noqa: E402
+from ca_embed.adapters.django.storage import DjangoStorage  # noqa: E402
+from ca_embed.adapters.django.views import patterns  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def database() -> None:
+    """The host's database, with all tables."""
+    call_command("migrate", verbosity=0)
+
+
+@pytest.fixture
+def rows(database: None) -> Iterator[Any]:
+    """The table, empty at the beginning."""
+    Registration.objects.all().delete()
+    yield Registration.objects
+    connections.close_all()
+
+
+@pytest.fixture
+def included_app() -> Iterator[None]:
+    """The URLs of the settings' own Embed, at /chatarchitect/."""
+    pattern = path("chatarchitect/", include("ca_embed.adapters.django.urls"))
+    urls.urlpatterns.append(pattern)
+    clear_url_caches()
+    yield
+    urls.urlpatterns.remove(pattern)
+    clear_url_caches()
 
 
 @contextmanager
@@ -107,3 +155,110 @@ class TestDjangoASGI(DjangoContract):
     def serve(self, site: Site) -> Iterator[None]:
         with included(site), serve_asgi(get_asgi_application(), site.listener, site.below):
             yield
+
+
+class TestDjangoStorage(StorageContract):
+    @pytest.fixture
+    def open_storage(self, rows: Any) -> Any:
+        """Open the table of the host's database."""
+        return DjangoStorage
+
+    def test_inside_a_transaction(self, storage: Any) -> None:
+        """Nothing is promised that the host's transaction could take back; reading is allowed."""
+        with transaction.atomic():
+            assert storage.load("r") is None
+            with pytest.raises(StorageUnavailable, match="atomic"):
+                storage.save(SealedRecord("r", 1, None, None, b"sealed"))
+
+    def test_without_a_table(self, storage: Any) -> None:
+        """A missing table is trouble, not an empty storage, and the way out is named."""
+        with connection.schema_editor() as editor:
+            editor.delete_model(Registration)
+        with pytest.raises(StorageUnavailable, match="migrate"):
+            storage.load("r")
+        with connection.schema_editor() as editor:
+            editor.create_model(Registration)
+
+
+def test_migrations_are_complete(database: None) -> None:
+    """The models need no migration that is not there."""
+    call_command("makemigrations", "ca_embed", check=True, dry_run=True, verbosity=0)
+
+
+def test_settings(rows: Any, included_app: None) -> None:
+    """A webhook reaches the Embed of the settings, and is stored in the host's own database."""
+    headers, body = signed_webhook("fake-partner-token", registration_id="django", partner_user_id="7")
+    answer = Client(headers=headers).generic("POST", "/chatarchitect/webhook", body, headers["Content-Type"])
+    assert answer.status_code == 200, answer.content
+    assert rows.get(registration_id="django").version >= 1
+    assert embed.credentials("django").app_id == "ca_app_123"
+
+
+def test_template_tag(included_app: None) -> None:
+    """The tag shows the element with the mount's URL and a token that Django accepts."""
+    request = RequestFactory().get("/")
+    source = "{% load chatarchitect %}{% chatarchitect mode='modal' nonce='n' %}"
+    shown = Template(source).render(Context({"request": request}))
+    assert 'endpoint="/chatarchitect"' in shown
+    assert 'mode="modal"' in shown
+    assert 'nonce="n"' in shown
+    header, token = re.search('csrf-header="(.*?)" csrf-token="(.*?)"', shown).groups()
+    client = Client(enforce_csrf_checks=True, headers={header: token})
+    client.cookies["csrftoken"] = request.META["CSRF_COOKIE"]
+    assert client.post("/chatarchitect/sessions").json()["code"] == "not_signed_in"
+
+
+def test_command(rows: Any, included_app: None) -> None:
+    """`manage.py chatarchitect` reconciles and lists, and shows no secret."""
+    test_settings(rows, included_app)
+    said = io.StringIO()
+    for action in ("reconcile", "list"):
+        call_command("chatarchitect", action, stdout=said)
+    reconciled, listed = said.getvalue().splitlines()
+    assert json.loads(reconciled)["expired"] == 0
+    assert [row["registration_id"] for row in json.loads(listed)] == ["django"]
+    assert "fake-app-secret" not in listed
+    with pytest.raises(CommandError, match="not known"):
+        call_command("chatarchitect", "retry-webhook", "unknown")
+
+
+def test_admin(rows: Any, included_app: None) -> None:
+    """The admin shows how far a registration is, lets nobody touch it, and shows no secret."""
+    test_settings(rows, included_app)
+    shown = RegistrationAdmin(Registration, admin.site)
+    request = RequestFactory().get("/")
+    row = shown.get_queryset(request).get()
+    assert [getattr(shown, name)(row) for name in ("status", "phone")] == ["completed", "421233221242"]
+    allowed = (shown.has_add_permission, shown.has_change_permission, shown.has_delete_permission)
+    assert not any(permission(request) for permission in allowed)
+    assert "document" not in (*shown.list_display, *shown.fields)
+
+
+def test_no_complaints(included_app: None) -> None:
+    """With the settings above, the checks of ca_embed say nothing."""
+    assert _complaints() == set()
+
+
+@pytest.mark.parametrize(
+    ("settings_override", "complaint"),
+    [
+        ({"SECURE_CROSS_ORIGIN_OPENER_POLICY": "same-origin"}, "ca_embed.W001"),
+        ({"CA_EMBED": {}}, "ca_embed.E001"),
+        ({"CA_EMBED": {**settings.CA_EMBED, "PUBLIC_URL": "https://crm.example/other"}}, "ca_embed.W003"),
+    ],
+)
+def test_complaints(included_app: None, settings_override: dict[str, Any], complaint: str) -> None:
+    """A system check finds what is wrong, and nothing else."""
+    get_embed.cache_clear()
+    with override_settings(**settings_override):
+        assert _complaints() == {complaint}
+    get_embed.cache_clear()
+
+
+def test_urls_not_included() -> None:
+    """A system check finds that the URLs are nowhere."""
+    assert _complaints() == {"ca_embed.W002"}
+
+
+def _complaints() -> set[str]:
+    return {message.id for message in run_checks() if message.id.startswith("ca_embed.")}

@@ -25,6 +25,7 @@ which is imported at the start:
 from __future__ import annotations
 
 from functools import cache
+from os import environ
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -48,6 +49,10 @@ def get_embed() -> Embed:
     arguments = {key.lower(): value for key, value in getattr(settings, "CA_EMBED", {}).items()}
     identify = arguments.pop("identify", signed_in_user)
     arguments["identify"] = import_string(identify) if isinstance(identify, str) else identify
+    if not arguments.get("storage", environ.get("CA_EMBED_STORAGE")):
+        from ca_embed.adapters.django.storage import DjangoStorage
+
+        arguments["storage"] = DjangoStorage()
     return Embed.from_env(**arguments)
 
 

@@ -1,0 +1,53 @@
+"""Registrations in the admin: to be looked at, not to be touched, and without secrets."""
+# mypy: disable-error-code="import-untyped,misc,untyped-decorator"
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+
+from ca_embed.adapters.django import embed
+from ca_embed.adapters.django.models import Registration
+
+
+@admin.register(Registration)
+class RegistrationAdmin(admin.ModelAdmin):
+    """Shows whose registration it is and how far."""
+
+    list_display = ("registration_id", "user_id", "status", "phone", "completed_at")
+    list_per_page = 50
+    search_fields = ("registration_id__exact", "user_id__exact")
+    search_help_text = "A registration id or a user id, in full."
+    fields = readonly_fields = list_display
+
+    def get_queryset(self, request: Any) -> Any:
+        """Leave out what ca_embed keeps for itself, under names that no registration has."""
+        return super().get_queryset(request).filter(registration_id__lt="~")
+
+    def status(self, row: Registration) -> Any:
+        """How far it is."""
+        return self._opened(row, "status")
+
+    def phone(self, row: Registration) -> Any:
+        """The number that was registered."""
+        return self._opened(row, "phone")
+
+    def completed_at(self, row: Registration) -> Any:
+        """When it was completed."""
+        return self._opened(row, "completed_at")
+
+    def has_add_permission(self, *_: Any) -> bool:
+        """Let nobody: registrations come from ChatArchitect."""
+        return False
+
+    def has_change_permission(self, *_: Any) -> bool:
+        """Let nobody: what is sealed cannot be edited."""
+        return False
+
+    def has_delete_permission(self, *_: Any) -> bool:
+        """Let nobody: credentials would be lost."""
+        return False
+
+    def _opened(self, row: Registration, name: str) -> Any:
+        return getattr(embed.registration(row.registration_id), name, None)

@@ -1,0 +1,35 @@
+"""Create the table of registrations."""
+# mypy: disable-error-code="import-untyped,misc"
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import migrations, models
+
+from ca_embed.adapters.django.models import ExactText
+
+
+class Migration(migrations.Migration):
+    """The first one."""
+
+    initial = True
+    dependencies: ClassVar[list[tuple[str, str]]] = []
+    operations: ClassVar = [
+        migrations.CreateModel(
+            name="Registration",
+            fields=[
+                ("registration_id", ExactText(primary_key=True, serialize=False)),
+                ("version", models.BigIntegerField()),
+                ("user_id", ExactText(null=True)),
+                ("due_at", models.FloatField(null=True)),
+                ("document", models.BinaryField()),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["due_at", "registration_id"], name="ca_embed_due"),
+                    models.Index(fields=["user_id", "registration_id"], name="ca_embed_user"),
+                ]
+            },
+        )
+    ]
