@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from asgiref.sync import SyncToAsync, async_to_sync
 
 from ca_embed.storage.checks import is_async
+from ca_embed.storage.forks import ForkGate
 
 if TYPE_CHECKING:
     from ca_embed.storage.base import AsyncStorage, DueCursor, SealedRecord, Storage
@@ -36,6 +37,7 @@ class SyncBridge:
     def __init__(self, storage: AsyncStorage) -> None:
         """Take the storage; a loop is started when the first call needs one."""
         self._storage = storage
+        self._gate = ForkGate()
         self._lock = Lock()
         self._own: _LoopThread | None = None
 
@@ -65,16 +67,17 @@ class SyncBridge:
         """Close the storage, and the bridge's own loop as soon as no call is under way on it."""
         if _host_loop_is_waiting():
             async_to_sync(self._storage.close)()
-        with self._lock:
-            own, self._own = self._own, None
-            unused = own is not None and own.pid == os.getpid() and own.calls == 0
-        if own and unused:
-            self._end(own)
+        with self._gate.passing():
+            with self._lock:
+                own, self._own = self._own, None
+                unused = own is not None and own.pid == os.getpid() and own.calls == 0
+            if own and unused:
+                self._end(own)
 
     def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if _host_loop_is_waiting():
             return async_to_sync(method)(*args, **kwargs)
-        with self._own_loop() as own:
+        with self._gate.passing(), self._own_loop() as own:
             return own.run(method(*args, **kwargs))
 
     @contextmanager

@@ -127,6 +127,30 @@ def test_close_ends_the_thread_and_the_next_call_starts_one(bridge, inner):
     assert len(set(inner.loops)) == 2
 
 
+def test_a_fork_waits_for_calls_on_the_own_loop(bridge, inner):
+    """No lock of the bridge is held by another thread when a process forks."""
+    under_way, go_on, done = threading.Event(), threading.Event(), []
+
+    async def dawdle():
+        under_way.set()
+        await asyncio.to_thread(go_on.wait, 30.0)
+        done.append("called")
+
+    inner._turn = dawdle
+    calling = threading.Thread(target=bridge.load, args=("r",))
+    calling.start()
+    assert under_way.wait(30.0)
+    forking = threading.Thread(target=lambda: (bridge._gate.shut(), done.append("forked")))
+    forking.start()
+    forking.join(0.1)
+    go_on.set()
+    forking.join()
+    bridge._gate.reopen_in_parent()
+    calling.join()
+    del inner._turn
+    assert done == ["called", "forked"]
+
+
 def test_a_plain_storage_needs_no_bridge(inner):
     """Only an asynchronous storage is wrapped."""
     storage = MemoryStorage()
