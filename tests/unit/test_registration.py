@@ -143,6 +143,12 @@ def test_a_session_brings_its_handlers_to_an_early_completion() -> None:
     assert due_at(state) == NOW
 
 
+def test_a_session_brings_its_handlers_to_later_credentials() -> None:
+    """Also credentials that come after that owe the handlers of the session's process."""
+    early = open_session(REGISTRATION, "token1", completed(None, handlers=("one",)), ("one", "two"))
+    assert completed(early, NEWER).handlers == (HandlerRun("one", NOW), HandlerRun("two", NOW))
+
+
 def test_handlers_that_ran_early_do_not_run_again() -> None:
     """If the webhook's process has run its handlers already, the session does not owe them anew."""
     ran = handled(completed(None, handlers=("one",)), "one", 1, NOW, done=True)
@@ -161,8 +167,18 @@ def test_a_completion_is_accepted() -> None:
     assert state.registration.completed_at == TEN
     assert state.generation == 1
     assert state.signed_at == 1000
+    assert state.look_at is None
     assert due_at(state) is None
     assert state.registration.user_id == "user_456"
+
+
+@pytest.mark.parametrize(
+    ("delivered", "shown"), [("Partner", "Partner"), ("My CRM", "My CRM"), (None, "My CRM"), ("", "My CRM")]
+)
+def test_the_delivered_integration_is_shown(delivered: str | None, shown: str) -> None:
+    """The integration's name is the one that was delivered, or else the one that was ordered."""
+    state = completed(OPEN, with_credentials(WEBHOOK, integration=delivered))
+    assert state.registration.integration == shown
 
 
 def test_a_late_completion_counts() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -528,6 +529,17 @@ def test_instants(text: str, expected: datetime) -> None:
     instant = parse_instant(text, "completed_at")
     assert instant == expected
     assert instant.tzinfo is UTC
+
+
+def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server stands does not matter to a time that names no zone."""
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        assert parse_instant("2026-07-04T10:00:00", "x") == datetime(2026, 7, 4, 10, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_credentials_of_a_result() -> None:
