@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 FORMS = (
     "memory: (for tests), file:/absolute/folder, sqlite:///relative.db, sqlite:////absolute.db, "
-    "postgresql+psycopg://user:password@host/database, mysql+pymysql://user:password@host/database, "
-    "redis://:password@host:6379/0"
+    "postgresql+psycopg://user@host/database, mysql+pymysql://user@host/database, redis://host:6379/0"
 )
 
 
