@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ca_embed.errors import RecordUnreadable, StorageUnavailable
-from ca_embed.storage import FilesystemStorage, checked_files, index_keys, ordered_index
+from ca_embed.storage import FilesystemStorage, checked_files, filesystem, index_keys, ordered_index
 from ca_embed.testing.durable_storage_contract import DurableStorageContract
 from ca_embed.testing.storage_processes import record
 
@@ -194,6 +194,15 @@ def test_a_file_is_flushed_before_and_after_it_gets_its_name(tmp_path, monkeypat
     monkeypatch.setattr(Path, "replace", note_replace)
     checked_files.write(path, b"payload")
     assert done == [("flush", "file.new"), ("rename", "file.new", "file"), ("flush", tmp_path.name)]
+
+
+def test_a_record_being_written_is_not_loaded_yet(storage, monkeypatch):
+    """Nobody decides on a record whose writer has not come back from the disk."""
+    monkeypatch.setattr(filesystem, "WAIT", 0.05)
+    storage.save(BEFORE)
+    with _all_locked(storage._lock_of("r")), pytest.raises(StorageUnavailable, match="stayed locked"):
+        storage.load("r")
+    assert storage.load("r") == BEFORE
 
 
 def test_a_key_about_to_be_needed_is_not_healed_away(storage):
