@@ -13,13 +13,13 @@ import sys
 from collections.abc import Sequence
 
 from ca_embed._version import __version__
-from ca_embed.cli import demo, keys, maintain, reconcile, records, sandbox, serve, sessions, verify
+from ca_embed.cli import demo, doctor, keys, maintain, reconcile, records, sandbox, serve, sessions, verify
 from ca_embed.cli.output import WrongUsage, one_line, say
 from ca_embed.errors import ConfigurationError, EmbedError, InvalidArgument, InvalidRequest
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
-_COMMANDS = (demo, sandbox, serve, sessions, reconcile, records, verify, keys, maintain)
+_COMMANDS = (demo, sandbox, serve, sessions, reconcile, records, verify, keys, maintain, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

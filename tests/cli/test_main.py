@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ Run = Callable[..., Any]
 
 COMMANDS = (
     "demo", "sandbox", "serve", "create-session", "result", "retry-webhook", "reconcile", "list", "show",
-    "verify", "generate-key", "keys", "rotate-keys", "copy", "purge",
+    "verify", "generate-key", "keys", "rotate-keys", "copy", "purge", "doctor",
 )  # fmt: skip
 
 
@@ -46,6 +47,15 @@ def test_each_command_has_help(run: Run, command: str) -> None:
 
     assert ran.code == 0
     assert f"usage: ca-embed {command}" in ran.out
+
+
+def test_the_manual_names_every_command() -> None:
+    """The table in docs/operations.md has a line for each command, and for nothing else."""
+    manual = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    _, _, section = manual.partition("## Commands\n")
+    table, _, _ = section.partition("\n## ")
+
+    assert sorted(re.findall(r"^\| `([a-z-]+)", table, re.MULTILINE)) == sorted(COMMANDS)
 
 
 def test_python_m() -> None:

@@ -1,0 +1,417 @@
+"""`doctor`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from werkzeug import Request, Response
+
+from ca_embed.asset import javascript
+from ca_embed.keyring import Keyring
+from ca_embed.sandbox.server import Server
+from ca_embed.storage import SQLiteStorage
+
+Run = Callable[..., Any]
+Answer = Callable[[Request], Response]
+
+ALL = (
+    "settings", "storage", "Partner API", "clock", "partner_token[0]", "partner_token[1]",
+    "mount: health", "mount: asset", "mount: webhook", "pages",
+)  # fmt: skip
+
+
+@pytest.fixture
+def examine(operate: Run) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Run the doctor; return its findings by check, and hold that the exit code fits them."""
+
+    def run_and_read(*arguments: str) -> dict[str, dict[str, Any]]:
+        ran = operate("doctor", "--json", *arguments)
+        findings = [json.loads(line) for line in ran.out.splitlines()]
+        assert ran.code == (1 if "FAIL" in {finding["result"] for finding in findings} else 0)
+        return {finding["check"]: finding for finding in findings}
+
+    return run_and_read
+
+
+def failed(findings: dict[str, dict[str, Any]]) -> set[str]:
+    """Return the names of the checks that failed."""
+    return {check for check, finding in findings.items() if finding["result"] == "FAIL"}
+
+
+def told(finding: dict[str, Any]) -> str:
+    """Return what is said about a finding, advice and all."""
+    return f"{finding['message']}. {finding['advice']}"
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[Answer], str]]:
+    """Serve small applications of the test's own; give the URL of each."""
+    servers: list[Server] = []
+
+    def serve(answer: Answer) -> str:
+        server = Server("127.0.0.1", 0)
+        server.serve(Request.application(answer))
+        servers.append(server)
+        return server.base_url
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+def test_all_is_well(operate: Run) -> None:
+    """Every check has its line, and nothing is to be done."""
+    ran = operate("doctor")
+    lines = [(line[:8].strip(), line[10:26].strip()) for line in ran.out.splitlines()]
+
+    assert (ran.code, ran.err) == (0, "")
+    assert lines == [("ok", check) for check in ALL[:-1]] + [("left out", "pages")]
+
+
+def test_json(examine: Run) -> None:
+    """For programs there is one JSON document a check."""
+    findings = examine()
+
+    assert tuple(findings) == ALL
+    assert findings["partner_token[0]"] == {
+        "check": "partner_token[0]",
+        "result": "ok",
+        "message": "is accepted",
+        "advice": None,
+    }
+
+
+def test_the_hosts_own_embed(examine: Run, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --app it is the host's own Embed that is examined."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "fake_clinic.py").write_text(
+        "import time\nfrom ca_embed import Embed\nembed = Embed.from_env(clock=lambda: time.time() + 999)\n"
+    )
+    findings = examine("--app", "fake_clinic:embed")
+    sys.modules.pop("fake_clinic")
+
+    assert failed(findings) == {"clock"}
+
+
+# --- settings, storage -----------------------------------------------------------------------------
+
+
+def test_settings(operate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is missing or wrong is told at once, a line each, and no value."""
+    monkeypatch.delenv("CA_EMBED_BASE_URL")
+    monkeypatch.setenv("CA_EMBED_PUBLIC_URL", "http://fake-9.example")
+    monkeypatch.setenv("CA_EMBED_STORAGE", "fake-9")
+    ran = operate("doctor")
+
+    assert ran.code == 1
+    assert [line[:8].strip() for line in ran.out.splitlines()] == ["FAIL"] * 3 + ["left out"]
+    assert "CA_EMBED_BASE_URL" in ran.out
+    assert "fake-9" not in ran.out
+    assert ran.err == "3 of these need mending.\n"
+
+
+def test_storage_that_fails(examine: Run, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage that cannot be used fails its own check, and the others are made."""
+    monkeypatch.setenv("CA_EMBED_STORAGE", f"sqlite:///{tmp_path}/no/such/folder/r.db")
+    findings = examine()
+
+    assert failed(findings) == {"storage"}
+    assert "writable" in findings["storage"]["advice"]
+
+
+def test_keys_that_do_not_fit(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that do not open what is stored are told by the id of the one that would."""
+    (key_id,) = Keyring([world.environment["CA_EMBED_ENCRYPTION_KEYS"]]).key_ids
+    world.completed()
+    monkeypatch.setenv("CA_EMBED_ENCRYPTION_KEYS", "another-fake-encryption-key")
+    findings = examine()
+
+    assert failed(findings) == {"storage"}
+    assert f"sealed under key {key_id}" in findings["storage"]["message"]
+
+
+def test_registrations_are_left_as_they_are(examine: Run, world: Any) -> None:
+    """The doctor looks, and changes no registration."""
+    world.completed()
+    world.session()
+    storage = SQLiteStorage(world.environment["CA_EMBED_STORAGE"].removeprefix("sqlite:///"))
+    before = storage.list(limit=9)
+    examine()
+
+    assert storage.list(limit=9) == before
+    storage.close()
+
+
+# --- the Partner API -------------------------------------------------------------------------------
+
+
+def test_a_wrong_token(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each token is tried, and the one that is refused is named by its place."""
+    monkeypatch.setenv("CA_EMBED_PARTNER_TOKEN", "fake-partner-token-new fake-partner-token-unknown")
+    findings = examine()
+
+    assert failed(findings) == {"partner_token[1]"}
+    assert "401" in findings["partner_token[1]"]["message"]
+
+
+def test_nobody_at_base_url(examine: Run, world: Any) -> None:
+    """Without a Partner API the checks that need it are left out, and the others are made."""
+    world.sandbox.stop()
+    findings = examine()
+
+    assert failed(findings) == {"Partner API"}
+    assert {check for check in ALL if findings[check]["result"] == "left out"} == {
+        "clock", "partner_token[0]", "partner_token[1]", "pages",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "words"),
+    [
+        ("api_status", 500, "answers 500"),
+        ("api_status", 404, "answers 404"),
+        ("api_garbage", True, "answers 200"),
+        ("api_redirect", True, "redirects to http://127.0.0.1"),
+    ],
+)
+def test_something_else_at_base_url(examine: Run, world: Any, knob: str, value: Any, words: str) -> None:
+    """A server that does not ask for a token is not the Partner API, and gets none."""
+    setattr(world.sandbox.knobs, knob, value)
+    findings = examine()
+
+    assert failed(findings) == {"Partner API"}
+    assert words in findings["Partner API"]["message"]
+    assert findings["partner_token[0]"]["result"] == "left out"
+
+
+@pytest.fixture
+def date_of_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Set the Date header that the Partner API, and every other server here, answers with."""
+
+    def set_date(date: str) -> None:
+        handler = "werkzeug.serving.WSGIRequestHandler"
+        monkeypatch.setattr(f"{handler}.date_time_string", lambda self, timestamp=None: date)
+
+    return set_date
+
+
+@pytest.mark.parametrize(("seconds", "result"), [(-90, "FAIL"), (-30, "ok"), (30, "ok"), (90, "FAIL")])
+def test_the_clock(examine: Run, date_of_others: Run, seconds: int, result: str) -> None:
+    """A clock that differs by more than a minute from the Partner API's makes webhooks stale."""
+    date_of_others(format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True))
+    finding = examine()["clock"]
+
+    assert finding["result"] == result
+    assert ("behind" if seconds > 0 else "ahead of") in finding["message"]
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"])
+def test_no_clock(examine: Run, date_of_others: Run, date: str) -> None:
+    """A Partner API that does not tell a time that can be read leaves nothing to compare."""
+    date_of_others(date)
+
+    assert examine()["clock"]["result"] == "left out"
+
+
+# --- the mount -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def behind(world: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]:
+    """Put something before the mount: it answers what it likes, and lets the rest through."""
+    servers: list[Server] = []
+
+    def put(answer: Callable[[Request], Response | None]) -> None:
+        server = Server("127.0.0.1", 0)
+        server.serve(Request.application(lambda request: answer(request) or world.embed.wsgi))
+        servers.append(server)
+        monkeypatch.setenv("CA_EMBED_PUBLIC_URL", server.base_url)
+
+    yield put
+    for server in servers:
+        server.close()
+
+
+def redirect(location: str) -> Response:
+    """Answer that it is elsewhere."""
+    return Response(status=302, headers={"Location": location})
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Response("<h1>CSRF verification failed.</h1>", 403), "CSRF protection refuses it (403)"),
+        (Response("The CSRF token is missing.", 400), "CSRF protection refuses it (400)"),
+        (Response("Forbidden", 403), "login wall or firewall refuses it (403)"),
+        (Response('<form><input name="csrf">', 401), "login wall or firewall refuses it (401)"),
+        (redirect("/accounts/login/?next=/fake-9"), "login wall redirects to http"),
+        (
+            redirect("https://other.example/webhook?fake-9"),
+            "redirects to https://other.example/webhook (302)",
+        ),
+        (Response(status=301), "redirects to nowhere"),
+        (Response("Not found", 404), "nothing of ca_embed is mounted there (404)"),
+        (Response("No", 405), "nothing of ca_embed is mounted there (405)"),
+        (Response("Bad gateway", 502), "the server answers 502"),
+        (Response("{}", 200), "another application"),
+        (Response("no", 422), "another application"),
+        (
+            Response('{"status": "error", "code": "unreadable_body", "message": ""}', 400),
+            "drops request bodies",
+        ),
+    ],
+)
+def test_before_the_webhook(examine: Run, behind: Any, answer: Response, words: str) -> None:
+    """Whatever stands between ChatArchitect and the webhook is told by the answer it gives."""
+    behind(lambda request: answer if request.path == "/webhook" else None)
+    findings = examine()
+
+    assert failed(findings) == {"mount: webhook"}
+    assert words in told(findings["mount: webhook"])
+    assert "fake-9" not in str(findings)
+
+
+def test_redirects_are_not_followed(examine: Run, behind: Any) -> None:
+    """A redirect is reported where it is met, and nobody goes where it leads."""
+    asked: list[str] = []
+
+    def answer(request: Request) -> Response | None:
+        asked.append(request.path)
+        return redirect("/elsewhere")
+
+    behind(answer)
+
+    assert failed(examine()) == {"mount: health", "mount: asset", "mount: webhook"}
+    assert "/elsewhere" not in asked
+
+
+@pytest.mark.parametrize("path", ["", "/chatarchitect/deeper"])
+def test_another_path(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """A public_url that is not the mount's path fails everything there, and says so."""
+    origin = world.environment["CA_EMBED_PUBLIC_URL"].removesuffix("/chatarchitect")
+    monkeypatch.setenv("CA_EMBED_PUBLIC_URL", origin + path)
+    findings = examine()
+
+    assert failed(findings) == {"mount: health", "mount: asset", "mount: webhook"}
+    assert all("public_url" in finding["advice"] for check, finding in findings.items() if "mount" in check)
+
+
+def test_nobody_at_public_url(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If nobody answers, that is told once."""
+    monkeypatch.setenv("CA_EMBED_PUBLIC_URL", "http://127.0.0.1:9/chatarchitect")
+    findings = examine()
+
+    assert failed(findings) == {"mount: health"}
+    assert findings["mount: webhook"]["result"] == "left out"
+
+
+def test_no_answer_in_time(examine: Run, behind: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does not answer is not waited for."""
+    monkeypatch.setattr("ca_embed.cli.doctor.web.ANSWER_SECONDS", 0.5)
+    over = threading.Event()
+    behind(lambda request: over.wait(20) and None if request.path == "/health" else None)
+    findings = examine()
+    over.set()
+
+    assert "no answer within 0.5 s" in findings["mount: health"]["message"]
+
+
+def test_its_storage_fails(examine: Run, behind: Any) -> None:
+    """A mount whose own storage fails is reached, and that is told."""
+    answer = Response('{"status": "error", "code": "storage_unavailable", "message": ""}', 503)
+    behind(lambda request: answer if request.path == "/health" else None)
+    findings = examine()
+
+    assert failed(findings) == {"mount: health"}
+    assert "503 storage_unavailable" in findings["mount: health"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Response(javascript().body + b" ", content_type="text/javascript"), "unchanged"),
+        (Response(javascript().body, content_type="text/plain"), "Content-Type"),
+        (Response('{"status": "error", "code": "not_found"}', 404), "hash"),
+        (Response("x" * 2_000_000, content_type="text/javascript"), "unchanged"),
+        (Response("", 404), "nothing of ca_embed"),
+    ],
+)
+def test_the_asset(examine: Run, behind: Any, answer: Response, words: str) -> None:
+    """What a browser would refuse to run is told, and why it would."""
+    behind(lambda request: answer if request.path.startswith("/ca-embed.") else None)
+    findings = examine()
+
+    assert failed(findings) == {"mount: asset"}
+    assert words in told(findings["mount: asset"])
+
+
+# --- pages -----------------------------------------------------------------------------------------
+
+
+def test_pages(examine: Run, served: Any) -> None:
+    """The headers of each page are checked; its query, which may hold anything, is not shown."""
+    good = served(lambda request: Response("", headers={"Cross-Origin-Opener-Policy": "unsafe-none"}))
+    bad = served(lambda request: Response("", headers={"Cross-Origin-Opener-Policy": "same-origin"}))
+    findings = examine("--page", f"{good}/numbers?fake-9", "--page", f"{bad}/numbers")
+
+    assert failed(findings) == {f"page {bad}/numbers"}
+    assert findings[f"page {good}/numbers"]["result"] == "ok"
+    assert "pages" not in findings
+    assert "fake-9" not in str(findings)
+
+
+def test_every_problem_of_a_page(operate: Run, world: Any, served: Any) -> None:
+    """Each header that is to be changed has its line, also one that occurs twice."""
+    headers = [
+        ("Content-Security-Policy", "img-src *"),
+        ("Content-Security-Policy", "frame-src 'none'"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    ]
+    url = served(lambda request: Response("", headers=headers))
+    ran = operate("doctor", "--page", url)
+    lines = [line for line in ran.out.splitlines() if line.startswith("FAIL")]
+
+    assert ran.code == 1
+    assert len(lines) == 2
+    assert "same-origin-allow-popups" in lines[0]
+    assert f"Add {world.sandbox.base_url} to frame-src" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (redirect("/login?next=fake-9"), "/login"),
+        (Response("", 403), "answers 403"),
+    ],
+)
+def test_a_page_that_does_not_show(examine: Run, served: Any, answer: Response, words: str) -> None:
+    """A page that cannot be seen without signing in is told as such, with another way to check it."""
+    url = served(lambda request: answer)
+    findings = examine("--page", url)
+
+    assert failed(findings) == {f"page {url}"}
+    assert words in findings[f"page {url}"]["message"]
+    assert "check_host_headers" in findings[f"page {url}"]["advice"]
+    assert "fake-9" not in str(findings)
+
+
+def test_nobody_at_a_page(examine: Run) -> None:
+    """A page that nobody serves is a failure of its own."""
+    assert failed(examine("--page", "http://127.0.0.1:9/numbers")) == {"page http://127.0.0.1:9/numbers"}
+
+
+@pytest.mark.parametrize("url", ["numbers", "ftp://127.0.0.1/", "http://user:fake-password@127.0.0.1/"])
+def test_wrong_page(operate: Run, url: str) -> None:
+    """What is no URL of a page is wrong usage."""
+    ran = operate("doctor", "--page", url)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "fake-password" not in ran.err
