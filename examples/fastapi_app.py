@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
-
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from local import PORT, home_page, login_page, settings
+from local import PORT, home_page, login_page, name_in, settings
 from starlette.middleware.sessions import SessionMiddleware
 
 from ca_embed import Credentials, Embed, Registration
@@ -45,7 +43,7 @@ async def home(request: Request) -> HTMLResponse:
 @app.post("/login")
 async def login(request: Request) -> RedirectResponse:
     """Believe any name."""
-    request.session["user"] = parse_qs((await request.body()).decode())["name"][0]
+    request.session["user"] = name_in(await request.body())
     return RedirectResponse("/", status_code=303)
 
 

@@ -1,0 +1,43 @@
+"""A Quart application with ca_embed inside. Run it with `python examples/quart_app.py`."""
+
+from __future__ import annotations
+
+import uvicorn
+from local import PORT, home_page, login_page, settings
+from quart import Quart, redirect, render_template_string, request, session
+from werkzeug.wrappers import Response
+
+from ca_embed import Credentials, Embed, Registration
+from ca_embed.adapters.quart import blueprint
+
+app = Quart(__name__)
+app.secret_key = "fake-secret-of-an-example"
+
+embed = Embed.from_env(identify=lambda _request: session.get("user"), **settings())
+app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
+
+
+@embed.on_completed
+def connect(registration: Registration, credentials: Credentials) -> None:
+    """Use the credentials, which are stored by now."""
+    print(registration.user_id, "has connected", credentials.phone)
+
+
+@app.get("/")
+async def home() -> str:
+    """Show the button to who is signed in."""
+    if "user" not in session:
+        return login_page()
+    snippet = await render_template_string("{{ chatarchitect() }}")
+    return home_page(session["user"], snippet, await embed.aregistrations(session["user"]))
+
+
+@app.post("/login")
+async def login() -> Response:
+    """Believe any name."""
+    session["user"] = (await request.form)["name"]
+    return redirect("/")
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=PORT, log_level="warning")
