@@ -1,4 +1,4 @@
-"""A aiohttp application with ca_embed inside. Run it with `python examples/aiohttp_app.py`."""
+"""An aiohttp application with ca_embed inside. Run it with `python examples/aiohttp_app.py`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,49 @@
+"""An ASGI application on AWS Lambda, with ca_embed inside. Run it with `python examples/aws_app.py`.
+
+On AWS the handler is `aws_app.handler`, and storage is a database that outlives the function.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local import PORT, home_page, login_cookie, login_page, name_in, settings, user_of
+from local_gateway import serve
+
+from ca_embed import Credentials, Embed, Registration
+from ca_embed.adapters.aws import lambda_handler
+
+
+def signed_in_user(scope: Any) -> str | None:
+    """Return who is signed in."""
+    return user_of(dict(scope["headers"]).get(b"cookie", b"").decode("latin-1"))
+
+
+embed = Embed.from_env(identify=signed_in_user, **settings())
+
+
+@embed.on_completed
+def connect(registration: Registration, credentials: Credentials) -> None:
+    """Use the credentials, which are stored by now."""
+    print(registration.user_id, "has connected", credentials.phone)
+
+
+async def site(scope: Any, receive: Any, send: Any) -> None:
+    """Show the button to who is signed in, and believe any name."""
+    if scope["type"] != "http":
+        return
+    user = signed_in_user(scope)
+    status, headers, page = 200, [(b"content-type", b"text/html; charset=utf-8")], login_page()
+    if scope["method"] == "POST":
+        cookie = login_cookie(name_in((await receive())["body"]))
+        status, headers = 303, [(b"location", b"/"), (b"set-cookie", cookie.encode())]
+    elif user:
+        page = home_page(user, embed.snippet(), await embed.aregistrations(user))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": page.encode()})
+
+
+handler = lambda_handler(embed, site, "/chatarchitect")
+
+if __name__ == "__main__":
+    serve(handler, PORT)
