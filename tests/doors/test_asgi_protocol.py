@@ -9,6 +9,7 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 
 from ca_embed import Embed
+from ca_embed.storage import MemoryStorage
 from tests.doors.clients import AsgiClient, answer_of
 from tests.flow.kit import build, closing, delivery
 
@@ -96,6 +97,23 @@ def test_lifespan(embed: Embed, client: AsgiClient) -> None:
         {"type": "lifespan.shutdown.complete"},
     ]
     assert client.deliver(delivery()).json == {"status": "duplicate"}
+
+
+def test_lifespan_closes(client: AsgiClient) -> None:
+    """At shutdown the storage is closed."""
+    closed: list[bool] = []
+
+    class Noting(MemoryStorage):
+        def close(self) -> None:
+            closed.append(True)
+
+    async def live() -> None:
+        communicator = ApplicationCommunicator(build(storage=Noting()).asgi, {"type": "lifespan"})
+        await communicator.send_input({"type": "lifespan.shutdown"})
+        await communicator.wait()
+
+    client.run(live())
+    assert closed == [True]
 
 
 def test_a_web_socket(embed: Embed, client: AsgiClient) -> None:

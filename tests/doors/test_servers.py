@@ -13,7 +13,7 @@ import pytest
 
 from ca_embed.sandbox import Sandbox
 from tests.doors.real import PREFIX, SERVERS, Server, answer, answer_and_close, request, running
-from tests.flow.kit import delivery, wait_until
+from tests.flow.kit import calls_in_progress, delivery, wait_until
 
 ACCEPTED = (200, {"status": "accepted"})
 
@@ -175,7 +175,7 @@ def test_a_partner_that_hangs(kind: str, sandbox: Sandbox, tmp_path: Path) -> No
         connections = [server.connect() for _ in range(hanging)]
         for connection in connections:
             connection.sendall(request(b"POST", "/sessions", body=b"{}"))
-        wait_until(lambda: len(_waiting_calls(sandbox)) >= 2)
+        wait_until(lambda: calls_in_progress() >= 2)
         token = sandbox.partner_token
         assert server.deliver(delivery(token=token)) == ACCEPTED
         assert server.ask(b"GET", "/health")[0] == 200
@@ -183,12 +183,6 @@ def test_a_partner_that_hangs(kind: str, sandbox: Sandbox, tmp_path: Path) -> No
         assert any(_is_silent(connection) for connection in connections)
         sandbox.stop()
         assert {answer_and_close(connection)[0] for connection in connections} <= {201, 502, 504}
-
-
-def _waiting_calls(sandbox: Sandbox) -> list[str]:
-    import threading
-
-    return [one.name for one in threading.enumerate() if "process_request_thread" in one.name]
 
 
 def _is_silent(connection: socket.socket) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,6 +100,11 @@ def delivery(
 ) -> Any:
     """Return a complete, signed webhook."""
     return signed(payload(**fields), token=token, at=at, event_id=event_id)
+
+
+def calls_in_progress() -> int:
+    """Count the calls that the sandbox is answering: it gives each a thread."""
+    return sum("process_request_thread" in one.name for one in threading.enumerate())
 
 
 def wait_until(true: Callable[[], object], *, seconds: float = 20.0) -> None:

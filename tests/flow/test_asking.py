@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from ca_embed import Embed, PartnerClient, PartnerUnavailable, StorageUnavailable
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import MemoryStorage
+from tests.doors.clients import WsgiClient
 from tests.doors.fixtures import ClientOf
-from tests.flow.kit import Clock, at_sandbox, build, closing
+from tests.flow.kit import Clock, at_sandbox, build, calls_in_progress, closing, wait_until
 
 
 def asked(sandbox: Sandbox) -> int:
@@ -84,6 +86,22 @@ def test_a_status_request_while_the_partner_fails(
     answer = client_of(embed).get(f"/sessions/{registration_id}")
     assert (answer.status, answer.json["status"]) == (200, "started")
     assert asked(sandbox) >= 1
+
+
+def test_a_status_request_while_others_wait_for_the_partner(sandbox: Sandbox) -> None:
+    """When no more threads may wait for the Partner API, the page gets what is stored."""
+    embed = at_sandbox(sandbox)
+    client = WsgiClient(embed.wsgi)
+    registration_id = embed.create_session("user_456").registration_id
+    sandbox.knobs.api_delay = 300
+    with closing(embed), ThreadPoolExecutor(2) as two:
+        waiting = [two.submit(client.post, "/sessions") for _ in range(2)]
+        wait_until(lambda: calls_in_progress() >= 2)
+        answer = client.get(f"/sessions/{registration_id}")
+        assert (answer.status, answer.json["status"]) == (200, "started")
+        assert not any(one.done() for one in waiting)
+        sandbox.stop()
+    assert asked(sandbox) == 0
 
 
 def test_a_new_word_of_the_partner(client_of: ClientOf, sandbox: Sandbox) -> None:
