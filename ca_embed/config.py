@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ca_embed.errors import ConfigurationError
-from ca_embed.urls import require_bare_origin, require_https_or_loopback
+from ca_embed.urls import origin_of, require_bare_origin, require_base
 
 _T = TypeVar("_T")
 
@@ -171,14 +171,10 @@ class _Reader:
         if (url := self.text(name, value)) is None:
             return "", ""
         try:
-            origin = require_https_or_loopback(url)
+            return origin_of(url), require_base(url)
         except ValueError as problem:
             self._problems.append(f"{name}: {problem}")
             return "", ""
-        parts = urlsplit(url)
-        if parts.query or parts.fragment or url.endswith(("?", "#")):
-            self._problems.append(f"{name}: it must end with its path, without ? or #")
-        return origin, origin + parts.path.rstrip("/")
 
     def tokens(self, values: object) -> tuple[str, ...]:
         tokens = self._secrets("partner_token", values)

@@ -109,10 +109,14 @@ class Session:
 
 
 class Echo(NamedTuple):
-    """What a webhook returns unchanged from the session's creation."""
+    """What a webhook returns unchanged from the session's creation. `repr` hides the state."""
 
     user_id: str | None
     partner_state: str | None
+
+    def __repr__(self) -> str:
+        """Show whom it is about."""
+        return f"Echo(user_id={self.user_id!r}, partner_state=<hidden>)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,8 +41,8 @@ def test_wheel_is_complete(wheel: zipfile.ZipFile) -> None:
     assert sources == packed
 
 
-def test_wheel_asks_for_four_packages(wheel: zipfile.ZipFile) -> None:
-    """Whoever installs the bare package gets werkzeug, asgiref, requests and cryptography alone."""
+def test_wheel_asks_for_few_packages(wheel: zipfile.ZipFile) -> None:
+    """Whoever installs the bare package gets werkzeug, asgiref, requests with urllib3, and cryptography."""
     metadata_file = next(name for name in wheel.namelist() if name.endswith("/METADATA"))
     metadata = BytesParser().parsebytes(wheel.read(metadata_file))
     required = {
@@ -51,7 +51,7 @@ def test_wheel_asks_for_four_packages(wheel: zipfile.ZipFile) -> None:
         if "extra ==" not in requirement
     }
 
-    assert required == {"asgiref", "cryptography", "requests", "werkzeug"}
+    assert required == {"asgiref", "cryptography", "requests", "urllib3", "werkzeug"}
 
 
 def test_import_is_light() -> None:

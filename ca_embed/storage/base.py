@@ -15,7 +15,10 @@ Rules for authors, all of them held by the suite in `ca_embed.testing`:
 - `save` and `delete` are atomic over threads and processes, and durable when they return True.
 - Whatever goes wrong (locked, unreachable, full, read-only, corrupt) raises `StorageUnavailable`,
   within 5 seconds. Trouble is never reported as "not found".
-- `registration_id` and `user_id` are any text up to 255 characters; neither may become a file path.
+- A record that cannot be read raises `RecordUnreadable` from `load`, `save` and `delete`; the pages of
+  `due` and `list` give it with version 0 and an empty document, so that the others are unharmed.
+- `registration_id` and `user_id` are any text of 1 to 255 characters, without NUL and lone surrogates;
+  neither may become a file path.
 - `due` and `list` cost in proportion to the page, not to all that is stored.
 - Any method may be called from any thread, before and after a fork, and again after `close`.
 """
@@ -57,18 +60,22 @@ class Storage(Protocol):
 
     def load(self, registration_id: str) -> SealedRecord | None:
         """Return the record of that id, or None if there is none."""
+        ...
 
     def save(self, record: SealedRecord) -> bool:
         """Store the record if the stored version is `record.version - 1`; version 1 needs an empty place.
 
         Returns False, and changes nothing, if another version is stored.
         """
+        ...
 
     def delete(self, registration_id: str, version: int) -> bool:
         """Remove the record if its stored version is `version`; else return False."""
+        ...
 
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
         """Return at most `limit` records with `due_at <= by`, by (due_at, id), after the cursor."""
+        ...
 
     def list(
         self, *, user_id: str | None = None, limit: int, after: str | None = None
@@ -77,6 +84,7 @@ class Storage(Protocol):
 
         With `user_id`, only that user's.
         """
+        ...
 
     def close(self) -> None:
         """Release connections and files. The next call opens them again."""
@@ -88,20 +96,25 @@ class AsyncStorage(Protocol):
 
     async def load(self, registration_id: str) -> SealedRecord | None:
         """See `Storage.load`."""
+        ...
 
     async def save(self, record: SealedRecord) -> bool:
         """See `Storage.save`."""
+        ...
 
     async def delete(self, registration_id: str, version: int) -> bool:
         """See `Storage.delete`."""
+        ...
 
     async def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
         """See `Storage.due`."""
+        ...
 
     async def list(
         self, *, user_id: str | None = None, limit: int, after: str | None = None
     ) -> Sequence[SealedRecord]:
         """See `Storage.list`."""
+        ...
 
     async def close(self) -> None:
         """See `Storage.close`."""
