@@ -10,6 +10,7 @@ import pytest
 
 from ca_embed.storage.sqlalchemy import SQLAlchemyStorage
 from ca_embed.testing.durable_storage_contract import DurableStorageContract
+from ca_embed.testing.storage_contract import StorageContract
 from ca_embed.testing.storage_processes import OpenStorage
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 from tests.storage.sql import troubles
@@ -67,14 +68,21 @@ class TestMariaDB(OnMariaDB):
 
 
 class TestAsyncPostgreSQL(OnPostgreSQL):
-    """psycopg and asyncpg."""
+    """psycopg."""
 
-    @pytest.fixture(params=["postgresql+psycopg", "postgresql+asyncpg"])
-    def open_storage(
-        self, request: pytest.FixtureRequest, postgresql: PostgreSQLServer, prefix: str
-    ) -> OpenStorage:
+    @pytest.fixture
+    def open_storage(self, postgresql: PostgreSQLServer, prefix: str) -> OpenStorage:
         """Open the table of this test."""
-        return partial(open_async, postgresql.url, request.param, prefix)
+        return partial(open_async, postgresql.url, "postgresql+psycopg", prefix)
+
+
+class TestAsyncpg(StorageContract):
+    """asyncpg; what does not depend on the driver has been seen with psycopg."""
+
+    @pytest.fixture
+    def open_storage(self, postgresql: PostgreSQLServer, prefix: str) -> OpenStorage:
+        """Open the table of this test."""
+        return partial(open_async, postgresql.url, "postgresql+asyncpg", prefix)
 
 
 class TestAsyncMariaDB(OnMariaDB):
