@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -136,6 +137,7 @@ def test_keys_that_do_not_fit(examine: Run, world: Any, monkeypatch: pytest.Monk
 
     assert failed(findings) == {"storage"}
     assert f"sealed under key {key_id}" in findings["storage"]["message"]
+    assert findings["storage"]["advice"] is None
 
 
 def test_registrations_are_left_as_they_are(examine: Run, world: Any) -> None:
@@ -159,7 +161,7 @@ def test_a_wrong_token(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = examine()
 
     assert failed(findings) == {"partner_token[1]"}
-    assert "401" in findings["partner_token[1]"]["message"]
+    assert "retired" in findings["partner_token[1]"]["advice"]
 
 
 def test_nobody_at_base_url(examine: Run, world: Any) -> None:
@@ -324,6 +326,16 @@ def test_no_answer_in_time(examine: Run, behind: Any, world: Any, monkeypatch: p
     assert "no answer within 0.5 s" in findings["mount: health"]["message"]
 
 
+@pytest.mark.parametrize("body", ["<p>Welcome", '{"status": "fine"}', '["ok"]'])
+def test_another_application(examine: Run, behind: Any, body: str) -> None:
+    """An application that answers to everything is not taken for the mount."""
+    behind(lambda request: Response(body))
+    findings = examine()
+
+    assert failed(findings) == {"mount: health", "mount: asset", "mount: webhook"}
+    assert "another application" in findings["mount: health"]["message"]
+
+
 def test_its_storage_fails(examine: Run, behind: Any) -> None:
     """A mount whose own storage fails is reached, and that is told."""
     answer = Response('{"status": "error", "code": "storage_unavailable", "message": ""}', 503)
@@ -340,7 +352,7 @@ def test_its_storage_fails(examine: Run, behind: Any) -> None:
         (Response(javascript().body + b" ", content_type="text/javascript"), "unchanged"),
         (Response(javascript().body, content_type="text/plain"), "Content-Type"),
         (Response('{"status": "error", "code": "not_found"}', 404), "hash"),
-        (Response("x" * 2_000_000, content_type="text/javascript"), "unchanged"),
+        (Response(repeat(b"x" * 65_536), content_type="text/javascript"), "unchanged"),
         (Response("", 404), "nothing of ca_embed"),
     ],
 )
@@ -371,8 +383,8 @@ def test_pages(examine: Run, served: Any) -> None:
 def test_every_problem_of_a_page(operate: Run, world: Any, served: Any) -> None:
     """Each header that is to be changed has its line, also one that occurs twice."""
     headers = [
-        ("Content-Security-Policy", "img-src *"),
         ("Content-Security-Policy", "frame-src 'none'"),
+        ("Content-Security-Policy", "img-src *"),
         ("Cross-Origin-Opener-Policy", "same-origin"),
     ]
     url = served(lambda request: Response("", headers=headers))

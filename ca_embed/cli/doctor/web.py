@@ -87,7 +87,6 @@ def _exchange(
         headers=headers,
         data=data or None,
         timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
-        allow_redirects=False,
         stream=True,
     ) as response:
         pairs = tuple((str(name), str(value)) for name, value in response.raw.headers.items())
@@ -116,7 +115,7 @@ class _Session(requests.Session):
         self.auth = _nobody  # being there, it keeps requests from asking .netrc
 
     def get_redirect_target(self, _response: requests.Response) -> None:
-        """See no redirect: even one that is not followed would have its whole body read."""
+        """See no redirect, so that none is followed; `allow_redirects=False` would read all of its body."""
 
 
 def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
