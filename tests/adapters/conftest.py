@@ -1,14 +1,10 @@
-"""The fixtures of `ca_embed.testing`, and at the end of a run the matrix: adapters by cases."""
+"""At the end of a run, the matrix: adapters by cases."""
 
 from __future__ import annotations
 
 import warnings
 
 import pytest
-
-from ca_embed.testing.pytest_plugin import ca_embed_factory, ca_partner_token, ca_sandbox
-
-__all__ = ["ca_embed_factory", "ca_partner_token", "ca_sandbox"]
 
 with warnings.catch_warnings():  # Pyramid imports what setuptools deprecates
     warnings.simplefilter("ignore")

@@ -9,13 +9,15 @@ from typing import Any
 from aiohttp import web
 
 from ca_embed.adapters.aiohttp import routes
-from ca_embed.testing import AdapterContract, Site, serve_on_loop
+from ca_embed.testing import AdapterContract, Site, serve_on_loop, signed_webhook
 
 
 @web.middleware
 async def sign_in(request: web.Request, handler: Any) -> web.StreamResponse:
     """Set `request["user"]`, as a middleware of the host would."""
     request["user"] = request.headers.get("X-User")
+    if "X-Read-Before" in request.headers:
+        await request.read()
     return await handler(request)
 
 
@@ -43,3 +45,9 @@ class TestAiohttp(AdapterContract):
 
     def user_of(self, request: Any) -> str | None:
         return request["user"]
+
+    def test_body_read_before(self, host: Any) -> None:
+        """A webhook survives a middleware that reads it."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="read-before")
+        sent = [*headers.items(), ("X-Read-Before", "yes")]
+        assert host.send("POST", "/webhook", sent, body).status == 200

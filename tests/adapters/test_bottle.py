@@ -1,4 +1,4 @@
-"""The Bottle adapter, with a hook that reads the body first."""
+"""The Bottle adapter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from bottle import Bottle, request
 
 from ca_embed.adapters.bottle import mount
-from ca_embed.testing import AdapterContract, Site, serve_wsgi
+from ca_embed.testing import AdapterContract, Site, serve_wsgi, signed_webhook
 
 
 class TestBottle(AdapterContract):
@@ -21,9 +21,17 @@ class TestBottle(AdapterContract):
         @app.hook("before_request")
         def sign_in() -> None:
             request.user = request.get_header("X-User")
+            if request.get_header("X-Read-Before"):
+                request.body.read()
 
         with serve_wsgi(app, site.listener, site.below):
             yield
 
     def user_of(self, request: Any) -> str | None:
         return request.user
+
+    def test_body_read_before(self, host: Any) -> None:
+        """A webhook survives a hook that reads it."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="read-before")
+        sent = [*headers.items(), ("X-Read-Before", "yes")]
+        assert host.send("POST", "/webhook", sent, body).status == 200

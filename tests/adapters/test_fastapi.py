@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastapi import FastAPI
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.testclient import TestClient
 
 from ca_embed.adapters.fastapi import router
-from ca_embed.testing import AdapterContract, Site, serve_asgi
+from ca_embed.testing import AdapterContract, Site, serve_asgi, signed_webhook
 
 
 class TestFastAPI(AdapterContract):
@@ -22,3 +25,61 @@ class TestFastAPI(AdapterContract):
 
     def user_of(self, request: Any) -> str | None:
         return request.headers.get("x-user")
+
+
+class TestFastAPIDependency(AdapterContract):
+    @contextmanager
+    def serve(self, site: Site) -> Iterator[None]:
+        ask, site.embed.identify = site.embed.identify, None
+
+        def current_user(request: Request) -> str | None:
+            return ask(request)
+
+        async def current_user_later(request: Request) -> str | None:
+            return await ask(request)
+
+        dependency = current_user_later if inspect.iscoroutinefunction(ask) else current_user
+        app = FastAPI()
+        app.include_router(router(site.embed, site.prefix, current_user=dependency))
+        with serve_asgi(app, site.listener, site.below):
+            yield
+
+    def user_of(self, request: Any) -> str | None:
+        return request.headers.get("x-user")
+
+
+def refuse() -> None:
+    """Refuse everybody, as a dependency of the host may."""
+    raise HTTPException(401)
+
+
+@pytest.fixture
+def client(ca_embed_factory: Any) -> TestClient:
+    """A host application that lets nobody in."""
+    app = FastAPI()
+    app.include_router(router(ca_embed_factory(), current_user=refuse))
+    return TestClient(app)
+
+
+def test_dependency_that_refuses(client: TestClient, ca_partner_token: str) -> None:
+    """Who is refused by the host's dependency is refused by the host's answer; the webhook is not."""
+    for path in ("/", "/sessions/r", "/sessions/r/"):
+        assert client.get(f"/chatarchitect{path}").json() == {"detail": "Unauthorized"}
+    assert client.post("/chatarchitect/sessions").status_code == 401
+    headers, body = signed_webhook(ca_partner_token)
+    assert client.post("/chatarchitect/webhook", headers=headers, content=body).status_code == 200
+    assert client.get("/chatarchitect/health").status_code == 200
+
+
+def test_openapi(client: TestClient) -> None:
+    """The endpoints that programs use are documented, each once, with their answers."""
+    paths = client.get("/openapi.json").json()["paths"]
+    documented = {
+        (method, path): set(said["responses"]) for path in paths for method, said in paths[path].items()
+    }
+    assert set(documented) == {
+        ("post", "/chatarchitect/sessions"),
+        ("get", "/chatarchitect/sessions/{registration_id}"),
+        ("post", "/chatarchitect/webhook"),
+    }
+    assert {"201", "401", "403", "504"} <= documented["post", "/chatarchitect/sessions"]

@@ -67,7 +67,7 @@ def running(example: str, url: str, environment: dict[str, str]) -> Iterator[sub
     """Run an example until the context ends, from the moment that it answers."""
     port = url.rpartition(":")[2]
     with subprocess.Popen(
-        [sys.executable, "-W", "error", str(EXAMPLES / example)],
+        [sys.executable, str(EXAMPLES / example)],
         env={**os.environ, "PORT": port, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -98,7 +98,7 @@ def _free_port() -> int:
 
 
 def _hidden_fields(form: str) -> dict[str, str]:
-    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form)
+    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"/?>', form)
     return {name: unescape(value) for name, value in fields}
 
 

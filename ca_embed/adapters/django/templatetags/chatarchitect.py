@@ -18,5 +18,6 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def chatarchitect(context: Any, **options: Any) -> Html:
     """Return the snippet; options are those of `Embed.snippet`: mode, lang, autostart, nonce."""
-    csrf = csrf_token(context["request"]) if "request" in context else None
+    request = getattr(context, "request", None) or context.get("request")
+    csrf = csrf_token(request) if request else None
     return embed.snippet(endpoint=reverse("chatarchitect:page").rstrip("/"), csrf=csrf, **options)
