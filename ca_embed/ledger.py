@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
 from ca_embed import document
+from ca_embed.canary import Canary
 from ca_embed.errors import (
     EmbedError,
     ForeignFormat,
@@ -22,7 +23,7 @@ from ca_embed.errors import (
     Tampered,
 )
 from ca_embed.host import is_user_id
-from ca_embed.keyring import Keyring, key_id_of
+from ca_embed.keyring import Keyring
 from ca_embed.registration import State, due_at
 from ca_embed.storage.base import DueCursor, SealedRecord, Storage
 from ca_embed.webhook import is_registration_id
@@ -34,7 +35,7 @@ _T = TypeVar("_T")
 _PAGE = 100
 _PATIENCE = 5.0  # seconds of losing every race before a change gives up
 _FIELD = "document"
-_PROBE, _CANARY = "~probe", "~canary"  # no registration id has a "~"
+_PROBE = "~probe"  # no registration id has a "~"
 
 
 class Ledger:
@@ -44,24 +45,24 @@ class Ledger:
         """Write to the storage, sealed by the keyring's first key."""
         self._storage = _Careful(storage)
         self._keyring = keyring
-        self._keys_fit = False
+        self._canary = Canary(self._storage.load, self._storage.save, keyring)
 
     def load(self, registration_id: str) -> State | None:
         """Return the state, or None if there is none. Raises StorageUnavailable."""
-        self._require_fitting_keys()
+        self._canary.before_opening()
         record = self._storage.load(registration_id)
-        return None if record is None else self._open(record)
+        return None if record is None else self.opened(record)
 
     def change(self, registration_id: str, decide: Callable[[State | None], tuple[_T, State | None]]) -> _T:
         """Let `decide` see the present state and return its result with the next state, or None to leave it.
 
         `decide` may be called several times. When this returns, the next state is durable.
         """
-        self._require_fitting_keys()
+        self._canary.before_sealing()
         give_up = time.monotonic() + _PATIENCE
         while True:
             record = self._storage.load(registration_id)
-            known = None if record is None else self._open(record)
+            known = None if record is None else self.opened(record)
             result, following = decide(known)
             if following is None or following == known:
                 return result
@@ -81,22 +82,36 @@ class Ledger:
 
     def states(self, user_id: str | None = None) -> Iterator[State]:
         """Return all states, or one user's, by registration id. One that cannot be opened is logged."""
+        self._canary.before_opening()
         for record in self.records(user_id):
             try:
-                yield self._open(record)
+                yield self.opened(record)
             except RecordUnreadable as error:
                 logger.error("left out of the list: %s", error)
 
     def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
         """Return the sealed records, or one user's, by registration id, after that id."""
-        self._require_fitting_keys()
         while page := self._storage.list(user_id=user_id, limit=_PAGE, after=after):
             yield from (record for record in page if is_registration_id(record.registration_id))
             after = page[-1].registration_id
 
+    def opened(self, record: SealedRecord) -> State:
+        """Return the state that a record holds. Raises RecordUnreadable."""
+        registration_id = record.registration_id
+        plain = self._keyring.open(record.document, registration_id=registration_id, field=_FIELD)
+        try:
+            state = document.from_bytes(plain)
+        except (ValueError, KeyError, TypeError):
+            message = "the sealed document was written by another release of ca_embed"
+            raise ForeignFormat(message, registration_id=registration_id) from None
+        if _owner(state) != record.user_id:
+            raise Tampered("it was given to another user", registration_id=registration_id)
+        return state
+
     def reseal(self, record: SealedRecord) -> bool:
         """Seal a record under the first key; False if it has changed meanwhile, which seals it too."""
-        state = self._open(record)
+        state = self.opened(record)
+        self._canary.before_sealing()
         return self._storage.save(self._seal(state, version=record.version + 1))
 
     def delete(self, registration_id: str) -> bool:
@@ -108,7 +123,7 @@ class Ledger:
 
     def probe(self) -> None:
         """Read from and write to the storage. Raises StorageUnavailable if it cannot be done."""
-        self._require_fitting_keys()
+        self._canary.before_opening()
         left_over = self._storage.load(_PROBE)
         if left_over is not None:
             self._storage.delete(_PROBE, left_over.version)
@@ -119,42 +134,12 @@ class Ledger:
         """Release what the storage holds; the next use opens it again."""
         self._storage.close()
 
-    def _require_fitting_keys(self) -> None:
-        """Open the canary, once: keys that do not fit the storage show at the first use, not at a customer's.
-
-        It is always sealed under the newest key that a process has come with. Raises UnknownKey, Tampered.
-        """
-        if self._keys_fit:
-            return
-        canary = self._storage.load(_CANARY)
-        if canary is not None:
-            self._keyring.open(canary.document, registration_id=_CANARY, field=_FIELD)
-        newest = canary is not None and key_id_of(canary.document) == self._keyring.key_ids[0]
-        # If another process has just put its own there, that one is opened at the next use.
-        self._keys_fit = newest or self._storage.save(self._canary(canary.version + 1 if canary else 1))
-
-    def _canary(self, version: int) -> SealedRecord:
-        sealed = self._keyring.seal(b"", registration_id=_CANARY, field=_FIELD)
-        return SealedRecord(_CANARY, version, None, None, sealed)
-
     def _seal(self, state: State, version: int) -> SealedRecord:
         registration = state.registration
         registration_id = registration.registration_id
         plain = document.to_bytes(state)
         sealed = self._keyring.seal(plain, registration_id=registration_id, field=_FIELD)
         return SealedRecord(registration_id, version, _owner(state), due_at(state), sealed)
-
-    def _open(self, record: SealedRecord) -> State:
-        registration_id = record.registration_id
-        plain = self._keyring.open(record.document, registration_id=registration_id, field=_FIELD)
-        try:
-            state = document.from_bytes(plain)
-        except (ValueError, KeyError, TypeError):
-            message = "the sealed document was written by another release of ca_embed"
-            raise ForeignFormat(message, registration_id=registration_id) from None
-        if _owner(state) != record.user_id:
-            raise Tampered("it was given to another user", registration_id=registration_id)
-        return state
 
 
 def _owner(state: State) -> str | None:

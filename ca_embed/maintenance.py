@@ -69,7 +69,9 @@ def rotate_keys(
 
 def _reseal(ledger: Ledger, record: SealedRecord, did: Rotation, *, dry_run: bool) -> None:
     try:
-        if not dry_run:
+        if dry_run:
+            ledger.opened(record)
+        else:
             ledger.reseal(record)
         did.resealed += 1
     except RecordUnreadable as error:
@@ -122,6 +124,7 @@ def _copy(record: SealedRecord, target: Storage, did: Copied) -> None:
         target.save(_first_version(record))
     arrived = target.load(record.registration_id)
     if arrived is None or arrived.document != record.document:
+        logger.warning("copy reason=differing record %r", record.registration_id)
         did.differing += 1
     elif before is None:
         did.written += 1

@@ -50,7 +50,7 @@ def test_keys_that_do_not_fit_show_at_once() -> None:
     storage = MemoryStorage()
     first, wrong = build(storage=storage), build(storage=storage, encryption_keys=[OLD_KEY])
     with closing(first, wrong):
-        assert first.registrations() == []
+        complete(first, "one")
         with pytest.raises(UnknownKey, match="encryption_keys"):
             wrong.registrations()
         answer = TestApp(wrong.wsgi).get("/health", status=503)
@@ -58,15 +58,30 @@ def test_keys_that_do_not_fit_show_at_once() -> None:
 
 
 def test_an_old_key_may_go_once_no_record_needs_it() -> None:
-    """What tells whether the keys fit moves to the new key by itself."""
+    """What tells whether the keys fit moves to the new key with the first write."""
     storage = MemoryStorage()
     old = build(storage=storage, encryption_keys=[OLD_KEY])
     both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
     new = build(storage=storage, encryption_keys=[KEY])
     with closing(old, both, new):
-        assert old.registrations() == []
-        assert both.registrations() == []
-        assert new.registrations() == []
+        complete(old, "one")
+        both.forget("user_456")
+        complete(both, "two")
+        assert [kept.registration_id for kept in new.registrations()] == ["two"]
+
+
+def test_looking_with_a_new_key_locks_nobody_out() -> None:
+    """Counting, listing and a dry run leave a process alone that has only the old key yet."""
+    storage = MemoryStorage()
+    with closing(first := build(storage=storage, encryption_keys=[OLD_KEY])):
+        complete(first, "one")
+    operator = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
+    restarted = build(storage=storage, encryption_keys=[OLD_KEY])
+    with closing(operator, restarted):
+        operator.key_usage()
+        operator.registrations()
+        operator.rotate_keys(dry_run=True)
+        assert restarted.credentials("one") is not None
 
 
 def test_a_dry_run_changes_nothing() -> None:
@@ -92,6 +107,7 @@ def test_rotation_passes_over_what_it_cannot_open(caplog: pytest.LogCaptureFixtu
         sealed = lost.seal(b"{}", registration_id="one", field="document")
         storage.save(SealedRecord("one", 1, None, None, sealed))
         before = storage.load("one")
+        assert both.rotate_keys(dry_run=True) == Rotation(resealed=1, unreadable=1)
         with caplog.at_level(logging.ERROR, "ca_embed"):
             assert both.rotate_keys(progress=seen.append) == Rotation(resealed=1, unreadable=1)
         assert "'one'" in caplog.text

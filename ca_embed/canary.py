@@ -1,0 +1,57 @@
+"""The canary: a record that opens under any key that the storage was written with.
+
+Keys that do not fit a storage show at its first use, not when the first customer's record is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ca_embed.keyring import Keyring, key_id_of
+from ca_embed.storage.base import SealedRecord
+
+_ID = "~canary"  # no registration id has a "~"
+_FIELD = "canary"
+
+
+class Canary:
+    """Looked at before anything is opened, once; sealed anew before anything is sealed, once.
+
+    Only writing moves it to a newer key: whoever just looks locks nobody out who has the older one.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], SealedRecord | None],
+        save: Callable[[SealedRecord], bool],
+        keyring: Keyring,
+    ) -> None:
+        """Keep it with these two functions of a storage, under this keyring."""
+        self._load, self._save = load, save
+        self._keyring = keyring
+        self._fits = self._is_newest = False
+
+    def before_opening(self) -> None:
+        """Raise UnknownKey or Tampered if the keys do not fit the storage."""
+        if not self._fits:
+            self._opened()
+            self._fits = True
+
+    def before_sealing(self) -> None:
+        """Do the same, and see that the canary is sealed under the first key."""
+        if self._is_newest:
+            return
+        canary = self._opened()
+        newest = canary is not None and key_id_of(canary.document) == self._keyring.key_ids[0]
+        # If another process has just put its own there, that one is opened at the next use.
+        self._is_newest = newest or self._save(self._sealed(canary.version + 1 if canary else 1))
+
+    def _opened(self) -> SealedRecord | None:
+        canary = self._load(_ID)
+        if canary is not None:
+            self._keyring.open(canary.document, registration_id=_ID, field=_FIELD)
+        return canary
+
+    def _sealed(self, version: int) -> SealedRecord:
+        sealed = self._keyring.seal(b"", registration_id=_ID, field=_FIELD)
+        return SealedRecord(_ID, version, None, None, sealed)
