@@ -94,16 +94,24 @@ class DjangoStorage:
 
     @contextmanager
     def _rows(self) -> Iterator[Any]:
-        """Give the rows of the database that is written to, by a connection that works."""
+        """Give the rows of the database that is written to; leave its connection open or closed, as it was.
+
+        In a request Django closes it, but any thread may use a storage.
+        """
         alias = self._using or router.db_for_write(Registration)
-        if not connections[alias].in_atomic_block:
-            connections[alias].close_if_unusable_or_obsolete()
+        connection = connections[alias]
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        was_open = connection.connection is not None
         try:
             yield Registration.objects.using(alias)
         except Error as error:
             hint = "; run `manage.py migrate`" if "ca_embed_registration" in str(error) else ""
             message = f"the database {alias!r} failed: {type(error).__name__}{hint}"
             raise StorageUnavailable(message) from error
+        finally:
+            if not was_open:
+                connection.close()
 
 
 def _is_only_of_a_test(connection: Any) -> bool:
