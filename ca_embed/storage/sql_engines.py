@@ -48,8 +48,8 @@ def engine_from_url(url: str | URL) -> Engine:
             parsed,
             connect_args=options,
             pool_timeout=POOL_WAIT,
-            pool_size=8,
-            max_overflow=8,
+            pool_size=16,  # as many as the ASGI door has threads for storages
+            max_overflow=0,
             pool_use_lifo=True,  # so that connections nobody needs grow old, and the server ends them
             hide_parameters=True,
         )

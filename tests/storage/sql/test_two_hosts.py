@@ -100,7 +100,9 @@ def test_one_of_64_concurrent_duplicates_is_accepted(hosts: list[Host], observer
 
     def deliver(number: int) -> str:
         barrier.wait()
-        return hosts[number % 2].deliver(headers, body)
+        while (answer := hosts[number % 2].deliver(headers, body)) == "503":
+            continue  # too busy, on a busy machine: come back, as ChatArchitect does
+        return answer
 
     with ThreadPoolExecutor(64) as pool:
         answers = Counter(pool.map(deliver, range(64)))
