@@ -61,7 +61,7 @@ class PostgreSQL(Server):
         """See `Server.insert`."""
         return insert(table).on_conflict_do_nothing(index_elements=[table.c.registration_id])
 
-    def is_duplicate(self, error: DBAPIError) -> bool:  # noqa: ARG002
+    def is_duplicate(self, error: DBAPIError) -> bool:  # noqa: ARG002 (the protocol's)
         """No error is: the insertion does nothing instead."""
         return False
 
