@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from ca_embed.errors import (
@@ -61,8 +61,8 @@ class Request:
 
     method: str
     path: str
-    headers: tuple[tuple[str, bytes], ...]
-    native: object
+    headers: tuple[tuple[str, bytes], ...] = field(repr=False)  # cookies are among them
+    native: object = field(repr=False)
     identify: IdentifyFunction | None = None
     csrf: Callable[[], Csrf | None] | None = None
 

@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -62,7 +62,7 @@ class Answer:
     """An HTTP answer. `body` is None if it was longer than 64 KiB, or compressed although unasked."""
 
     status: int
-    body: bytes | None
+    body: bytes | None = field(repr=False)  # it may bring an app_secret
 
 
 class PartnerHttp:
@@ -289,7 +289,7 @@ def _wait_for(connect: Callable[[], socket.socket], seconds: float) -> socket.so
     def settle() -> None:
         try:
             connected.set_result(connect())
-        except BaseException as problem:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as problem:  # noqa: BLE001 (it is raised where it is waited for)
             connected.set_exception(problem)
 
     threading.Thread(target=settle, name="ca_embed connect", daemon=True).start()

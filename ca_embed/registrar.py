@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -35,7 +35,7 @@ class SessionOrder:
     user_id: str
     parent_origin: str
     webhook_url: str
-    partner_state: str | None
+    partner_state: str | None = field(repr=False)
     integration: str | None
     lang: str
 

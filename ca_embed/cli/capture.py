@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, parse_headers
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +18,7 @@ _REQUEST_LINE = re.compile(rb"[A-Z]+ \S+ HTTP/[0-9.]+\r?\n")
 class Capture:
     """What arrived: the raw body, and all values of the two headers that sign it."""
 
-    body: bytes
+    body: bytes = field(repr=False)
     timestamps: tuple[bytes, ...]
     signatures: tuple[bytes, ...]
 

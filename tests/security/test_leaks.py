@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 
 from ca_embed import Embed, EmbedError
+from ca_embed.cli.capture import Capture
+from ca_embed.messages import Request
+from ca_embed.partner_http import Answer as PartnerAnswer
+from ca_embed.registrar import SessionOrder
 from ca_embed.sandbox import Sandbox
 from tests.doors.clients import Answer, Client
 from tests.doors.fixtures import ClientOf
@@ -156,6 +160,24 @@ def test_no_object_of_an_embed_shows_a_secret(partner: Sandbox) -> None:
 
 
 # --- log lines -----------------------------------------------------------------------------------
+
+
+def test_what_carries_a_secret_does_not_show_it() -> None:
+    """What is handed from one room to the next shows no secret, should a traceback or a log show it."""
+    secret = "fake-secret-in-a-repr"
+    order = SessionOrder(
+        user_id=USER,
+        parent_origin="https://crm.example",
+        webhook_url="https://crm.example/webhook",
+        partner_state=secret,
+        integration=None,
+        lang="en",
+    )
+    cookies = (("cookie", secret.encode()),)
+    request = Request("GET", "/", cookies, {"HTTP_COOKIE": secret})
+    answer = PartnerAnswer(200, secret.encode())
+    capture = Capture(secret.encode(), (), ())
+    assert secret not in repr([order, request, answer, capture])
 
 
 def reason_of(caplog: pytest.LogCaptureFixture) -> str:
