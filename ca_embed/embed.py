@@ -148,6 +148,7 @@ class Embed:
         endpoint: the mount as the page reaches it; by default the path of `public_url`.
         nonce: for a Content-Security-Policy that asks for one.
         csrf: the header and token that your own CSRF protection asks of `POST /sessions`.
+        Raises ValueError for an endpoint or mode that cannot be.
         """
         from ca_embed.page import snippet
 
@@ -344,9 +345,24 @@ class Embed:
         """Await `retry_webhook`."""
         return await self.executors.run(Pool.PARTNER, partial(self.retry_webhook, registration_id))
 
+    async def arotate_keys(self, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
+        """Await `rotate_keys`; `progress` is called in its thread."""
+        call = partial(self.rotate_keys, dry_run=dry_run, progress=progress)
+        return await self.executors.run(Pool.STORAGE, call)
+
+    async def akey_usage(self) -> dict[str, int]:
+        """Await `key_usage`."""
+        return await self.executors.run(Pool.STORAGE, self.key_usage)
+
     async def aforget(self, user_id: str) -> int:
         """Await `forget`."""
         return await self.executors.run(Pool.STORAGE, partial(self.forget, user_id))
+
+    async def apurge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
+        """Await `purge_expired`."""
+        return await self.executors.run(
+            Pool.STORAGE, partial(self.purge_expired, older_than, dry_run=dry_run)
+        )
 
     async def aclose(self) -> None:
         """Await `close`."""

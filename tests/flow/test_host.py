@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -210,6 +211,11 @@ def test_the_loop_of_a_storage() -> None:
 
 # --- awaitable twins -----------------------------------------------------------------------------
 
+BLOCKING = (
+    *("create_session", "registration", "registrations", "credentials", "reconcile", "retry_webhook"),
+    *("rotate_keys", "key_usage", "forget", "purge_expired", "close"),
+)
+
 
 def test_the_awaitable_twins(sandbox: Sandbox) -> None:
     """Every blocking method has a twin that says and raises the same."""
@@ -230,6 +236,10 @@ def test_the_awaitable_twins(sandbox: Sandbox) -> None:
         assert (await embed.aretry_webhook(registration_id)).status == "sent"
         with pytest.raises(ValueError, match="user_id"):
             await embed.acreate_session("")
+        assert await embed.akey_usage() == embed.key_usage()
+        assert await embed.arotate_keys(dry_run=True) == embed.rotate_keys(dry_run=True)
+        assert await embed.apurge_expired(timedelta(0), dry_run=True) == 0
+        assert await embed.aforget("nobody") == 0
         await embed.aclose()
         assert await embed.acredentials(registration_id) is not None
         await embed.aclose()
@@ -241,8 +251,7 @@ def test_no_twin_is_missing() -> None:
     """Each public method that blocks has a twin of the same parameters."""
     import inspect
 
-    blocking = {"create_session", "registration", "registrations", "credentials", "reconcile"}
-    for name in blocking | {"retry_webhook", "close"}:
+    for name in BLOCKING:
         twin = getattr(Embed, f"a{name}")
         assert inspect.iscoroutinefunction(twin)
         assert inspect.signature(twin).parameters == inspect.signature(getattr(Embed, name)).parameters

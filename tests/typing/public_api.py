@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, assert_type
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -92,6 +93,10 @@ def use(embed: Embed) -> None:
     assert_type(embed.credentials("abc123"), Credentials | None)
     assert_type(embed.reconcile(), Reconciliation)
     assert_type(embed.retry_webhook("abc123").attempts, int)
+    assert_type(embed.rotate_keys(dry_run=True).resealed, int)
+    assert_type(embed.key_usage(), dict[str, int])
+    assert_type(embed.forget("user_456"), int)
+    assert_type(embed.purge_expired(timedelta(days=30)), int)
     assert_type(embed.snippet(mode="modal", nonce="r4nd0m").__html__(), str)
     assert_type(embed.close(), None)
 
@@ -104,6 +109,10 @@ async def ause(embed: Embed) -> None:
     assert_type(await embed.acredentials("abc123"), Credentials | None)
     assert_type(await embed.areconcile(), Reconciliation)
     assert_type((await embed.aretry_webhook("abc123")).status, str)
+    assert_type((await embed.arotate_keys(dry_run=True)).resealed, int)
+    assert_type(await embed.akey_usage(), dict[str, int])
+    assert_type(await embed.aforget("user_456"), int)
+    assert_type(await embed.apurge_expired(timedelta(days=30)), int)
     await embed.aclose()
 
 
