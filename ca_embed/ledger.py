@@ -87,7 +87,7 @@ class Ledger:
             try:
                 yield self.opened(record)
             except RecordUnreadable as error:
-                logger.error("left out of the list: %s", error)
+                logger.error("list reason=unreadable %s", error)
 
     def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
         """Return the sealed records, or one user's, by registration id, after that id."""
@@ -157,7 +157,7 @@ class _Careful:
         self.delete = _careful(storage.delete)
         self.due = _careful(storage.due)
         self.list = _careful(storage.list)
-        self.close = storage.close
+        self.close = _careful(storage.close)
 
 
 def _careful(call: Callable[_P, _T]) -> Callable[_P, _T]:
