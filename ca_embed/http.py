@@ -44,7 +44,7 @@ from ca_embed.messages import (
 from ca_embed.origins import asking_origin, cors_headers, preflight_headers
 from ca_embed.page import hosted_page, page_permissions
 from ca_embed.registrar import Answer, Handover, SessionOrder, log_outcome
-from ca_embed.registration import ASK_EVERY, Completion, Outcome, Registration, Session, State
+from ca_embed.registration import ASK_EVERY, Completion, Outcome, Session, State
 from ca_embed.strict_json import NotStrictJson, parse_object
 from ca_embed.webhook import is_registration_id, read_event
 
@@ -326,7 +326,7 @@ def _asked_language(body: bytes) -> str | None:
 
 def _shown(state: State) -> Response:
     """Show a registration to its owner's browser: its progress, and nothing that opens a door."""
-    registration: Registration = state.registration
+    registration = state.registration
     return json_response(
         200,
         {

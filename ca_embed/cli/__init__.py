@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from ca_embed._version import __version__
 from ca_embed.cli import demo, doctor, keys, maintain, reconcile, records, sandbox, serve, sessions, verify
 from ca_embed.cli.output import WrongUsage, one_line, say
-from ca_embed.errors import ConfigurationError, EmbedError, InvalidArgument, InvalidRequest
+from ca_embed.errors import ConfigurationError, EmbedError, InvalidArgument
 
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 _COMMANDS = (demo, sandbox, serve, sessions, reconcile, records, verify, keys, maintain, doctor)
 
@@ -66,7 +66,7 @@ def _explain(error: Exception) -> int:
             for problem in error.problems:
                 say(f"  - {one_line(problem)}")
             return WRONG_USAGE
-        case WrongUsage() | InvalidArgument() | InvalidRequest():
+        case WrongUsage() | InvalidArgument():
             say(f"ca-embed: {one_line(str(error))}")
             return WRONG_USAGE
         case EmbedError():

@@ -92,7 +92,7 @@ def _print(args: argparse.Namespace, state: State) -> None:
         print_json(fields | {"handlers": [_run(run) for run in state.handlers]})
         return
     if state.credentials is not None:
-        fields["app_secret"] = "sealed; your application gets it from embed.credentials()"  # noqa: S105
+        fields["app_secret"] = "sealed; your application gets it from embed.credentials()"  # noqa: S105 (it says where the secret is)
     print_fields(fields | {f"handler {run.name}": _told(run) for run in state.handlers})
 
 

@@ -20,7 +20,7 @@ from ca_embed.sandbox.registrations import Registrations
 from ca_embed.sandbox.server import Server
 from ca_embed.sandbox.sessions import SandboxSession, Sessions
 
-DEFAULT_TOKEN = "sandbox-partner-token-0001"  # noqa: S105 - known to all, worth nothing
+DEFAULT_TOKEN = "sandbox-partner-token-0001"  # noqa: S105 (known to all, worth nothing)
 
 
 class Sandbox:

@@ -30,6 +30,6 @@ def _not_the_page(check: str, reply: Reply) -> Finding:
     answered = f"redirects to {reply.target}" if reply.target else f"answers {reply.status}"
     advice = (
         "Give the URL of the page itself. One behind a sign-in cannot be seen from here: pass its headers to "
-        "ca_embed.host_headers.check_host_headers in a test of yours."
+        "ca_embed.check_host_headers in a test of yours."
     )
     return fail(check, answered, advice)
