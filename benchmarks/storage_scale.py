@@ -19,11 +19,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))  # for `python -m`, as in `make bench`
 
-from scale import fill
-from scale.chart import draw
-
+from benchmarks.scale import fill
+from benchmarks.scale.chart import draw
 from ca_embed.storage import SealedRecord, Storage
 
 PLACES: dict[str, Callable[[], AbstractContextManager[fill.Place]]] = {
