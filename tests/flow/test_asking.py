@@ -312,3 +312,14 @@ def test_reconcile_without_a_storage() -> None:
 
     with closing(embed := build(storage=Broken(OSError("disk")))), pytest.raises(StorageUnavailable):
         embed.reconcile()
+
+
+def test_a_storage_that_does_not_close() -> None:
+    """What a driver raises while it is closed is a StorageUnavailable, like all else that it raises."""
+
+    class Stuck(MemoryStorage):
+        def close(self) -> None:
+            raise OSError("the server has gone away")
+
+    with pytest.raises(StorageUnavailable, match="OSError"):
+        build(storage=Stuck()).close()
