@@ -48,7 +48,7 @@ test-all: ## run the tests on every Python that is present
 	[[ -z "$$failed" ]] || { echo "failed on Python$$failed" >&2; exit 1; }
 
 bench: $(VENV)/.stamp-dev ## measure, and print the figures
-	@for script in benchmarks/*.py; do echo; python -m "benchmarks.$$(basename "$$script" .py)"; done
+	@for script in benchmarks/[!_]*.py; do echo; python -m "benchmarks.$$(basename "$$script" .py)"; done
 
 asset: js/node_modules/.stamp ## build ca_embed/assets/ca-embed.js from js/src
 	npm --prefix js run build
