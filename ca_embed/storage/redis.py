@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,13 +28,14 @@ from ca_embed.storage.forks import ForkGate
 from ca_embed.storage.redis_commands import Command, RedisCommands
 
 CONNECT_WAIT = 1.5  # seconds
-ANSWER_WAIT = 3.0
+ANSWER_WAIT = 2.5
+REWRITE_WAIT = 1.5
 
 _REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
     (ReadOnlyError, "it is a read-only replica: connect to the primary server"),
     (OutOfMemoryError, "its memory is full: raise maxmemory"),
-    (NoPermissionError, "the user may not do that: allow EVAL, CONFIG GET and the keys of the prefix"),
-    (AuthorizationError, "the user may not do that: allow EVAL, CONFIG GET and the keys of the prefix"),
+    (NoPermissionError, "the user may not do that: allow EVAL, CONFIG GET, INFO and the keys"),
+    (AuthorizationError, "the user may not do that: allow EVAL, CONFIG GET, INFO and the keys"),
     (AuthenticationError, "it refused the user or the password: correct the storage's URL"),
 )
 
@@ -93,9 +95,21 @@ class RedisStorage:
 
     def _run(self, command: Command) -> Any:
         with self._gate.passing(), self._explained():
-            redis_commands.require_persistence(self._send(*redis_commands.ASK_HOW_IT_PERSISTS))
+            self._require_persistence()
             (answer,) = self._send(command, **{NEVER_DECODE: True})
             return answer
+
+    def _require_persistence(self) -> None:
+        """Ask, and wait a little for a rewrite to end, which seldom happens and mostly takes no time."""
+        give_up = time.monotonic() + REWRITE_WAIT
+        while True:
+            answers = self._send(*redis_commands.ASK_HOW_IT_PERSISTS)
+            redis_commands.require_persistence(answers)
+            if not redis_commands.is_rewriting(answers):
+                return
+            if time.monotonic() > give_up:
+                raise StorageUnavailable("it is rewriting its append-only file: wait until it has finished")
+            time.sleep(0.01)
 
     def _send(self, *commands: Command, **options: Any) -> Sequence[Any]:
         """Send the commands in one packet and return the answers; raise the first that is an error."""

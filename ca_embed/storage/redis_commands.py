@@ -30,7 +30,11 @@ PREFIX = "ca_embed:"
 
 Command = tuple[str | bytes | int, ...]
 
-ASK_HOW_IT_PERSISTS: tuple[Command, ...] = (("CONFIG GET", "*append*"), ("CONFIG GET", "maxmemory-policy"))
+ASK_HOW_IT_PERSISTS: tuple[Command, ...] = (
+    ("CONFIG GET", "*append*"),
+    ("CONFIG GET", "maxmemory-policy"),
+    ("INFO", "persistence"),
+)
 
 # KEYS: the record, the ids, what is due. ARGV: the prefix of users' keys, the id, the version before,
 # the new version, "1" and the new user or "0" and nothing, the new due prefix or nothing, the document.
@@ -139,18 +143,32 @@ def page_of_records(answer: _Answer) -> list[SealedRecord]:
     return [_record(bytes(registration_id).decode(), fields) for registration_id, fields in answer]
 
 
+def is_rewriting(answers: Sequence[Mapping[Any, Any]]) -> bool:
+    """Tell whether the append-only file is being made anew.
+
+    When it has just been turned on, a crash before the file is finished loses all that is written
+    meanwhile; and the server does not tell this from one of the rewrites that it does now and then.
+    """
+    state = _merged(answers)
+    return bool(state.get("aof_rewrite_in_progress") or state.get("aof_rewrite_scheduled"))
+
+
 def require_persistence(answers: Sequence[Mapping[Any, Any]]) -> None:
     """Raise StorageUnavailable unless the server writes to the disk before it answers, and drops nothing."""
-    settings = {name: value for answer in answers for name, value in answer.items()}
+    state = _merged(answers)
     required = {
         "appendonly": "yes",
         "appendfsync": "always",
         "no-appendfsync-on-rewrite": "no",
         "maxmemory-policy": "noeviction",
     }
-    wrong = [f"{name} {value}" for name, value in required.items() if settings.get(name) != value]
+    wrong = [f"{name} {value}" for name, value in required.items() if state.get(name) != value]
     if wrong:
-        raise StorageUnavailable(f"it may forget what it stored: set {', '.join(wrong)} in redis.conf")
+        raise StorageUnavailable(f"it may forget what it stored: set {', '.join(wrong)}")
+
+
+def _merged(answers: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:
+    return {name: value for answer in answers for name, value in answer.items()}
 
 
 def _record(registration_id: str, fields: _Answer) -> SealedRecord:

@@ -87,6 +87,22 @@ def test_a_server_that_is_set_to_forget_is_refused(
     storage.close()
 
 
+def test_what_was_acknowledged_while_the_file_was_new_survives_kill_9(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    """Just after the append-only file was turned on, an answer means as much as later."""
+    storage = RedisStorage(redis_server.url, prefix=prefix)
+    for number in range(5):
+        with redis_server.connect() as client:
+            client.config_set("appendonly", "no")
+            client.config_set("appendonly", "yes")
+        assert storage.save(record(f"r{number}"))
+        with redis_server.away():
+            pass
+        assert storage.load(f"r{number}") == record(f"r{number}")
+    storage.close()
+
+
 def test_what_was_acknowledged_survives_kill_9(redis_server: RedisServer, prefix: str) -> None:
     """A server that is killed right after the answer has the record when it is back."""
     storage = RedisStorage(redis_server.url, prefix=prefix)
