@@ -1,4 +1,4 @@
-"""What the Redis storages send, and what the answers mean; the synchronous and the asynchronous one share it.
+"""What the Redis storage sends, and what the answers mean; no connection is made here.
 
 Theory of operation
 -------------------
