@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from ca_embed.urls import origin_of
+from ca_embed.urls import DEFAULT_PORTS, origin_of
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 # What the iframe needs, and what breaks without it (guide, "Embed the Iframe").
-_FEATURES = {
+FEATURES = {
     "clipboard-write": "the iframe's copy buttons do nothing",
     "fullscreen": "nothing in the iframe can go full screen",
     "encrypted-media": "protected media in the iframe does not play",
@@ -149,7 +148,7 @@ def _host_fits(host: str, wanted: str) -> bool:
 
 
 def _port_fits(port: str, wanted: int | None, scheme: str) -> bool:
-    default = _DEFAULT_PORTS[scheme]
+    default = DEFAULT_PORTS[scheme]
     return port == "*" or (int(port) if port.isdecimal() else default) == (wanted or default)
 
 
@@ -159,8 +158,8 @@ def _port_fits(port: str, wanted: int | None, scheme: str) -> bool:
 def _permissions(page: _Headers, origin: str) -> Iterator[str]:
     for header in page.all("permissions-policy"):
         for name, allowed in _POLICY_ENTRY.findall(header.lower()):
-            if name in _FEATURES and allowed != "*" and "*" not in allowed and f'"{origin}"' not in allowed:
+            if name in FEATURES and allowed != "*" and "*" not in allowed and f'"{origin}"' not in allowed:
                 yield (
-                    f"Permissions-Policy: with {name}={allowed}, {_FEATURES[name]}. "
+                    f"Permissions-Policy: with {name}={allowed}, {FEATURES[name]}. "
                     f'Send {name}=(self "{origin}").'
                 )

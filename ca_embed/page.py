@@ -14,6 +14,7 @@ from werkzeug.http import parse_accept_header
 
 from ca_embed.asset import javascript
 from ca_embed.config import LANGUAGES, Settings
+from ca_embed.host_headers import FEATURES
 from ca_embed.messages import Csrf
 from ca_embed.urls import origin_of
 
@@ -113,7 +114,7 @@ def _spoken(accept_language: str) -> str | None:
 def page_permissions(settings: Settings) -> str:
     """Return the hosted page's Permissions-Policy: what the iframe is allowed, and nothing else."""
     allowed = f'(self "{settings.iframe_origin}")'
-    granted = [f"{name}={allowed}" for name in ("clipboard-write", "encrypted-media", "fullscreen")]
+    granted = [f"{name}={allowed}" for name in sorted(FEATURES)]
     return ", ".join([*granted, "camera=()", "geolocation=()", "microphone=()", "payment=()"])
 
 

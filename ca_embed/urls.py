@@ -15,8 +15,8 @@ from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+DEFAULT_PORTS = {"https": 443, "http": 80}
 
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -30,7 +30,7 @@ def origin_of(url: str) -> str:
     parts = _split(url)
     host, port = _host(parts), _port(parts)
     shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + (f":{port}" if port != _DEFAULT_PORTS[parts.scheme] else "")
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port != DEFAULT_PORTS[parts.scheme] else "")
 
 
 def require_bare_origin(text: str) -> str:
@@ -78,7 +78,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         raise ValueError("its host cannot be read") from None
-    if parts.scheme not in _DEFAULT_PORTS:
+    if parts.scheme not in DEFAULT_PORTS:
         raise ValueError("it must begin with https:// or http://")
     if "@" in parts.netloc:
         raise ValueError("it holds a user name or password; leave that away")
@@ -128,4 +128,4 @@ def _port(parts: SplitResult) -> int:
         port = 0
     if port == 0:
         raise ValueError("its port is not a number from 1 to 65535")
-    return port or _DEFAULT_PORTS[parts.scheme]
+    return port or DEFAULT_PORTS[parts.scheme]
