@@ -38,7 +38,10 @@ def serve_wsgi(app: WSGIApplication, listener: socket, below: str = "") -> Itera
 
 @contextmanager
 def serve_asgi(app: Any, listener: socket, below: str = "") -> Iterator[None]:
-    """Serve an ASGI application under uvicorn. `below`: its own root_path, which is part of the path."""
+    """Serve an ASGI application under uvicorn, which must be installed.
+
+    below: the application's own root_path, which is part of the path.
+    """
     import uvicorn
 
     async def mounted(scope: Any, receive: Any, send: Any) -> None:
