@@ -26,7 +26,14 @@ _MOST_DAYS = 36_500
 
 def add_to(commands: Commands) -> None:
     """Add the commands."""
-    copied = commands.add_parser(
+    copied, purged = _add_copy(commands), _add_purge(commands)
+    for parser in (copied, purged):
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    add_app_option(purged)
+
+
+def _add_copy(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
         "copy",
         help="copy all registrations to another storage",
         description="Copy all registrations, sealed as they are, from one storage URL to another, and read "
@@ -34,24 +41,26 @@ def add_to(commands: Commands) -> None:
         "application first: what it changes meanwhile is not carried over. Exits 1 if a record is "
         "unreadable, or differs from the one that the other storage has already.",
     )
-    copied.add_argument("source", metavar="FROM", help="the storage URL to read from")
-    copied.add_argument("target", metavar="TO", help="the storage URL to write to")
-    copied.set_defaults(run=copy)
-    purged = commands.add_parser(
+    parser.add_argument("source", metavar="FROM", help="the storage URL to read from")
+    parser.add_argument("target", metavar="TO", help="the storage URL to write to")
+    parser.set_defaults(run=copy)
+    return parser
+
+
+def _add_purge(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
         "purge",
         help="remove expired sessions, or all that is stored of one user",
         description="Remove sessions that expired without a completion, or all registrations of one user "
         "with their credentials, or both. It does not ask again; --dry-run tells beforehand.",
     )
-    purged.add_argument(
+    parser.add_argument(
         "--expired-for", type=_days, metavar="DAYS", help="sessions that expired so many days ago or earlier"
     )
-    purged.add_argument("--user", type=_user_id, metavar="USER_ID", help="all registrations of this user")
-    purged.add_argument("--dry-run", action="store_true", help="remove nothing, tell what would be")
-    purged.set_defaults(run=purge)
-    for parser in (copied, purged):
-        parser.add_argument("--json", action="store_true", help="print JSON")
-    add_app_option(purged)
+    parser.add_argument("--user", type=_user_id, metavar="USER_ID", help="all registrations of this user")
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing, tell what would be")
+    parser.set_defaults(run=purge)
+    return parser
 
 
 def copy(args: argparse.Namespace) -> int:
