@@ -222,6 +222,8 @@ class Embed:
         """Say what a session is to be created with, filling in the settings. Raises InvalidArgument."""
         if not is_user_id(user_id):
             raise InvalidArgument("user_id must be text of 1 to 255 printable characters")
+        if not isinstance(lang, str | None):
+            raise InvalidArgument("lang must be a string")
         origin = parent_origin or self.settings.parent_origins[0]
         if origin not in self.settings.allowed_origins:
             raise InvalidArgument("parent_origin is not among parent_origins")

@@ -33,7 +33,7 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     def endpoints(rest: str = "") -> Response:
         answer = answer_wsgi(embed, request.environ, rest=rest, native=request, read=_read, csrf=_csrf)
         # As a list, for then Flask leaves the Content-Length as it is, also for HEAD.
-        return Response([answer.body], answer.status, answer.headers)
+        return _Answer([answer.body], answer.status, answer.headers)
 
     def webhook() -> Response:
         return endpoints("webhook")
@@ -63,6 +63,12 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
         click.echo(json.dumps(asdict(embed.reconcile())))
 
     return adapter
+
+
+class _Answer(Response):
+    """An answer with our headers and no others: Flask would name a type even where there is no body."""
+
+    default_mimetype = None
 
 
 def _read(asked: Request) -> bytes:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from wsgiref.validate import validator
 
 import pytest
 from flask import Flask, current_app, g, render_template_string, request, session
@@ -97,3 +98,12 @@ def test_reconcile_command(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["chatarchitect", "reconcile"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["completed"] == 0
+
+
+def test_preflight_under_the_validator(app: Flask) -> None:
+    """The answer to a preflight, which has no body, has no type either: PEP 3333's validator agrees."""
+    asked = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST"}
+    app.wsgi_app = validator(app.wsgi_app)  # type: ignore[method-assign]
+    answer = app.test_client().options("/chatarchitect/sessions", headers=asked)
+    assert (answer.status_code, answer.headers.get("Content-Type")) == (204, None)
+    answer.close()

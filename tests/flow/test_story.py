@@ -94,6 +94,7 @@ def test_sandbox_deliveries(sandbox: Sandbox) -> None:
         ({"user_id": "u" * 256}, "user_id"),
         ({"user_id": "\ud800"}, "user_id"),
         ({"user_id": "u", "parent_origin": "https://evil.example"}, "parent_origin"),
+        ({"user_id": "u", "lang": 7}, "lang"),
     ],
 )
 def test_arguments_of_a_session(sandbox: Sandbox, arguments: dict[str, Any], words: str) -> None:
