@@ -14,7 +14,7 @@ from ca_embed.errors import EmbedError, PartnerTimeout, StorageUnavailable
 _T = TypeVar("_T")
 
 _LONGEST_WAIT = 5.0  # seconds in a queue after which a call gives up: the answer is due in 10
-_LONGEST_WAIT_HERE = 1.0  # ... and a Partner API call, where waiting takes a thread of the host's server
+_HANGS_AFTER = 1.0  # seconds after which nobody waits behind a call in a thread of the host's server
 _SLOTS_HERE = 2  # fewer than even a small server has threads: many have 4
 
 
@@ -33,7 +33,8 @@ class Executors:
         """Begin without a thread."""
         self._lock = threading.Lock()
         self._executors: dict[Pool, ThreadPoolExecutor] = {}
-        self._slots_here = threading.BoundedSemaphore(_SLOTS_HERE)
+        self._calls_here: list[float] = []  # when each began, the oldest first
+        self._line = threading.Condition()
 
     async def run(self, pool: Pool, call: Callable[[], _T]) -> _T:
         """Run the call in a thread of that pool. It may use `asgiref.sync.async_to_sync` to get back here."""
@@ -45,16 +46,29 @@ class Executors:
     def run_here(self, pool: Pool, call: Callable[[], _T]) -> _T:
         """Run the call in the caller's thread, which the host's server lends.
 
-        Two threads at most wait for the Partner API, so that some are left for webhooks.
+        Two threads at most are in a call to the Partner API, so that some are left for webhooks; others
+        wait in line, but not behind a call that hangs.
         """
         if pool is not Pool.PARTNER:
             return call()
-        if not self._slots_here.acquire(timeout=_LONGEST_WAIT_HERE):
-            raise _full(pool)
+        began = self._take_slot(time.monotonic() + _LONGEST_WAIT)
         try:
             return call()
         finally:
-            self._slots_here.release()
+            with self._line:
+                self._calls_here.remove(began)
+                self._line.notify()
+
+    def _take_slot(self, latest_start: float) -> float:
+        with self._line:
+            while len(self._calls_here) >= _SLOTS_HERE:
+                left = min(latest_start, self._calls_here[0] + _HANGS_AFTER) - time.monotonic()
+                if left <= 0:
+                    raise _full(Pool.PARTNER)
+                self._line.wait(left)
+            began = time.monotonic()
+            self._calls_here.append(began)
+            return began
 
     def close(self) -> None:
         """Let running calls finish, and end the threads."""
