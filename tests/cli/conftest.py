@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -49,6 +50,16 @@ class World:
         (delivery,) = self.sandbox.complete(registration_id, phone=phone)
         assert delivery.status_code == 200
         return registration_id
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """Put back the levels of the loggers, which a command sets for its whole process."""
+    loggers = [logging.getLogger(name) for name in ("ca_embed", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture
