@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ca_embed.embed import Embed as Embed
     from ca_embed.errors import ConfigurationError as ConfigurationError
     from ca_embed.errors import EmbedError as EmbedError
+    from ca_embed.errors import InvalidArgument as InvalidArgument
+    from ca_embed.errors import NotFound as NotFound
     from ca_embed.errors import PartnerError as PartnerError
     from ca_embed.errors import PartnerRejected as PartnerRejected
     from ca_embed.errors import PartnerTimeout as PartnerTimeout
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from ca_embed.errors import StorageUnavailable as StorageUnavailable
     from ca_embed.host_headers import check_host_headers as check_host_headers
     from ca_embed.keyring import generate_key as generate_key
+    from ca_embed.maintenance import Rotation as Rotation
     from ca_embed.partner import PartnerClient as PartnerClient
+    from ca_embed.partner import Retry as Retry
     from ca_embed.reconciliation import Reconciliation as Reconciliation
     from ca_embed.registration import Credentials as Credentials
     from ca_embed.registration import Registration as Registration
@@ -34,6 +38,8 @@ _HOMES = {
     "Embed": "embed",
     "ConfigurationError": "errors",
     "EmbedError": "errors",
+    "InvalidArgument": "errors",
+    "NotFound": "errors",
     "PartnerError": "errors",
     "PartnerRejected": "errors",
     "PartnerTimeout": "errors",
@@ -41,7 +47,9 @@ _HOMES = {
     "StorageUnavailable": "errors",
     "check_host_headers": "host_headers",
     "generate_key": "keyring",
+    "Rotation": "maintenance",
     "PartnerClient": "partner",
+    "Retry": "partner",
     "Reconciliation": "reconciliation",
     "Credentials": "registration",
     "Registration": "registration",

@@ -261,13 +261,13 @@ def _expiry(fields: Fields) -> datetime:
 # --- arguments -------------------------------------------------------------------------------------
 
 
-def _checked_settings(base_url: str, token: str) -> str:
+def _checked_settings(base_url: str, token: object) -> str:
     problems = []
     try:
         base_url = require_base(base_url)
     except ValueError as problem:
         problems.append(f"base_url: {problem}")
-    if not _TOKEN.fullmatch(token):
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         problems.append("partner_token: it is empty, or holds spaces or characters that no token has")
     if problems:
         raise ConfigurationError(problems)

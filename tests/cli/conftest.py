@@ -160,7 +160,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     programs: list[Program] = []
 
     def start_one(*arguments: str, environment: dict[str, str] | None = None, prelude: str = "") -> Program:
-        code = f"{prelude}\nfrom ca_embed.cli import main\nraise SystemExit(main())"
+        # Whoever runs the tests in the background has Ctrl-C ignored, and so would their children.
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{heed}\n{prelude}\nfrom ca_embed.cli import main\nraise SystemExit(main())"
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             env=os.environ | {"TMPDIR": str(tmp_path), **(environment or {})},
