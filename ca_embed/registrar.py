@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from ca_embed import registration as rules
-from ca_embed.errors import EmbedError, MismatchedSession, PartnerError
+from ca_embed.errors import EmbedError, MismatchedSession, PartnerError, PartnerUnavailable
 from ca_embed.handlers import Handlers
 from ca_embed.ledger import Ledger
 from ca_embed.partners import Partners
@@ -100,7 +100,10 @@ class Registrar:
         )
 
     def remember(self, order: SessionOrder, session: Session) -> None:
-        """Store a session that was opened. Raises StorageUnavailable."""
+        """Store a session that was opened. Raises StorageUnavailable.
+
+        An id that is known already as another user's is not handed to this one: PartnerUnavailable.
+        """
         opened = Registration(
             registration_id=session.registration_id,
             status=session.status,
@@ -113,9 +116,16 @@ class Registrar:
             expires_at=session.expires_at,
         )
         token_id, names = self.partners.newest_id, self._handlers.names
-        self.ledger.change(
-            session.registration_id, lambda known: (None, rules.open_session(opened, token_id, known, names))
-        )
+
+        def decide(known: State | None) -> tuple[bool, State | None]:
+            if known is not None and rules.is_anothers(known, opened):
+                return False, None
+            return True, rules.open_session(opened, token_id, known, names)
+
+        if not self.ledger.change(session.registration_id, decide):
+            raise PartnerUnavailable(
+                f"ChatArchitect opened {session.registration_id!r} again, for another user; ask them why"
+            )
         logger.info("sessions reason=created registration_id=%s", session.registration_id)
 
     # --- accept ---------------------------------------------------------------------------------

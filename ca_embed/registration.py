@@ -212,6 +212,12 @@ def open_session(
     return replace(known, registration=merged, token_id=token_id, host_handlers=handlers, handlers=owed)
 
 
+def is_anothers(known: State, registration: Registration) -> bool:
+    """Tell whether what is known under this id was begun for another user or state."""
+    echo = Echo(known.registration.user_id, known.registration.partner_state)
+    return not _echo_fits(registration, echo)
+
+
 def _owed(handlers: Iterable[str], now: float) -> tuple[HandlerRun, ...]:
     return tuple(HandlerRun(name, due_at=now) for name in handlers)
 

@@ -1,0 +1,55 @@
+"""A registration stays with the user it was begun for, whatever the Partner API answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from webtest import TestApp
+
+from ca_embed import PartnerUnavailable, Session
+from tests.flow.kit import NOBODY_LISTENS, SECRET, build, closing, delivery
+
+
+def session(registration_id: str) -> Session:
+    """Return what the Partner API answers for a session."""
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    return Session(registration_id, f"{NOBODY_LISTENS}/?s={registration_id}", in_an_hour, "started")
+
+
+def test_an_id_that_is_given_out_twice() -> None:
+    """The second user does not get the first one's registration."""
+    embed = build()
+    with closing(embed):
+        embed.registrar.remember(embed.order("first"), session("same"))
+        with pytest.raises(PartnerUnavailable, match="same"):
+            embed.registrar.remember(embed.order("second"), session("same"))
+        registration = embed.registration("same")
+        assert registration is not None
+        assert registration.user_id == "first"
+
+
+def test_a_webhook_for_another_user_that_is_faster_than_the_session() -> None:
+    """Credentials that were signed for one user are not shown to another whose session has their id."""
+    embed = build()
+    with closing(embed):
+        headers, body = delivery(registration_id="early", partner_user_id="first")
+        assert TestApp(embed.wsgi).post("/webhook", body, headers=headers).json == {"status": "accepted"}
+        with pytest.raises(PartnerUnavailable):
+            embed.registrar.remember(embed.order("second"), session("early"))
+        assert embed.registrations("second") == []
+
+
+def test_a_webhook_that_is_faster_than_its_session() -> None:
+    """Session and credentials come together in either order."""
+    embed = build()
+    with closing(embed):
+        headers, body = delivery(registration_id="early", partner_user_id="first")
+        TestApp(embed.wsgi).post("/webhook", body, headers=headers)
+        embed.registrar.remember(embed.order("first"), session("early"))
+        credentials = embed.credentials("early")
+        assert credentials is not None
+        assert credentials.app_secret == SECRET
+        (registration,) = embed.registrations("first")
+        assert registration.status == "completed"
+        assert registration.expires_at is not None
