@@ -18,6 +18,7 @@ FEATURES = {
     "fullscreen": "nothing in the iframe can go full screen",
     "encrypted-media": "protected media in the iframe does not play",
 }
+_SOME_ORIGIN = "<ChatArchitect's origin>"
 _NEEDED_IN_SANDBOX = (
     "allow-scripts",
     "allow-same-origin",
@@ -29,16 +30,17 @@ _POLICY_ENTRY = re.compile(r"([a-z-]+)=(\*|self|\([^)]*\)|\"[^\"]*\")")
 
 
 def check_host_headers(
-    headers: Mapping[str, str] | Iterable[tuple[str, str]], *, iframe_origin: str
+    headers: Mapping[str, str] | Iterable[tuple[str, str]], *, iframe_origin: str | None = None
 ) -> list[str]:
     """Return what to change in the headers of the page that shows the iframe; empty if nothing.
 
     headers: the page's response headers, as a mapping or as pairs (a name may occur more than once).
-    iframe_origin: the origin of ChatArchitect's page, which is the origin of `base_url`.
+    iframe_origin: the origin of ChatArchitect's page, which is the origin of `base_url`; without it, a
+        header counts as right if it allows any other origin at all.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     page = _Headers(pairs)
-    origin = origin_of(iframe_origin)
+    origin = None if iframe_origin is None else origin_of(iframe_origin)
     return [
         *_opener_policy(page),
         *_embedder_policy(page),
@@ -81,7 +83,7 @@ def _embedder_policy(page: _Headers) -> Iterator[str]:
 # --- Content-Security-Policy (CSP Level 3) ---------------------------------------------------------
 
 
-def _content_policy(page: _Headers, origin: str) -> Iterator[str]:
+def _content_policy(page: _Headers, origin: str | None) -> Iterator[str]:
     for header in page.all("content-security-policy"):
         for policy in header.split(","):
             yield from _one_policy(_directives(policy), origin)
@@ -95,10 +97,10 @@ def _directives(policy: str) -> dict[str, list[str]]:
     return directives
 
 
-def _one_policy(directives: dict[str, list[str]], origin: str) -> Iterator[str]:
+def _one_policy(directives: dict[str, list[str]], origin: str | None) -> Iterator[str]:
     name, sources = _effective(directives, "frame-src", "child-src", "default-src")
     if sources is not None and not any(_allows(source, origin) for source in sources):
-        yield f"Content-Security-Policy: {name} blocks the iframe. Add {origin} to frame-src."
+        yield f"Content-Security-Policy: {name} blocks the iframe. Add {origin or _SOME_ORIGIN} to frame-src."
     name, sources = _effective(directives, "script-src-elem", "script-src", "default-src")
     if sources is not None and not _names_anything(sources):
         yield f"Content-Security-Policy: {name} blocks ca-embed.js. Add 'self' or a nonce to script-src."
@@ -122,8 +124,10 @@ def _names_anything(sources: list[str]) -> bool:
     return any(source.lower() not in ("'none'", "'report-sample'") for source in sources)
 
 
-def _allows(source: str, origin: str) -> bool:
+def _allows(source: str, origin: str | None) -> bool:
     """Tell whether a source expression matches an origin (CSP Level 3, section 6.7.2.8)."""
+    if origin is None:
+        return not source.startswith("'")
     wanted = urlsplit(origin)
     expression = source.lower()
     if expression == "*":
@@ -155,11 +159,11 @@ def _port_fits(port: str, wanted: int | None, scheme: str) -> bool:
 # --- Permissions-Policy ----------------------------------------------------------------------------
 
 
-def _permissions(page: _Headers, origin: str) -> Iterator[str]:
+def _permissions(page: _Headers, origin: str | None) -> Iterator[str]:
     for header in page.all("permissions-policy"):
         for name, allowed in _POLICY_ENTRY.findall(header.lower()):
-            if name in FEATURES and allowed != "*" and "*" not in allowed and f'"{origin}"' not in allowed:
+            if name in FEATURES and "*" not in allowed and (f'"{origin}"' if origin else '"') not in allowed:
                 yield (
                     f"Permissions-Policy: with {name}={allowed}, {FEATURES[name]}. "
-                    f'Send {name}=(self "{origin}").'
+                    f'Send {name}=(self "{origin or _SOME_ORIGIN}").'
                 )

@@ -73,3 +73,22 @@ def test_a_loopback_iframe_with_a_port() -> None:
     headers = {"Content-Security-Policy": "frame-src http://127.0.0.1:5000"}
     assert check_host_headers(headers, iframe_origin="http://127.0.0.1:5000") == []
     assert len(check_host_headers(headers, iframe_origin="http://127.0.0.1:5001")) == 1
+
+
+@pytest.mark.parametrize("headers", FINE)
+def test_headers_that_are_right_for_some_origin(headers: dict[str, str]) -> None:
+    """Without the iframe's origin, what allows another origin counts as right."""
+    assert check_host_headers(headers) == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cross-Origin-Opener-Policy": "same-origin"},
+        {"Content-Security-Policy": "default-src 'self'"},
+        {"Permissions-Policy": "clipboard-write=(self)"},
+    ],
+)
+def test_headers_that_are_right_for_no_origin(headers: dict[str, str]) -> None:
+    """Without the iframe's origin, what allows no other origin at all is still told."""
+    assert len(check_host_headers(headers)) == 1
