@@ -22,6 +22,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if "/adapters/" in path and classes and (mark != "." or report.when == "call"):
                 cell = (classes[0].removeprefix("Test"), test.partition("[")[0].removeprefix("test_"))
                 cells[cell] = max(mark, cells.get(cell, mark))
+    adapters = {adapter for adapter, case in cells if case == "full_flow"}
+    cells = {cell: mark for cell, mark in cells.items() if cell[0] in adapters}
     if cells:
         _print(terminalreporter, cells)
 
