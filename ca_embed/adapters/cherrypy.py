@@ -37,4 +37,4 @@ class Endpoints:
         cherrypy.serving.response.headers.update(response.headers)
         return response.body
 
-    default.exposed = True  # type: ignore[attr-defined]
+    default.exposed = True  # type: ignore[attr-defined]  # how CherryPy wants a handler marked
