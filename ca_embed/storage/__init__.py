@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from ca_embed.storage.checks import check_storage
     from ca_embed.storage.filesystem import FilesystemStorage
     from ca_embed.storage.memory import MemoryStorage
-    from ca_embed.storage.redis import RedisStorage
+    from ca_embed.storage.redis import AsyncRedisStorage, RedisStorage
     from ca_embed.storage.sql_table import add_table
     from ca_embed.storage.sqlalchemy import AsyncSQLAlchemyStorage, SQLAlchemyStorage
     from ca_embed.storage.sqlite import SQLiteStorage
     from ca_embed.storage.urls import storage_from_url
 
 __all__ = [
+    "AsyncRedisStorage",
     "AsyncSQLAlchemyStorage",
     "AsyncStorage",
     "DueCursor",
@@ -40,6 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncRedisStorage": "redis",
     "AsyncSQLAlchemyStorage": "sqlalchemy",
     "FilesystemStorage": "filesystem",
     "MemoryStorage": "memory",

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis import Redis, RedisCluster
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio import RedisCluster as AsyncRedisCluster
 from redis.client import NEVER_DECODE
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-)
-from redis.retry import Retry
 
-from ca_embed.errors import ConfigurationError, StorageUnavailable
+from ca_embed.errors import ConfigurationError
 from ca_embed.storage import redis_commands
+from ca_embed.storage.async_deadline import within
 from ca_embed.storage.base import DueCursor, SealedRecord
 from ca_embed.storage.forks import ForkGate
+from ca_embed.storage.leases import OneForEachLoop
 from ca_embed.storage.redis_commands import Command, RedisCommands
+from ca_embed.storage.redis_server import async_client_from_url, client_from_url, explained, place_of
 
-CONNECT_WAIT = 1.5  # seconds
-ANSWER_WAIT = 2.5
-REWRITE_WAIT = 1.5
-
-_REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
-    (ReadOnlyError, "it is a read-only replica: connect to the primary server"),
-    (OutOfMemoryError, "its memory is full: raise maxmemory"),
-    (NoPermissionError, "the user may not do that: allow EVAL, CONFIG GET, INFO and the keys"),
-    (AuthorizationError, "the user may not do that: allow EVAL, CONFIG GET, INFO and the keys"),
-    (AuthenticationError, "it refused the user or the password: correct the storage's URL"),
-)
+LONGEST = 4.2  # seconds for one call of the asynchronous storage, all in all
+PAUSE = 0.01  # seconds between two looks at a rewrite, which seldom happens and mostly takes no time
 
 
 class RedisStorage:
@@ -54,15 +40,14 @@ class RedisStorage:
 
     def __init__(self, url_or_client: str | Redis, *, prefix: str = redis_commands.PREFIX) -> None:
         """Nothing is opened until somebody asks."""
-        if isinstance(url_or_client, RedisCluster):
-            raise ConfigurationError(["RedisStorage keeps records in one server, not in a Redis Cluster"])
+        _refuse_cluster(url_or_client)
         self._is_ours = isinstance(url_or_client, str)
-        self._client = _client(url_or_client) if isinstance(url_or_client, str) else url_or_client
+        self._client = client_from_url(url_or_client) if isinstance(url_or_client, str) else url_or_client
         self._commands = RedisCommands(prefix)
         self._gate = ForkGate()
 
     def __repr__(self) -> str:
-        return f"RedisStorage({self._place!r})"
+        return f"RedisStorage({place_of(self._client)!r})"
 
     def load(self, registration_id: str) -> SealedRecord | None:
         """Return the record of that id, or None if there is none."""
@@ -94,76 +79,110 @@ class RedisStorage:
                 self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _run(self, command: Command) -> Any:
-        with self._gate.passing(), self._explained():
-            self._require_persistence()
+        began = time.monotonic()
+        with self._gate.passing(), explained(place_of(self._client)):
+            while not redis_commands.is_ready(
+                self._send(*redis_commands.ASK_HOW_IT_PERSISTS), waited=time.monotonic() - began
+            ):
+                time.sleep(PAUSE)
             (answer,) = self._send(command, **{NEVER_DECODE: True})
             return answer
-
-    def _require_persistence(self) -> None:
-        """Ask, and wait a little for a rewrite to end, which seldom happens and mostly takes no time."""
-        give_up = time.monotonic() + REWRITE_WAIT
-        while True:
-            answers = self._send(*redis_commands.ASK_HOW_IT_PERSISTS)
-            redis_commands.require_persistence(answers)
-            if not redis_commands.is_rewriting(answers):
-                return
-            if time.monotonic() > give_up:
-                raise StorageUnavailable("it is rewriting its append-only file: wait until it has finished")
-            time.sleep(0.01)
 
     def _send(self, *commands: Command, **options: Any) -> Sequence[Any]:
         """Send the commands in one packet and return the answers; raise the first that is an error."""
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command, **options)  # type: ignore[no-untyped-call]
-        answers = pipeline.execute(raise_on_error=False)  # which would quote the command
-        for error in answers:
-            if isinstance(error, Exception):
-                raise error
-        return answers
-
-    @contextmanager
-    def _explained(self) -> Generator[None]:
-        """Turn whatever goes wrong with the server into StorageUnavailable, in words that help."""
-        try:
-            yield
-        except StorageUnavailable as error:
-            raise StorageUnavailable(f"the Redis server {self._place}: {error}") from None
-        except (RedisError, OSError) as error:
-            raise StorageUnavailable(f"the Redis server {self._place}: {_words(error)}") from error
-
-    @property
-    def _place(self) -> str:
-        settings = self._client.connection_pool.connection_kwargs
-        where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
-        return f"{where}/{settings.get('db', 0)}"
+        return _without_errors(pipeline.execute(raise_on_error=False))  # else it would quote the command
 
 
-def _client(url: str) -> Redis:
-    """Return a client that is quick to give up, and never sends a write twice."""
-    mistyped = ConfigurationError(
-        ["the storage URL is mistyped; the form is redis://user:password@host:6379/0, or rediss:// for TLS"]
-    )
-    try:
-        named = urlsplit(url).hostname or urlsplit(url).path
-        client = Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_WAIT,
-            socket_timeout=ANSWER_WAIT,
-            retry=Retry(NoBackoff(), 0),
-            client_name="ca_embed",
+class AsyncRedisStorage:
+    """Keeps records in one Redis server, by asynchronous clients.
+
+    url_or_factory: `redis://...`, `rediss://...`, or a function that returns a new `redis.asyncio.Redis`
+        with a pool of its own. It is called for each event loop that the storage is used from, since
+        connections belong to one loop; the storage closes what it returned.
+
+    The prefix and the promises are those of `RedisStorage`.
+    """
+
+    def __init__(
+        self, url_or_factory: str | Callable[[], AsyncRedis], *, prefix: str = redis_commands.PREFIX
+    ) -> None:
+        """Nothing is opened until somebody asks."""
+        if isinstance(url_or_factory, AsyncRedis):
+            raise ConfigurationError(["AsyncRedisStorage needs a function that returns a new client"])
+        make = (
+            partial(async_client_from_url, url_or_factory)
+            if isinstance(url_or_factory, str)
+            else url_or_factory
         )
-    except ValueError:
-        raise mistyped from None  # the error may quote the URL, and with it the password
-    if not named:
-        raise mistyped
-    return client
+        pattern = make()
+        _refuse_cluster(pattern)
+        self._place = place_of(pattern)
+        self._clients = OneForEachLoop(make, AsyncRedis.aclose)
+        self._commands = RedisCommands(prefix)
+
+    def __repr__(self) -> str:
+        return f"AsyncRedisStorage({self._place!r})"
+
+    async def load(self, registration_id: str) -> SealedRecord | None:
+        """See `Storage.load`."""
+        answer = await self._run(self._commands.load(registration_id))
+        return redis_commands.one_record(registration_id, answer)
+
+    async def save(self, record: SealedRecord) -> bool:
+        """See `Storage.save`."""
+        return bool(await self._run(self._commands.save(record)) == 1)
+
+    async def delete(self, registration_id: str, version: int) -> bool:
+        """See `Storage.delete`."""
+        return bool(await self._run(self._commands.delete(registration_id, version)) == 1)
+
+    async def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
+        """See `Storage.due`."""
+        return redis_commands.page_of_records(await self._run(self._commands.due(by, limit, after)))
+
+    async def list(
+        self, *, user_id: str | None = None, limit: int, after: str | None = None
+    ) -> Sequence[SealedRecord]:
+        """See `Storage.list`."""
+        return redis_commands.page_of_records(await self._run(self._commands.list(user_id, limit, after)))
+
+    async def close(self) -> None:
+        """Close the storage's connections. The next call opens them again."""
+        await self._clients.close()
+
+    async def _run(self, command: Command) -> Any:
+        with explained(self._place):
+            return await within(LONGEST, self._ask(command))
+
+    async def _ask(self, command: Command) -> Any:
+        began = time.monotonic()
+        async with self._clients.lent() as client:
+            while not redis_commands.is_ready(  # noqa: ASYNC110 (only the server knows)
+                await _send(client, *redis_commands.ASK_HOW_IT_PERSISTS), waited=time.monotonic() - began
+            ):
+                await asyncio.sleep(PAUSE)
+            (answer,) = await _send(client, command, **{NEVER_DECODE: True})
+            return answer
 
 
-def _words(error: Exception) -> str:
-    for kind, remedy in _REMEDIES:
-        if isinstance(error, kind):
-            return f"{remedy} ({error})"
-    if str(error).startswith(("CROSSSLOT", "MOVED")):
-        return "it is part of a Redis Cluster: use a server that is not"
-    return f"it cannot be reached, or failed ({type(error).__name__}: {error})"
+async def _send(client: AsyncRedis, *commands: Command, **options: Any) -> Sequence[Any]:
+    """Send the commands in one packet and return the answers; raise the first that is an error."""
+    async with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command, **options)
+        return _without_errors(await pipeline.execute(raise_on_error=False))
+
+
+def _without_errors(answers: Sequence[Any]) -> Sequence[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _refuse_cluster(client: object) -> None:
+    if isinstance(client, (RedisCluster, AsyncRedisCluster)):
+        raise ConfigurationError(["records are kept in one Redis server, not in a Redis Cluster"])

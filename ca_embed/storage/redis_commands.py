@@ -35,6 +35,13 @@ ASK_HOW_IT_PERSISTS: tuple[Command, ...] = (
     ("CONFIG GET", "maxmemory-policy"),
     ("INFO", "persistence"),
 )
+_REQUIRED = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
+    "maxmemory-policy": "noeviction",
+}
+REWRITE_WAIT = 1.5  # seconds
 
 # KEYS: the record, the ids, what is due. ARGV: the prefix of users' keys, the id, the version before,
 # the new version, "1" and the new user or "0" and nothing, the new due prefix or nothing, the document.
@@ -143,28 +150,30 @@ def page_of_records(answer: _Answer) -> list[SealedRecord]:
     return [_record(bytes(registration_id).decode(), fields) for registration_id, fields in answer]
 
 
-def is_rewriting(answers: Sequence[Mapping[Any, Any]]) -> bool:
+def is_ready(answers: Sequence[Mapping[Any, Any]], *, waited: float) -> bool:
+    """Tell whether the server may get an operation now. If not, ask again in a moment.
+
+    answers: to ASK_HOW_IT_PERSISTS. waited: for so many seconds it has been asked. Raises
+    StorageUnavailable unless the server writes to the disk before it answers, and drops nothing.
+    """
+    state = _merged(answers)
+    wrong = [f"{name} {value}" for name, value in _REQUIRED.items() if state.get(name) != value]
+    if wrong:
+        raise StorageUnavailable(f"it may forget what it stored: set {', '.join(wrong)}")
+    if not _is_rewriting(state):
+        return True
+    if waited > REWRITE_WAIT:
+        raise StorageUnavailable("it is rewriting its append-only file: wait until it has finished")
+    return False
+
+
+def _is_rewriting(state: Mapping[Any, Any]) -> bool:
     """Tell whether the append-only file is being made anew.
 
     When it has just been turned on, a crash before the file is finished loses all that is written
     meanwhile; and the server does not tell this from one of the rewrites that it does now and then.
     """
-    state = _merged(answers)
     return bool(state.get("aof_rewrite_in_progress") or state.get("aof_rewrite_scheduled"))
-
-
-def require_persistence(answers: Sequence[Mapping[Any, Any]]) -> None:
-    """Raise StorageUnavailable unless the server writes to the disk before it answers, and drops nothing."""
-    state = _merged(answers)
-    required = {
-        "appendonly": "yes",
-        "appendfsync": "always",
-        "no-appendfsync-on-rewrite": "no",
-        "maxmemory-policy": "noeviction",
-    }
-    wrong = [f"{name} {value}" for name, value in required.items() if state.get(name) != value]
-    if wrong:
-        raise StorageUnavailable(f"it may forget what it stored: set {', '.join(wrong)}")
 
 
 def _merged(answers: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, MetaData
 
+from ca_embed.storage.async_deadline import within
 from ca_embed.storage.base import DueCursor, SealedRecord
 from ca_embed.storage.forks import ForkGate
-from ca_embed.storage.sql_deadline import cut_off_after, within
+from ca_embed.storage.sql_deadline import cut_off_after
 from ca_embed.storage.sql_engines import engine_from_url, explained, place_of, server_of
-from ca_embed.storage.sql_leases import EngineOfEachLoop, OwnEngine, SharedEngine
+from ca_embed.storage.sql_leases import OwnEngine, SharedEngine, engine_for_each_loop
 from ca_embed.storage.sql_records import SQLRecords
 from ca_embed.storage.sql_table import PREFIX, add_table
 
@@ -125,7 +126,7 @@ class AsyncSQLAlchemyStorage:
         create_table: bool = False,
     ) -> None:
         """Nothing is opened until somebody asks."""
-        self._engines = EngineOfEachLoop(async_engine)
+        self._engines = engine_for_each_loop(async_engine)
         self._records = SQLRecords(
             add_table(MetaData() if metadata is None else metadata, table_prefix),
             server_of(async_engine.dialect.name),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import pytest
 import redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio import RedisCluster as AsyncRedisCluster
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
-from ca_embed.storage.redis import RedisStorage
+from ca_embed.storage.bridge import as_sync
+from ca_embed.storage.redis import AsyncRedisStorage, RedisStorage
 from ca_embed.testing.durable_storage_contract import DurableStorageContract
 from ca_embed.testing.storage_processes import OpenStorage, record
+from tests.flow.kit import wait_until
 from tests.storage.local_servers import PASSWORD, RedisServer
 
 
@@ -33,13 +38,8 @@ def _replica(server: RedisServer) -> Iterator[None]:
         client.execute_command("REPLICAOF", "NO", "ONE")
 
 
-class TestRedis(DurableStorageContract):
-    """The suite."""
-
-    @pytest.fixture
-    def open_storage(self, redis_server: RedisServer, prefix: str) -> OpenStorage:
-        """Open the keys of this test."""
-        return partial(RedisStorage, redis_server.url, prefix=prefix)
+class OnRedis(DurableStorageContract):
+    """What a test on Redis needs besides a storage."""
 
     @pytest.fixture(params=["frozen", "away", "full", "read-only", "set to forget"])
     def trouble(
@@ -65,6 +65,29 @@ class TestRedis(DurableStorageContract):
         return spoil
 
 
+class TestRedis(OnRedis):
+    """redis-py."""
+
+    @pytest.fixture
+    def open_storage(self, redis_server: RedisServer, prefix: str) -> OpenStorage:
+        """Open the keys of this test."""
+        return partial(RedisStorage, redis_server.url, prefix=prefix)
+
+
+class TestAsyncRedis(OnRedis):
+    """redis-py, asynchronously."""
+
+    @pytest.fixture
+    def open_storage(self, redis_server: RedisServer, prefix: str) -> OpenStorage:
+        """Open the keys of this test."""
+        return partial(AsyncRedisStorage, redis_server.url, prefix=prefix)
+
+
+Kind = type[RedisStorage] | type[AsyncRedisStorage]
+KINDS = pytest.mark.parametrize("kind", [RedisStorage, AsyncRedisStorage])
+
+
+@KINDS
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -75,10 +98,10 @@ class TestRedis(DurableStorageContract):
     ],
 )
 def test_a_server_that_is_set_to_forget_is_refused(
-    redis_server: RedisServer, prefix: str, name: str, value: str
+    kind: Kind, redis_server: RedisServer, prefix: str, name: str, value: str
 ) -> None:
     """Each setting is named, reads are refused as well as writes, and once set right it goes on."""
-    storage = RedisStorage(redis_server.url, prefix=prefix)
+    storage = as_sync(kind(redis_server.url, prefix=prefix))
     with _set(redis_server, name, value):
         for act in (lambda: storage.save(record("r")), lambda: storage.load("r")):
             with pytest.raises(StorageUnavailable, match=name):
@@ -116,7 +139,10 @@ def test_what_was_acknowledged_survives_kill_9(redis_server: RedisServer, prefix
     storage.close()
 
 
-@pytest.mark.parametrize("options", [{"decode_responses": True}, {"protocol": 3}, {"protocol": 2}], ids=str)
+CLIENT_OPTIONS = ({"decode_responses": True}, {"protocol": 3}, {"protocol": 2})
+
+
+@pytest.mark.parametrize("options", CLIENT_OPTIONS, ids=str)
 def test_the_host_may_bring_its_own_client(
     redis_server: RedisServer, prefix: str, options: dict[str, object]
 ) -> None:
@@ -131,21 +157,57 @@ def test_the_host_may_bring_its_own_client(
         assert client.ping()
 
 
-def test_no_text_shows_the_password(redis_server: RedisServer) -> None:
+@pytest.mark.parametrize("options", CLIENT_OPTIONS, ids=str)
+def test_the_host_may_make_the_asynchronous_clients(
+    redis_server: RedisServer, prefix: str, options: dict[str, object]
+) -> None:
+    """One for each event loop, whatever its settings are; the storage closes what it was given."""
+    made: list[AsyncRedis] = []
+
+    def make() -> AsyncRedis:
+        made.append(AsyncRedis.from_url(redis_server.url, client_name=prefix, **options))
+        return made[-1]
+
+    storage = AsyncRedisStorage(make, prefix=prefix)
+    kept = record("r", 1, bytes(range(256)), user_id="Zoë", due_at=1.5)
+
+    async def use(*, saves: bool) -> None:
+        assert await storage.save(kept) is saves
+        both = await asyncio.gather(storage.load("r"), storage.due(2.0, limit=9))
+        assert both == [kept, [kept]]
+        await storage.close()
+
+    made.clear()
+    asyncio.run(use(saves=True))
+    asyncio.run(use(saves=False))
+    assert len(made) == 2
+    with redis_server.connect() as client:
+        wait_until(lambda: prefix not in {seen["name"] for seen in client.client_list()})
+
+
+def test_an_asynchronous_client_that_all_loops_would_share_is_refused() -> None:
+    """The connections of a client belong to one loop; a function is asked for, which returns a new one."""
+    with pytest.raises(ConfigurationError, match="a function that returns a new client"):
+        AsyncRedisStorage(AsyncRedis())  # type: ignore[arg-type]
+
+
+@KINDS
+def test_no_text_shows_the_password(kind: Kind, redis_server: RedisServer) -> None:
     """Neither the storage's repr nor an error of a refused password."""
     wrong = redis_server.url.replace(PASSWORD, "fake-wrong-password")
-    storage = RedisStorage(wrong)
+    storage = as_sync(kind(wrong))
     with pytest.raises(StorageUnavailable, match="refused the user or the password") as caught:
         storage.load("r")
     assert "fake-wrong-password" not in f"{caught.value!r} {caught.value} {storage!r}"
     storage.close()
 
 
+@KINDS
 @pytest.mark.parametrize("url", ["redis:", "redis://", "redis://:fake-password@host:port/0"])
-def test_a_mistyped_url_is_told_the_form(url: str) -> None:
+def test_a_mistyped_url_is_told_the_form(kind: Kind, url: str) -> None:
     """And the password in it is not repeated."""
     with pytest.raises(ConfigurationError, match="redis://user:password@host") as caught:
-        RedisStorage(url)
+        kind(url)
     assert "fake-password" not in str(caught.value)
 
 
@@ -153,10 +215,13 @@ def test_a_cluster_is_refused() -> None:
     """A cluster would spread the keys of one record over servers."""
     with pytest.raises(ConfigurationError, match="Cluster"):
         RedisStorage(redis.RedisCluster.__new__(redis.RedisCluster))  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="Cluster"):
+        AsyncRedisStorage(lambda: AsyncRedisCluster.__new__(AsyncRedisCluster))  # type: ignore[arg-type,return-value]
 
 
+@KINDS
 @pytest.mark.parametrize("prefix", ["", "white space", "x" * 65, "é"])
-def test_a_prefix_must_be_visible(prefix: str) -> None:
+def test_a_prefix_must_be_visible(kind: Kind, prefix: str) -> None:
     """A prefix that would be mistaken is refused."""
     with pytest.raises(ConfigurationError, match="prefix"):
-        RedisStorage("redis://127.0.0.1:1/0", prefix=prefix)
+        kind("redis://127.0.0.1:1/0", prefix=prefix)
