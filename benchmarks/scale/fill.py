@@ -39,10 +39,13 @@ def files() -> Generator[Place]:
     """In files."""
     with TemporaryDirectory() as folder:
         storage = FilesystemStorage(Path(folder) / "records")
+        storage.load("a first use lays out the folder")
 
         def fill(records: Iterable[SealedRecord]) -> None:
             with patch.object(os, "fsync"):
-                _save_all(storage, records)
+                for record in records:
+                    storage._write(record)
+                storage.rebuild_index()
 
         yield Place(storage, fill)
 
