@@ -91,9 +91,7 @@ class Ledger:
 
     def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
         """Return the sealed records, or one user's, by registration id, after that id."""
-        while page := self._storage.list(user_id=user_id, limit=_PAGE, after=after):
-            yield from (record for record in page if is_registration_id(record.registration_id))
-            after = page[-1].registration_id
+        return registrations_in(self._storage, user_id, after)
 
     def opened(self, record: SealedRecord) -> State:
         """Return the state that a record holds. Raises RecordUnreadable."""
@@ -140,6 +138,15 @@ class Ledger:
         plain = document.to_bytes(state)
         sealed = self._keyring.seal(plain, registration_id=registration_id, field=_FIELD)
         return SealedRecord(registration_id, version, _owner(state), due_at(state), sealed)
+
+
+def registrations_in(
+    storage: Storage, user_id: str | None = None, after: str | None = None
+) -> Iterator[SealedRecord]:
+    """Return the sealed registrations of a storage, or one user's, by id, after that id."""
+    while page := storage.list(user_id=user_id, limit=_PAGE, after=after):
+        yield from (record for record in page if is_registration_id(record.registration_id))
+        after = page[-1].registration_id
 
 
 def _owner(state: State) -> str | None:

@@ -14,15 +14,14 @@ from datetime import UTC, datetime, timedelta
 
 from ca_embed.errors import RecordUnreadable
 from ca_embed.keyring import key_id_of
-from ca_embed.ledger import Ledger
+from ca_embed.ledger import Ledger, registrations_in
 from ca_embed.registration import State
 from ca_embed.storage.base import SealedRecord, Storage
-from ca_embed.webhook import is_registration_id
 
 logger = logging.getLogger("ca_embed")
 
 Progress = Callable[[int], None]
-"""Gets the number of records that have been looked at so far."""
+"""Gets the number of registrations that have been looked at so far."""
 
 
 @dataclass(slots=True)
@@ -103,12 +102,9 @@ def copy(source: Storage, target: Storage, *, progress: Progress | None = None) 
     What the target has already is left alone. Records stay sealed, so the same encryption keys open
     them there. Raises StorageUnavailable.
     """
-    did, after, seen = Copied(), None, 0
-    while page := source.list(limit=100, after=after):
-        for record in page:
-            if is_registration_id(record.registration_id):
-                _copy(record, target, did)
-        seen, after = seen + len(page), page[-1].registration_id
+    did = Copied()
+    for seen, record in enumerate(registrations_in(source), start=1):
+        _copy(record, target, did)
         if progress:
             progress(seen)
     return did

@@ -116,7 +116,7 @@ def rotate(args: argparse.Namespace) -> int:
     """Re-seal, and tell what was done."""
     ledger, keyring = vault_of(args)
     try:
-        with progress("Rotating") as shown:
+        with progress("Rotating", ledger.records) as shown:
             did = maintenance.rotate_keys(ledger, keyring.key_ids[0], dry_run=args.dry_run, progress=shown)
     finally:
         ledger.close()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ca_embed import maintenance
@@ -15,6 +18,7 @@ from ca_embed.cli.progress import progress
 from ca_embed.cli.source import add_app_option, ledger_of
 from ca_embed.errors import ConfigurationError
 from ca_embed.host import is_user_id
+from ca_embed.ledger import registrations_in
 from ca_embed.maintenance import Copied
 
 if TYPE_CHECKING:
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from ca_embed.storage.base import Storage
 
 _MOST_DAYS = 36_500
+_FROM_ENVIRONMENT = "env:"
 
 
 def add_to(commands: Commands) -> None:
@@ -41,8 +46,10 @@ def _add_copy(commands: Commands) -> argparse.ArgumentParser:
         "application first: what it changes meanwhile is not carried over. Exits 1 if a record is "
         "unreadable, or differs from the one that the other storage has already.",
     )
-    parser.add_argument("source", metavar="FROM", help="the storage URL to read from")
-    parser.add_argument("target", metavar="TO", help="the storage URL to write to")
+    parser.add_argument(
+        "source", metavar="FROM", help="the storage URL to read from, or env:NAME: the variable that holds it"
+    )
+    parser.add_argument("target", metavar="TO", help="the storage URL to write to, or env:NAME")
     parser.set_defaults(run=copy)
     return parser
 
@@ -65,9 +72,9 @@ def _add_purge(commands: Commands) -> argparse.ArgumentParser:
 
 def copy(args: argparse.Namespace) -> int:
     """Copy, and tell what was done."""
-    source, target = _storage("FROM", args.source), _storage("TO", args.target)
+    source, target = _source("FROM", args.source), _storage("TO", args.target)
     try:
-        with progress("Copying") as shown:
+        with progress("Copying", partial(registrations_in, source)) as shown:
             did = maintenance.copy(source, target, progress=shown)
     finally:
         source.close()
@@ -76,17 +83,36 @@ def copy(args: argparse.Namespace) -> int:
     return _judge(did)
 
 
-def _storage(name: str, url: str) -> Storage:
+def _source(name: str, given: str) -> Storage:
+    """Return a storage to read from. One on this machine's disk must be there: a mistyped one is empty."""
+    storage = _storage(name, given)
+    path: Path | None = getattr(storage, "path", None)
+    if path is not None and not path.exists():
+        raise WrongUsage(f"{name}: there is no {path}")
+    return storage
+
+
+def _storage(name: str, given: str) -> Storage:
     from ca_embed.storage.memory import MemoryStorage
     from ca_embed.storage.urls import storage_from_url
 
     try:
-        storage = storage_from_url(url)
+        storage = storage_from_url(_url(name, given))
     except ConfigurationError as error:
         raise WrongUsage(f"{name}: {'; '.join(error.problems)}") from None
     if isinstance(storage, MemoryStorage):
         raise WrongUsage(f"{name}: what memory: holds begins and ends with this command")
     return storage
+
+
+def _url(name: str, given: str) -> str:
+    """Return the URL, from the environment if need be: what is typed can be read in the list of processes."""
+    variable = given.removeprefix(_FROM_ENVIRONMENT)
+    if variable == given:
+        return given
+    if not (url := os.environ.get(variable)):
+        raise WrongUsage(f"{name}: the environment variable {variable!r} is not set")
+    return url
 
 
 def _judge(did: Copied) -> int:

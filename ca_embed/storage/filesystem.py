@@ -51,8 +51,13 @@ class FilesystemStorage:
         self._locks = [FileLock(self._layout.locks / f"{number:02}") for number in range(LOCKS)]
         self._gate = ForkGate()
 
+    @property
+    def path(self) -> Path:
+        """Where the folder is."""
+        return self._layout.folder
+
     def __repr__(self) -> str:
-        return f"FilesystemStorage({str(self._layout.folder)!r})"
+        return f"FilesystemStorage({str(self.path)!r})"
 
     def load(self, registration_id: str) -> SealedRecord | None:
         """Return the record of that id, or None if there is none. What it returns is on the disk."""

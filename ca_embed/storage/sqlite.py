@@ -44,6 +44,11 @@ class SQLiteStorage:
         self._path = Path(path).absolute()
         self._connections = SQLiteConnections(self._path)
 
+    @property
+    def path(self) -> Path:
+        """Where the database is."""
+        return self._path
+
     def __repr__(self) -> str:
         return f"SQLiteStorage({str(self._path)!r})"
 

@@ -143,7 +143,7 @@ def test_rotate_on_a_terminal(operate: Run, newer: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     ran = operate("rotate-keys")
 
-    assert "Rotating: record 1" in ran.err
+    assert f"Rotating [{'#' * 15}{'-' * 15}] 50 %, 1 of 2, 0:00:0" in ran.err
     assert ran.err.endswith("\r\x1b[K")
     assert "\x1b" not in ran.out
 

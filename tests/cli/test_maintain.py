@@ -96,18 +96,47 @@ def test_copy_of_what_is_broken(
 
 
 def test_copy_of_nothing(run: Run, tmp_path: Path, there: str) -> None:
-    """An empty source is done at once, and may be a mistyped one."""
-    ran = run("copy", f"sqlite:///{tmp_path}/mistyped.db", there)
+    """An empty source is done at once, and said to be empty."""
+    empty = SQLiteStorage(tmp_path / "empty.db")
+    empty.load("a first use creates the database")
+    empty.close()
+    ran = run("copy", f"sqlite:///{tmp_path}/empty.db", there)
 
     assert ran.code == 0
     assert "Is that its URL?" in ran.err
 
 
+@pytest.mark.parametrize("form", ["sqlite:///{}/mistyped", "file:{}/mistyped"])
+def test_copy_of_what_is_not_there(run: Run, tmp_path: Path, there: str, form: str) -> None:
+    """A source that would only now be created is a mistyped one, and is not created."""
+    ran = run("copy", form.format(tmp_path), there)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert f"FROM: there is no {tmp_path}/mistyped" in ran.err
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_copy_by_variables(run: Run, here: str, there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL may stand in a variable, so that nobody reads its password in the list of processes."""
+    monkeypatch.setenv("OLD_STORAGE", here)
+    monkeypatch.setenv("NEW_STORAGE", there)
+
+    assert json.loads(run("copy", "env:OLD_STORAGE", "env:NEW_STORAGE", "--json").out)["written"] == 2
+
+
+def test_copy_by_a_variable_that_is_not_set(run: Run, here: str) -> None:
+    """Which one is said."""
+    ran = run("copy", here, "env:NEW_STORAGE")
+
+    assert ran.code == 2
+    assert "TO: the environment variable 'NEW_STORAGE' is not set" in ran.err
+
+
 def test_copy_on_a_terminal(operate: Run, here: str, there: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever watches a terminal sees how far it is."""
+    """Whoever watches a terminal sees how far it is, of how many, and how long it will take."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
-    assert "Copying: record " in operate("copy", here, there).err
+    assert f"Copying [{'#' * 15}{'-' * 15}] 50 %, 1 of 2, 0:00:0" in operate("copy", here, there).err
 
 
 @pytest.fixture
@@ -121,9 +150,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("source", "target", "named"),
     [
         ("weird://user:fake-password@host/db", "sqlite:///x.db", "FROM"),
-        ("sqlite:///x.db", "weird://user:fake-password@host/db", "TO"),
-        ("sqlite:///x.db", "", "TO"),
-        ("sqlite:///x.db", "memory:", "TO"),
+        ("redis://127.0.0.1:1", "weird://user:fake-password@host/db", "TO"),
+        ("redis://127.0.0.1:1", "", "TO"),
+        ("redis://127.0.0.1:1", "memory:", "TO"),
         ("memory:", "sqlite:///x.db", "FROM"),
     ],
 )
