@@ -12,17 +12,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mangum import Mangum
+from mangum.handlers import HTTPGateway
 
 from ca_embed.asgi import Middleware
 from ca_embed.embed import Embed
 
 if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application
+    from mangum.types import Response
 
 
 def lambda_handler(embed: Embed, app: ASGI3Application | None = None, prefix: str | None = None) -> Mangum:
     """Return a Lambda handler for all endpoints, below the prefix (by default the path of `public_url`)."""
-    return Mangum(Middleware(app or _nothing_else, embed, prefix), lifespan="off")
+    app = Middleware(app or _nothing_else, embed, prefix)
+    return Mangum(app, lifespan="off", custom_handlers=[_HTTPGateway])
+
+
+class _HTTPGateway(HTTPGateway):
+    """Names no type where there is no body; Mangum would say JSON to a function URL or an HTTP API."""
+
+    def __call__(self, response: Response) -> dict[str, Any]:
+        answer = super().__call__(response)
+        if response["status"] in (204, 304):
+            answer["headers"].pop("content-type", None)
+        return answer
 
 
 async def _nothing_else(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 (ASGI's)

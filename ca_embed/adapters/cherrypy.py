@@ -33,8 +33,10 @@ class Endpoints:
         request = cherrypy.serving.request
         rest = request.path_info.removeprefix("/")
         response = answer_wsgi(self._embed, request.wsgi_environ, rest=rest, native=request)
-        cherrypy.serving.response.status = response.status
-        cherrypy.serving.response.headers.update(response.headers)
+        native = cherrypy.serving.response
+        native.status = response.status
+        native.headers.pop("Content-Type", None)  # CherryPy names one even where there is no body
+        native.headers.update(response.headers)
         return response.body
 
     default.exposed = True  # type: ignore[attr-defined]  # how CherryPy wants a handler marked

@@ -32,7 +32,7 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
             native=request,
             chunks=lambda: request.body,
         )
-        return Response([response.body], response.status, dict(response.headers))
+        return _Answer([response.body], response.status, dict(response.headers))
 
     def set_up(state: BlueprintSetupState) -> None:
         mount = f"{state.name_prefix}.{state.name}.endpoints".lstrip(".")
@@ -46,3 +46,9 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **exact)
     adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **exact)
     return adapter
+
+
+class _Answer(Response):
+    """An answer with our headers and no others: Quart would name a type even where there is no body."""
+
+    default_mimetype: Any = None  # a value that werkzeug knows, and Quart's type forgets

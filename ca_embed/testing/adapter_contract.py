@@ -40,11 +40,13 @@ class AdapterContract(ABC):
     csrf: the framework refuses a POST without its token, except to the webhook.
     buffers_bodies: the framework's server reads a whole body before anybody is asked.
     sees_repeated_headers: False for a server that drops all but the last of equal headers.
+    writes_zero_length: the framework adds `Content-Length: 0` where HTTP wants none, past any adapter.
     """
 
     csrf: ClassVar[bool] = False
     buffers_bodies: ClassVar[bool] = False
     sees_repeated_headers: ClassVar[bool] = True
+    writes_zero_length: ClassVar[bool] = False
 
     @abstractmethod
     def serve(self, site: Site) -> AbstractContextManager[None]:
@@ -125,11 +127,9 @@ class AdapterContract(ABC):
 
     def test_preflight(self, host: Host) -> None:
         """A preflight of an allowed page is answered, with each header once."""
-        origin = f"http://127.0.0.1:{host.port}"
-        asked = [("Origin", origin), ("Access-Control-Request-Method", "POST")]
-        answer = host.send("OPTIONS", "/sessions", asked)
-        assert (answer.status, answer.body) == (204, b"")
-        assert answer.all("access-control-allow-origin") == [origin]
+        answer = _preflight(host)
+        assert answer.status == 204
+        assert answer.all("access-control-allow-origin") == [f"http://127.0.0.1:{host.port}"]
         assert answer.all("access-control-allow-methods") == ["POST"]
 
     def test_forged_host(self, host: Host) -> None:
@@ -289,13 +289,21 @@ class AdapterContract(ABC):
             assert allowed <= set(answer.all("allow")[0].split(", "))
 
     def test_asset(self, host: Host) -> None:
-        """The script arrives whole, is revalidated, and for ever the same under its hashed name."""
+        """The script arrives whole, and for ever the same under its hashed name."""
         asset = javascript()
         plain, hashed = host.send("GET", "/ca-embed.js"), host.send("GET", f"/{asset.hashed_name}")
         assert plain.body == hashed.body == asset.body
         assert "immutable" in hashed.all("cache-control")[0]
-        known = host.send("GET", "/ca-embed.js", [("If-None-Match", plain.all("etag")[0])])
-        assert (known.status, known.body) == (304, b"")
+
+    def test_answers_without_body(self, host: Host) -> None:
+        """Where HTTP forbids a body, no header makes one up: neither a type nor a length (RFC 9110, 8.6)."""
+        etag = host.send("GET", "/ca-embed.js").all("etag")
+        asked = [("If-None-Match", etag[0])]
+        known = [host.send(method, "/ca-embed.js", asked) for method in ("GET", "HEAD")]
+        assert [(answer.status, answer.all("etag")) for answer in known] == [(304, etag)] * 2
+        for answer in (_preflight(host), *known):
+            assert (answer.body, answer.all("content-type"), answer.all("transfer-encoding")) == (b"", [], [])
+            assert answer.all("content-length") == (["0"] if self.writes_zero_length else [])
 
     def test_security_headers(self, host: Host) -> None:
         """Every answer has its security headers, each once, as the core gave them."""
@@ -349,6 +357,11 @@ class AdapterContract(ABC):
 
 def _with(headers: dict[str, str], name: str, value: bytes) -> list[tuple[str, str | bytes]]:
     return [*((kept, text) for kept, text in headers.items() if kept != name), (name, value)]
+
+
+def _preflight(host: Host) -> Answer:
+    asked = [("Origin", f"http://127.0.0.1:{host.port}"), ("Access-Control-Request-Method", "POST")]
+    return host.send("OPTIONS", "/sessions", asked)
 
 
 def _walk_through(host: Host) -> None:

@@ -11,11 +11,13 @@ from aiohttp import web
 from ca_embed.adapters.aiohttp import routes
 from ca_embed.testing import AdapterContract, Site, serve_on_loop, signed_webhook
 
+USER = web.RequestKey("user", str | None)
+
 
 @web.middleware
 async def sign_in(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Set `request["user"]`, as a middleware of the host would."""
-    request["user"] = request.headers.get("X-User")
+    """Set `request[USER]`, as a middleware of the host would."""
+    request[USER] = request.headers.get("X-User")
     if "X-Read-Before" in request.headers:
         await request.read()
     return await handler(request)
@@ -44,7 +46,7 @@ class TestAiohttp(AdapterContract):
             yield
 
     def user_of(self, request: Any) -> str | None:
-        return request["user"]
+        return request[USER]
 
     def test_body_read_before(self, host: Any) -> None:
         """A webhook survives a middleware that reads it."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 from apig_wsgi import make_lambda_handler
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Request, Response
 
@@ -72,6 +73,15 @@ def _buffered(request: Request) -> dict[str, list[str]]:
     return values
 
 
+class Relayed(Response):
+    """What the function answered, without a header more or less."""
+
+    default_mimetype = None
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:
+        return self.headers
+
+
 def gateway(
     cold_start: Callable[[], Callable[[Event, Any], Event]], to_event: Callable[[Request], Event]
 ) -> Any:
@@ -85,20 +95,19 @@ def gateway(
             answer = cold_start()(to_event(request), context)
             asyncio.set_event_loop(None)
         body = answer.get("body") or ""
-        return Response(
+        return Relayed(
             [base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()],
             answer["statusCode"],
-            list(_headers(answer)),
+            _headers(answer),
         )
 
     return invoke
 
 
-def _headers(answer: Event) -> Iterable[tuple[str, str]]:
+def _headers(answer: Event) -> list[tuple[str, str]]:
     several = answer.get("multiValueHeaders") or {}
-    for name, values in several.items():
-        yield from ((name, value) for value in values)
-    yield from ((name, value) for name, value in (answer.get("headers") or {}).items() if name not in several)
+    once = {name: [value] for name, value in (answer.get("headers") or {}).items()}
+    return [(name, value) for name, values in (once | several).items() for value in values]
 
 
 class MangumContract(AdapterContract):

@@ -139,6 +139,7 @@ def included(site: Site) -> Iterator[None]:
 
 class DjangoContract(AdapterContract):
     csrf = True
+    writes_zero_length = True  # by CommonMiddleware
 
     def user_of(self, request: Any) -> str | None:
         return request.user.pk

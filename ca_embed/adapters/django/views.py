@@ -65,7 +65,11 @@ def _answer(embed: Embed, request: HttpRequest, rest: str) -> HttpResponse:
         request_from(request.META, native=request), path=below(rest), csrf=partial(csrf_token, request)
     )
     response = respond(embed, asked, lambda: _body(request, asked))
-    return HttpResponse(response.body, status=response.status, headers=dict(response.headers))
+    headers = dict(response.headers)
+    native = HttpResponse(response.body, status=response.status, headers=headers)
+    if "Content-Type" not in headers:
+        del native["Content-Type"]  # Django names one even where there is no body
+    return native
 
 
 def _body(request: HttpRequest, asked: Request) -> bytes:
