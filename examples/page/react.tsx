@@ -1,30 +1,29 @@
-// How to (React 19): load ca-embed.js in the page, or bundle a copy of it: `import './ca-embed.js'` is safe on a server too.
-import { useEffect, useRef } from 'react';
-import type { CaWhatsappRegistration } from './ca-embed';
+// How to (React 19): copy ca-embed.js and ca-embed.d.ts next to this file. Importing them is safe on a server too.
+import type { HTMLAttributes } from 'react';
+import './ca-embed.js';
+import type { CaWhatsappRegistration, RegistrationEventMap } from './ca-embed.js';
+
+type Handlers = { [Name in keyof RegistrationEventMap as `on${Name}`]?: (event: RegistrationEventMap[Name]) => void };
 
 declare module 'react' {
   namespace JSX {
     interface IntrinsicElements {
-      'ca-whatsapp-registration': React.HTMLAttributes<CaWhatsappRegistration> & {
-        ref?: React.Ref<CaWhatsappRegistration>;
-        endpoint: string;
-        'iframe-origin': string;
-        mode?: 'inline' | 'modal';
-      };
+      'ca-whatsapp-registration': HTMLAttributes<CaWhatsappRegistration> &
+        Handlers & {
+          endpoint: string;
+          'iframe-origin': string;
+          mode?: 'inline' | 'modal';
+        };
     }
   }
 }
 
 export function ConnectWhatsapp({ origin, onConfirmed }: { origin: string; onConfirmed: (id?: string) => void }) {
-  const element = useRef<CaWhatsappRegistration>(null);
-
-  useEffect(() => {
-    const controller = new AbortController();
-    element.current?.addEventListener('ca-embed:confirmed', ({ detail }) => onConfirmed(detail.registration_id), {
-      signal: controller.signal,
-    });
-    return () => controller.abort();
-  }, [onConfirmed]);
-
-  return <ca-whatsapp-registration ref={element} endpoint="/chatarchitect" iframe-origin={origin} />;
+  return (
+    <ca-whatsapp-registration
+      endpoint="/chatarchitect"
+      iframe-origin={origin}
+      onca-embed:confirmed={({ detail }) => onConfirmed(detail.registration_id)}
+    />
+  );
 }

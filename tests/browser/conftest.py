@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from tests.browser.engines import ENGINES, Missing, display, start
+from tests.browser.engines import ENGINES, display, running
 from tests.browser.page import Page
 from tests.browser.site import Script, Site
 
 
 @pytest.fixture(scope="session", params=ENGINES)
 def browser(request: pytest.FixtureRequest) -> Iterator[WebDriver]:
-    """A browser of each engine in turn; a missing one fails under CI, elsewhere it is skipped by name."""
-    with display():
-        try:
-            driver = start(request.param)
-        except Missing as missing:
-            told = f"{request.param} is not installed: {missing}"
-            pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+    """A browser of each engine in turn."""
+    with display(), running(request.param) as driver:
         driver.set_window_size(1000, 900)
         driver.set_script_timeout(90)
-        try:
-            yield driver
-        finally:
-            driver.quit()
+        yield driver
 
 
 @pytest.fixture(scope="session")

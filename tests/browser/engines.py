@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service as ChromeService
 from selenium.webdriver.common.options import ArgOptions
@@ -31,6 +32,20 @@ class Missing(Exception):
 def start(engine: str, *, dark: bool = False) -> WebDriver:
     """A new browser of that engine with a fresh profile."""
     return {"chromium": _chromium, "firefox": _firefox, "webkit": _webkit}[engine](dark)
+
+
+@contextmanager
+def running(engine: str) -> Iterator[WebDriver]:
+    """A browser for tests; a missing one fails them under CI, elsewhere they are skipped by name."""
+    try:
+        driver = start(engine)
+    except Missing as missing:
+        told = f"{engine} is not installed: {missing}"
+        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+    try:
+        yield driver
+    finally:
+        driver.quit()
 
 
 def _chromium(dark: bool) -> WebDriver:

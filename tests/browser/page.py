@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -17,9 +17,75 @@ SCRIPT = '<script src="/ca-embed.js" defer></script>'
 TYPE = "ca.whatsapp.registration"
 
 
-class Page:
-    def __init__(self, driver: WebDriver, site: Site) -> None:
+class Tab:
+    """A browser's tab with the element in its page, whoever serves it."""
+
+    def __init__(self, driver: WebDriver) -> None:
         self.driver = driver
+
+    # --- acting
+
+    def run(self, script: str, *values: Any) -> Any:
+        """Run a script in which `a` is the first element, `shadow` its shadow root."""
+        found = "const a = document.querySelector('ca-whatsapp-registration'), shadow = a?.shadowRoot;"
+        return self.driver.execute_script(found + script, *values)
+
+    def press(self, label: str) -> None:
+        found = "[...shadow.querySelectorAll('.button')].find((each) => each.textContent === arguments[0])"
+        self.until_true(lambda: self.run(f"return !!{found}", label), f"a button {label!r}")
+        self.run(f"{found}.click()", label)
+
+    def type_keys(self, *keys: str) -> None:
+        ActionChains(self.driver).send_keys(*keys).perform()
+
+    def escape(self) -> None:
+        self.type_keys(Keys.ESCAPE)
+
+    # --- looking
+
+    @property
+    def status(self) -> str:
+        return str(self.run("return a?.status ?? 'no element'"))
+
+    @property
+    def text(self) -> str:
+        return str(self.run("return shadow.querySelector('.panel').innerText"))
+
+    @property
+    def buttons(self) -> list[str]:
+        return list(
+            self.run("return [...shadow.querySelectorAll('.button')].map((each) => each.textContent)")
+        )
+
+    def listeners(self) -> int:
+        """How many there are on window and document, as Chromium's own developer tools count them."""
+        total = 0
+        for target in ("window", "document"):
+            expression = f"Object.values(getEventListeners({target})).flat().length"
+            command = {"expression": expression, "includeCommandLineAPI": True, "returnByValue": True}
+            total += self.driver.execute_cdp_cmd("Runtime.evaluate", command)["result"]["value"]
+        return total
+
+    def until(self, status: str) -> Self:
+        self.until_true(lambda: self.status == status, lambda: f"{status}, is {self.status}: {self.text!r}")
+        return self
+
+    def until_text(self, text: str) -> None:
+        self.until_true(lambda: text in self.text, lambda: f"{text!r} in {self.text!r}")
+
+    def until_true(self, holds: Callable[[], Any], what: str | Callable[[], str]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited in vain for {what if isinstance(what, str) else what()}")
+            time.sleep(0.02)
+
+
+class Page(Tab):
+    """A page of the tests' own host application."""
+
+    def __init__(self, driver: WebDriver, site: Site) -> None:
+        super().__init__(driver)
         self.site = site
 
     # --- arriving
@@ -31,25 +97,20 @@ class Page:
 
     def open(
         self, body: str | None = None, *, head: str = SCRIPT, query: str = "fast", path: str = "/page"
-    ) -> Page:
+    ) -> Self:
         """Load the host's page with one element in it, or with `body`."""
         self.site.script.body = self.element() if body is None else body
         self.site.script.head = head
         self.driver.get(f"{self.site.host}{path}?{query}")
         return self
 
-    def started(self, body: str | None = None, **options: Any) -> Page:
+    def started(self, body: str | None = None, **options: Any) -> Self:
         """A page whose registration is in progress."""
         self.open(body, **options)
         self.run("a.start()")
         return self.until("in_progress")
 
-    # --- acting
-
-    def run(self, script: str, *values: Any) -> Any:
-        """Run a script in which `a` is the first element, `shadow` its shadow root."""
-        found = "const a = document.querySelector('ca-whatsapp-registration'), shadow = a?.shadowRoot;"
-        return self.driver.execute_script(found + script, *values)
+    # --- what the frame says
 
     def message(self, event: str, identifier: str = "reg1", **more: Any) -> dict[str, Any]:
         return {"type": TYPE, "event": event, "registration_id": identifier, **more}
@@ -80,32 +141,7 @@ class Page:
             contentWindow.postMessage({ say: 'echo' }, '*');
         """)
 
-    def press(self, label: str) -> None:
-        found = "[...shadow.querySelectorAll('.button')].find((each) => each.textContent === arguments[0])"
-        self.until_true(lambda: self.run(f"return !!{found}", label), f"a button {label!r}")
-        self.run(f"{found}.click()", label)
-
-    def type_keys(self, *keys: str) -> None:
-        ActionChains(self.driver).send_keys(*keys).perform()
-
-    def escape(self) -> None:
-        self.type_keys(Keys.ESCAPE)
-
-    # --- looking
-
-    @property
-    def status(self) -> str:
-        return str(self.run("return a?.status ?? 'no element'"))
-
-    @property
-    def text(self) -> str:
-        return str(self.run("return shadow.querySelector('.panel').innerText"))
-
-    @property
-    def buttons(self) -> list[str]:
-        return list(
-            self.run("return [...shadow.querySelectorAll('.button')].map((each) => each.textContent)")
-        )
+    # --- what the page heard
 
     @property
     def height(self) -> str:
@@ -115,17 +151,3 @@ class Page:
         """The `ca-embed:` events so far: of one name their details, else their names."""
         heard = self.driver.execute_script("return window.heard")
         return [each for each in heard if each["name"] == name] if name else [each["name"] for each in heard]
-
-    def until(self, status: str) -> Page:
-        self.until_true(lambda: self.status == status, lambda: f"{status}, is {self.status}: {self.text!r}")
-        return self
-
-    def until_text(self, text: str) -> None:
-        self.until_true(lambda: text in self.text, lambda: f"{text!r} in {self.text!r}")
-
-    def until_true(self, holds: Callable[[], Any], what: str | Callable[[], str]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not holds():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"waited in vain for {what if isinstance(what, str) else what()}")
-            time.sleep(0.02)
