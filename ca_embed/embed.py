@@ -56,6 +56,9 @@ class Embed:
     clock: returns Unix seconds.
 
     Raises ConfigurationError, which names everything that is missing or wrong.
+
+    What docs/python.md names is promised. Not promised, for the other modules of ca_embed alone, and
+    subject to change: `settings`, `identify`, `clock`, `verifier`, `executors`, `registrar`, `order`.
     """
 
     def __init__(

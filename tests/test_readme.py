@@ -11,6 +11,8 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from tests.markdown import python_blocks
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SETTINGS = {
     "CA_EMBED_BASE_URL": "https://registration.example",
@@ -26,7 +28,7 @@ class Program:
 
     def __init__(self, heading: str) -> None:
         after = README.partition(f"**In {heading}**")[2]
-        blocks = re.findall(r"```python\n(.*?)```", after, re.DOTALL)
+        blocks = python_blocks(after)
         handler = next(block for block in blocks if "on_completed" in block)
         self.names: dict[str, Any] = {"__name__": __name__}
         exec(blocks[0], self.names)
