@@ -81,10 +81,13 @@ def postgresql() -> Generator[Place]:
 
 @contextmanager
 def mariadb() -> Generator[Place]:
-    """In a MariaDB server of its own."""
+    """In a MariaDB server of its own, which keeps a million records in memory, as one in production would."""
     from tests.storage.local_servers import MariaDBServer
 
-    with MariaDBServer.running() as server, _sql(server.url) as place:
+    class RoomyServer(MariaDBServer):
+        buffer_pool = "3G"
+
+    with RoomyServer.running() as server, _sql(server.url) as place:
         yield place
 
 

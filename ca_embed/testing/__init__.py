@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ca_embed.testing.durable_storage_contract import DurableStorageContract
     from ca_embed.testing.servers import serve_asgi, serve_on_loop, serve_wsgi
     from ca_embed.testing.storage_contract import StorageContract
+    from ca_embed.testing.upgrade_contract import UpgradeContract, leave_heirlooms
     from ca_embed.testing.webhooks import signed_webhook
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "DurableStorageContract",
     "Site",
     "StorageContract",
+    "UpgradeContract",
+    "leave_heirlooms",
     "serve_asgi",
     "serve_on_loop",
     "serve_wsgi",
@@ -39,13 +42,15 @@ _HOMES = {
     "DurableStorageContract": "durable_storage_contract",
     "Site": "adapter_host",
     "StorageContract": "storage_contract",
+    "UpgradeContract": "upgrade_contract",
+    "leave_heirlooms": "upgrade_contract",
     "serve_asgi": "servers",
     "serve_on_loop": "servers",
     "serve_wsgi": "servers",
     "signed_webhook": "webhooks",
 }
 
-for _home in ("adapter_contract", "durable_storage_contract", "storage_contract"):
+for _home in ("adapter_contract", "durable_storage_contract", "storage_contract", "upgrade_contract"):
     pytest.register_assert_rewrite(f"{__name__}.{_home}")
 
 

@@ -175,6 +175,7 @@ class MariaDBServer(LocalServer):
     """MariaDB."""
 
     package, program = "mariadb-server", "mariadbd"
+    buffer_pool: ClassVar = "32M"
 
     @property
     def url(self) -> str:
@@ -187,8 +188,11 @@ class MariaDBServer(LocalServer):
             f"CREATE USER IF NOT EXISTS ca_embed IDENTIFIED BY '{PASSWORD}';\n"
             "GRANT ALL ON *.* TO ca_embed;\n",
         )
-        data = f"--datadir={self.folder / 'data'}"
-        self.run(_required("mariadb-install-db"), "--no-defaults", data, "--skip-test-db")
+        self.install(f"--datadir={self.folder / 'data'}")
+
+    def install(self, datadir: str) -> None:
+        """Lay out the server's own tables."""
+        self.run(_required("mariadb-install-db"), "--no-defaults", datadir, "--skip-test-db")
 
     def command(self) -> list[str]:
         settings = {
@@ -198,10 +202,10 @@ class MariaDBServer(LocalServer):
             "init-file": self.folder / "start.sql",
             "bind-address": "127.0.0.1",
             "port": self.port,
-            "innodb-buffer-pool-size": "32M",
+            "innodb-buffer-pool-size": self.buffer_pool,
         }
         return [
-            _required("mariadbd"),
+            _required(self.program),
             "--no-defaults",
             *(f"--{name}={value}" for name, value in settings.items()),
         ]
@@ -215,6 +219,19 @@ class MariaDBServer(LocalServer):
 
     def ping(self) -> None:
         self.connect().close()
+
+
+class MySQLServer(MariaDBServer):
+    """MySQL, to be tested in MariaDB's place. CA_EMBED_TEST_MYSQLD is the path of its mysqld."""
+
+    package, program = "mysql-server", os.environ.get("CA_EMBED_TEST_MYSQLD", "mysqld")
+
+    def install(self, datadir: str) -> None:
+        """Lay out the server's own tables."""
+        self.run(_required(self.program), "--no-defaults", "--initialize-insecure", datadir)
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--mysqlx=OFF", "--secure-file-priv="]
 
 
 class RedisServer(LocalServer):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
-from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
+from tests.storage.local_servers import MariaDBServer, MySQLServer, PostgreSQLServer
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +20,9 @@ def postgresql() -> Iterator[PostgreSQLServer]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDBServer]:
-    """A MariaDB server."""
-    with MariaDBServer.running() as server:
+    """A MariaDB server, or MySQL if its program is named."""
+    kind = MySQLServer if "CA_EMBED_TEST_MYSQLD" in os.environ else MariaDBServer
+    with kind.running() as server:
         yield server
 
 

@@ -1,0 +1,30 @@
+"""Redis: what older releases have stored is read, changed and gone on with."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from ca_embed.storage import AsyncRedisStorage, RedisStorage
+from ca_embed.testing.storage_processes import OpenStorage
+from ca_embed.testing.upgrade_contract import UpgradeContract
+from tests.storage.local_servers import RedisServer
+from tests.storage.releases import snapshots
+
+
+@pytest.mark.parametrize("release", snapshots.RELEASES)
+class TestRedis(UpgradeContract):
+    """The keys of one prefix."""
+
+    @pytest.fixture(params=[RedisStorage, AsyncRedisStorage])
+    def open_storage(
+        self, request: pytest.FixtureRequest, redis_server: RedisServer, prefix: str
+    ) -> OpenStorage:
+        """Open the keys of this test."""
+        return partial(request.param, redis_server.url, prefix=prefix)
+
+    @pytest.fixture
+    def older_release(self, release: str, redis_server: RedisServer, prefix: str) -> None:
+        """Lay the keys down."""
+        snapshots.lay_down_keys(release, redis_server, prefix)
