@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from asgiref.sync import SyncToAsync, async_to_sync
 
+from ca_embed.errors import StorageUnavailable
+from ca_embed.storage.async_deadline import within
 from ca_embed.storage.checks import is_async
-from ca_embed.storage.forks import ForkGate
+from ca_embed.storage.forks import LONGEST_OPERATION, ForkGate
 
 if TYPE_CHECKING:
     from ca_embed.storage.base import AsyncStorage, DueCursor, SealedRecord, Storage
@@ -31,7 +33,8 @@ class SyncBridge:
 
     In a thread that asgiref's `sync_to_async` started, as under the ASGI door, a coroutine runs on the
     loop that it was started from: the host's own. Anywhere else it runs on one loop that the bridge
-    keeps for that, so that a driver's connections may live on between calls.
+    keeps for that, so that a driver's connections may live on between calls. One that takes longer
+    than the protocol allows is cancelled, and raises `StorageUnavailable`.
     """
 
     def __init__(self, storage: AsyncStorage) -> None:
@@ -76,9 +79,9 @@ class SyncBridge:
 
     def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if _host_loop_is_waiting():
-            return async_to_sync(method)(*args, **kwargs)
+            return async_to_sync(_in_time)(method(*args, **kwargs))
         with self._gate.passing(), self._own_loop() as own:
-            return own.run(method(*args, **kwargs))
+            return own.run(_in_time(method(*args, **kwargs)))
 
     @contextmanager
     def _own_loop(self) -> Generator[_LoopThread]:
@@ -119,6 +122,16 @@ class _LoopThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _in_time(work: Coroutine[Any, Any, _T]) -> _T:
+    """Hold the storage to its promise, for whose driver has no time limit of its own."""
+    try:
+        return await within(LONGEST_OPERATION, work)
+    except TimeoutError:
+        raise StorageUnavailable(
+            f"the storage did not answer in time ({LONGEST_OPERATION:g} seconds)"
+        ) from None
 
 
 def _host_loop_is_waiting() -> bool:

@@ -8,7 +8,9 @@ import threading
 import pytest
 from asgiref.sync import sync_to_async
 
+from ca_embed.errors import StorageUnavailable
 from ca_embed.storage import MemoryStorage, SyncBridge, as_sync
+from ca_embed.storage import bridge as bridge_module
 from ca_embed.testing.storage_contract import StorageContract
 from ca_embed.testing.storage_processes import record
 
@@ -116,6 +118,29 @@ def test_an_error_crosses_the_bridge(bridge, inner):
     with pytest.raises(OSError, match="unreachable"):
         bridge.load("r")
     del inner._turn
+
+
+@pytest.mark.parametrize("where", ["elsewhere", "under asgi"])
+def test_a_storage_that_hangs_is_cut_off(bridge, inner, monkeypatch, where):
+    """A driver without a time limit does not make the caller wait for longer than a storage may take."""
+    cancelled = threading.Event()
+
+    async def hang():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async def host():
+        await sync_to_async(bridge.load, thread_sensitive=False)("r")
+
+    monkeypatch.setattr(bridge_module, "LONGEST_OPERATION", 0.05)
+    monkeypatch.setattr(inner, "_turn", hang)
+    with pytest.raises(StorageUnavailable, match="in time"):
+        asyncio.run(host()) if where == "under asgi" else bridge.load("r")
+    assert cancelled.wait(30.0)
+    monkeypatch.undo()
+    assert bridge.load("r") is None
 
 
 def test_close_ends_the_thread_and_the_next_call_starts_one(bridge, inner):
