@@ -2,8 +2,9 @@
 
     mount(app, embed)
 
-`identify` gets the `blacksheep.Request`: `request.user` and `request.session` work. In a template,
-`embed.snippet()` is the button.
+`identify` gets the `blacksheep.Request`: `request.user` and `request.session` work. BlackSheep's
+anti-forgery validation lets `/webhook` pass, and nothing else of ours. In a template,
+`embed.snippet(csrf=csrf_token(app, request))` is the button.
 """
 
 from __future__ import annotations
@@ -12,30 +13,48 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from blacksheep import Application, Content, Request, Response, StreamedContent
+from blacksheep.server.csrf import AntiForgeryHandler, ignore_anti_forgery
 
 from ca_embed import messages
 from ca_embed.adapters._shared import METHODS, answer, prefix_of
 from ca_embed.embed import Embed
+from ca_embed.messages import Csrf
 
 
 def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
     """Answer all requests below the prefix (by default the path of `public_url`)."""
 
-    async def endpoints(request: Request) -> Response:
+    async def respond(request: Request, rest: str | None) -> Response:
         response = await answer(
             embed,
             method=request.method,
-            rest=(request.route_values or {}).get("rest"),
+            rest=rest,
             headers=request.headers,
             native=request,
             chunks=lambda: _chunks(request),
+            csrf=lambda: csrf_token(app, request),
         )
         return _native(response)
 
+    async def endpoints(request: Request) -> Response:
+        return await respond(request, (request.route_values or {}).get("rest"))
+
+    async def webhook(request: Request) -> Response:
+        return await respond(request, "webhook")
+
     path = prefix_of(embed, prefix)
+    app.router.add("POST", path + "/webhook", ignore_anti_forgery()(webhook))
     for method in METHODS:
         app.router.add(method, path or "/", endpoints)
         app.router.add(method, path + "/{path:rest}", endpoints)
+
+
+def csrf_token(app: Application, request: Request) -> Csrf | None:
+    """Return what BlackSheep's anti-forgery validation asks of a POST, if the application has it on."""
+    for middleware in app.middlewares:
+        if isinstance(middleware, AntiForgeryHandler):
+            return Csrf(middleware.header_name, middleware.get_tokens(request)[1])
+    return None
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
