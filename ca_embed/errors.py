@@ -12,6 +12,7 @@
     │   └── MethodNotAllowed  405
     ├── PartnerError               what the Partner API did
     │   ├── PartnerTimeout    504
+    │   │   └── PartnerBusy            too many calls of it are under way here
     │   ├── PartnerUnavailable 502
     │   └── PartnerRejected   502      with the Partner API's own status in `partner_status`
     └── StorageUnavailable    503  what the storage did
@@ -172,6 +173,12 @@ class PartnerTimeout(PartnerError):
 
     code, status = "partner_timeout", 504
     public_text = "ChatArchitect did not answer in time. Try again in a moment."
+
+
+class PartnerBusy(PartnerTimeout):
+    """The Partner API was not called: too many calls of this process are waiting for it already."""
+
+    public_text = "Too many registrations are being started at the moment. Try again in a few seconds."
 
 
 class PartnerUnavailable(PartnerError):

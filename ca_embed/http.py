@@ -87,8 +87,8 @@ def _take(embed: Embed, request: Request, step: Step, read_body: Callable[[], by
             return then(read_body())
         case Identify(then):
             return then(identify_now(request.identify or embed.identify, request.native))
-        case Blocking(pool, call):
-            return embed.executors.run_here(pool, call)
+        case Blocking(pool, call, otherwise):
+            return embed.executors.run_here(pool, call, can_do_without=otherwise is not None)
         case Response():
             return step
 

@@ -1,14 +1,18 @@
-"""The line in which a WSGI server's threads wait for the Partner API."""
+"""The line in which a WSGI server's threads wait for the Partner API, and threads after a fork."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ca_embed.errors import PartnerTimeout
+from ca_embed import executors as executors_module
+from ca_embed.errors import PartnerBusy
 from ca_embed.executors import Executors, Pool
 
 
@@ -37,10 +41,74 @@ def test_nobody_waits_behind_calls_that_hang() -> None:
         hanging = [others.submit(executors.run_here, Pool.PARTNER, hang) for _ in range(2)]
         begun.wait(10)
         for _ in range(2):
-            with pytest.raises(PartnerTimeout, match="waiting"):
+            with pytest.raises(PartnerBusy, match="waiting"):
                 executors.run_here(Pool.PARTNER, lambda: None)
         assert executors.run_here(Pool.STORAGE, lambda: "at once") == "at once"
         let_go.set()
         for call in hanging:
             call.result()
     assert executors.run_here(Pool.PARTNER, lambda: "served") == "served"
+
+
+def test_a_crowd_is_served_by_a_partner_that_is_slow_but_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is usual does not count as hanging."""
+    monkeypatch.setattr(executors_module, "_HANGS_AFTER", (0.05, 5.0))
+    executors = Executors()
+
+    def slow() -> str:
+        time.sleep(0.4)
+        return "served"
+
+    executors.run_here(Pool.PARTNER, slow)
+    with ThreadPoolExecutor(8) as crowd:
+        served = [crowd.submit(executors.run_here, Pool.PARTNER, slow) for _ in range(8)]
+        assert [call.result() for call in served] == ["served"] * 8
+
+
+def test_who_can_do_without_neither_waits_nor_keeps_others_waiting() -> None:
+    """Asking how far a registration is takes no place from creating one."""
+    executors, begun, let_go = Executors(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        let_go.wait(60)
+
+    with ThreadPoolExecutor(1) as other:
+        hanging = other.submit(executors.run_here, Pool.PARTNER, hang, can_do_without=True)
+        assert begun.wait(10)
+        with pytest.raises(PartnerBusy):
+            executors.run_here(Pool.PARTNER, lambda: None, can_do_without=True)
+        assert executors.run_here(Pool.PARTNER, lambda: "created") == "created"
+        let_go.set()
+        hanging.result()
+    assert executors.run_here(Pool.PARTNER, lambda: "asked", can_do_without=True) == "asked"
+
+
+def test_a_child_process_begins_anew() -> None:
+    """After a fork, the threads and the places of the parent do not keep the child waiting."""
+    executors, begun, let_go = Executors(), threading.Barrier(3), threading.Event()
+
+    def hang() -> None:
+        begun.wait(10)
+        let_go.wait(60)
+
+    async def in_a_thread() -> str:
+        return await asyncio.wait_for(executors.run(Pool.STORAGE, lambda: "served"), 10)
+
+    assert asyncio.run(in_a_thread()) == "served"
+    with ThreadPoolExecutor(2) as others:
+        hanging = [others.submit(executors.run_here, Pool.PARTNER, hang) for _ in range(2)]
+        begun.wait(10)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the case at hand
+            child = os.fork()
+        if child == 0:
+            served = False
+            try:
+                served = asyncio.run(in_a_thread()) == executors.run_here(Pool.PARTNER, lambda: "served")
+            finally:
+                os._exit(0 if served else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        let_go.set()
+        for call in hanging:
+            call.result()
