@@ -98,8 +98,9 @@ def _received(connection: socket.socket, method: str) -> Answer:
     try:
         with closing(response):
             response.begin()
-            # After a HEAD, whatever follows the head is a body that should not be there.
-            body = response.fp.read() if method == "HEAD" else response.read()
+            # Whatever follows the head of these is a body that should not be there.
+            bodyless = method == "HEAD" or response.status in (204, 304)
+            body = response.fp.read() if bodyless else response.read()
     except (HTTPException, ConnectionError) as error:
         raise NoAnswer(type(error).__name__) from None
     headers = tuple((name.lower(), value) for name, value in response.getheaders())
