@@ -55,25 +55,8 @@ def snippet(
     if mode not in ("inline", "modal"):
         raise ValueError('mode is "inline" or "modal"')
     base = _checked_endpoint(endpoint if endpoint is not None else settings.public_path)
-    asset = javascript()
-    script = {
-        "src": f"{base}/{asset.hashed_name}",
-        "integrity": asset.integrity,
-        "crossorigin": None if base.startswith("/") or not base else "anonymous",
-        "nonce": nonce,
-        "defer": "",
-    }
-    element = {
-        "endpoint": base or "/",
-        "iframe-origin": settings.iframe_origin,
-        "mode": mode if mode != "inline" else None,
-        "lang": lang,
-        "autostart": "" if autostart else None,
-        "csrf-header": csrf and csrf.header,
-        "csrf-token": csrf and csrf.token,
-    }
-    tag = "ca-whatsapp-registration"
-    return Html(f"<script{_attributes(script)}></script>\n<{tag}{_attributes(element)}></{tag}>")
+    element = _element(settings, base, mode=mode, lang=lang, autostart=autostart, csrf=csrf)
+    return Html(f"{_script(base, nonce)}\n{element}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +73,15 @@ def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = No
     lang = _spoken(accept_language) or settings.lang
     title, lead = (escape(text) for text in _TITLES[lang])
     style = _style()
-    element = snippet(
-        settings, endpoint=None, mode="inline", lang=lang, autostart=False, nonce=None, csrf=csrf
-    )
-    script, _, tag = element.partition("\n")
+    base = _checked_endpoint(settings.public_path)
+    script = _script(base)
+    element = _element(settings, base, lang=lang, csrf=csrf, hosted=True)
     html = (
         f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{title}</title>\n<style>{style}</style>\n{script}\n</head>\n<body>\n<main>\n"
-        f"<header>\n<h1>{title}</h1>\n<p>{lead}</p>\n</header>\n{tag}\n</main>\n</body>\n</html>\n"
+        f"<header>\n<h1>{title}</h1>\n<p>{lead}</p>\n</header>\n{element}\n</main>\n</body>\n</html>\n"
     )
     return HostedPage(Html(html), lang, _policy(settings, style))
 
@@ -139,6 +121,43 @@ def _policy(settings: Settings, style: str) -> str:
 
 def _style() -> str:
     return files("ca_embed").joinpath("assets", "page.css").read_text("utf-8").strip()
+
+
+def _script(base: str, nonce: str | None = None) -> str:
+    asset = javascript()
+    attributes = {
+        "src": f"{base}/{asset.hashed_name}",
+        "integrity": asset.integrity,
+        "crossorigin": None if base.startswith("/") or not base else "anonymous",
+        "nonce": nonce,
+        "defer": "",
+    }
+    return f"<script{_attributes(attributes)}></script>"
+
+
+def _element(
+    settings: Settings,
+    base: str,
+    *,
+    mode: str = "inline",
+    lang: str | None = None,
+    autostart: bool = False,
+    csrf: Csrf | None = None,
+    hosted: bool = False,
+) -> str:
+    """Return the element. `hosted`: it is on our own page, so that it does not offer to go there."""
+    attributes = {
+        "endpoint": base or "/",
+        "iframe-origin": settings.iframe_origin,
+        "mode": mode if mode != "inline" else None,
+        "lang": lang,
+        "autostart": "" if autostart else None,
+        "csrf-header": csrf and csrf.header,
+        "csrf-token": csrf and csrf.token,
+        "hosted": "" if hosted else None,
+    }
+    tag = "ca-whatsapp-registration"
+    return f"<{tag}{_attributes(attributes)}></{tag}>"
 
 
 def _checked_endpoint(endpoint: str) -> str:

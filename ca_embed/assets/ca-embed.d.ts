@@ -110,7 +110,8 @@ export type Outcome = 'confirmed' | 'failed' | 'cancelled' | 'closed';
  * `<ca-whatsapp-registration endpoint="/chatarchitect" iframe-origin="https://registration.example">`
  *
  * Attributes: `endpoint` and `iframe-origin`; `mode` (`inline` or `modal`), `lang`, `autostart`; `csrf-header` with
- * `csrf-token` or `csrf-cookie`, for hosts that demand a token. Give elements an `id` if a page has several on one
+ * `csrf-token` or `csrf-cookie`, for hosts that demand a token; `hosted` is on the mount's own page, where there is no
+ * use in offering to open that page in a new tab. Give elements an `id` if a page has several on one
  * endpoint: what a reload resumes is kept apart by it.
  *
  * Styling: `--ca-accent` and `--ca-radius` on the element; `::part()` of `box` (which also has the state as a part:

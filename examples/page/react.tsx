@@ -9,7 +9,8 @@ declare module 'react' {
   namespace JSX {
     interface IntrinsicElements {
       'ca-whatsapp-registration': HTMLAttributes<CaWhatsappRegistration> &
-        Handlers & {
+        Handlers &
+        Partial<Pick<CaWhatsappRegistration, 'headers' | 'texts'>> & {
           endpoint: string;
           'iframe-origin': string;
           mode?: 'inline' | 'modal';
@@ -18,11 +19,14 @@ declare module 'react' {
   }
 }
 
+const TEXTS = { idle: 'Connect your number' };
+
 export function ConnectWhatsapp({ origin, onConfirmed }: { origin: string; onConfirmed: (id?: string) => void }) {
   return (
     <ca-whatsapp-registration
       endpoint="/chatarchitect"
       iframe-origin={origin}
+      texts={TEXTS}
       onca-embed:confirmed={({ detail }) => onConfirmed(detail.registration_id)}
     />
   );

@@ -36,5 +36,7 @@ export function defineElement() {
       return this.#flow.frame();
     }
   }
+  // So that frameworks, which look whether there is one, set a property and no attribute.
+  Registration.prototype.headers = Registration.prototype.texts = undefined;
   customElements.define(TAG, Registration);
 }

@@ -11,7 +11,7 @@ const READY_WITHIN = 20000; // ms for the iframe to say anything; its `load` eve
 const CALM = 15000; // ms between questions while the user works in the iframe
 const SLOW_AFTER = 8; // questions after `completed` without a confirmation: about half a minute
 const FIRST_HEIGHT = 640;
-const UNDER_WAY = ['creating', 'loading', 'in_progress', 'finishing'];
+const UNDER_WAY = 'creating loading in_progress finishing';
 
 export function flowOf(element) {
   const view = viewOf(element, stay, left);
@@ -21,8 +21,7 @@ export function flowOf(element) {
   let session; // registration_id, iframe_url; later finishing, confirmed
   let frame, origin, wish, painting, timer, asked, asking, listeners, interrupted;
 
-  const attribute = (name) => element.getAttribute(name);
-  const isModal = () => attribute('mode') === 'modal';
+  const isModal = () => element.getAttribute('mode') === 'modal';
   const isUnderWay = () => UNDER_WAY.includes(status);
 
   // --- in the page ---------------------------------------------------------------------------------------------
@@ -74,8 +73,8 @@ export function flowOf(element) {
     move('creating');
     if (isModal()) view.open();
     try {
-      origin = attribute('iframe-origin');
-      if (!attribute('endpoint') || !isOn(origin, origin)) throw 'configuration';
+      origin = element.getAttribute('iframe-origin');
+      if (!element.getAttribute('endpoint') || !isOn(origin, origin)) throw 'configuration';
       if (await resume()) return;
       if (!session) await create();
       load();
@@ -291,7 +290,8 @@ export function flowOf(element) {
     retry: start,
     over: startOver,
     another: startOver,
-    tab: () => window.open(endpointOf(element) + '/', '_blank', 'noopener'),
+    // `hosted` is on the mount's own page: there, a new tab would show no more.
+    tab: !element.hasAttribute('hosted') && (() => window.open(endpointOf(element) + '/', '_blank', 'noopener')),
     close: view.dialog.open && close,
   });
 

@@ -47,6 +47,7 @@ class Script:
 
     head: str = ""
     body: str = ""
+    whole: str = ""  # a page as it is, in place of one with that head and body
     page_headers: dict[str, str] = field(default_factory=dict)
     create: dict[str, Any] = field(default_factory=dict)  # overrides of the answer to POST /sessions
     create_error: tuple[int, Any] | None = None
@@ -88,9 +89,12 @@ class Site:
             server.server_close()
 
     def page(self) -> str:
-        return f"""<!doctype html><html lang="en"><meta charset="utf-8">
+        return (
+            self.script.whole
+            or f"""<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>Host</title>
 <script src="/spy.js"></script>{self.script.head}<body><main>{self.script.body}</main>"""
+        )
 
     def session(self) -> dict[str, Any]:
         identifier = f"reg{len(self.script.created())}"
@@ -142,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
 class HostHandler(Handler):
     def do_GET(self) -> None:
         path, script = urlsplit(self.path).path, self.site.script
-        if path == "/ca-embed.js":
+        if path.rpartition("/")[2].startswith("ca-embed."):
             self.answer(
                 200,
                 ASSET.read_bytes(),

@@ -69,6 +69,15 @@ def test_overrides(page: Page) -> None:
     assert "In two minutes." in page.text
 
 
+def test_properties(page: Page) -> None:
+    """Frameworks find properties to set; what is set before the script has come counts, too."""
+    page.open(head="").run("a.texts = { start: 'Early' }")
+    page.run("document.head.append(Object.assign(document.createElement('script'), { src: '/ca-embed.js' }))")
+    page.until("idle")
+    page.until_true(lambda: page.buttons == ["Early"], lambda: f"the early text, is {page.buttons}")
+    assert page.run("const fresh = a.cloneNode(); return 'headers' in fresh && 'texts' in fresh")
+
+
 def test_status_is_announced(page: Page) -> None:
     """What is said is a live region that stays the same node, so that changes are read out."""
     page.open().until("idle").run("window.region = shadow.querySelector('[role=status]'); a.start()")

@@ -1,0 +1,31 @@
+"""The page that `GET <mount>/` answers with, under its own policy."""
+
+from __future__ import annotations
+
+from tests.browser.hosted import open_hosted_page
+from tests.browser.page import Page
+from tests.browser.site import Site
+from tests.browser.test_flow import DONE
+
+
+def test_from_click_to_connected(page: Page, site: Site) -> None:
+    """A registration goes through, and the page's own policy refuses nothing of it."""
+    open_hosted_page(page)
+    page.run(
+        """window.reports = [];
+        addEventListener('securitypolicyviolation', (e) => reports.push(e.violatedDirective))"""
+    )
+    page.press("Get started")
+    page.until("in_progress").frame_says("completed")
+    site.script.statuses["reg1"] = DONE
+    page.until("connected")
+    assert page.run("return reports") == []
+
+
+def test_blocked(page: Page, site: Site) -> None:
+    """Where the frame does not speak, it does not offer a new tab, for that would show the same page."""
+    site.script.frame_query = "&silent"
+    open_hosted_page(page).run("a.start()")
+    page.until("blocked")
+    assert page.buttons == ["Try again"]
+    assert "contact support" in page.text
