@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from ca_embed.cli.command import Commands, port_number
 from ca_embed.cli.output import WrongUsage, say
 from ca_embed.cli.source import add_app_option, embed_of
+from ca_embed.errors import NotSignedIn
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+# WSGI keeps the two that are left out elsewhere: nobody would ever be signed in by them.
+_HEADER_NAME = re.compile(r"(?!content-(type|length)$)[a-z0-9-]+", re.IGNORECASE | re.ASCII)
 
 
 def add_to(commands: Commands) -> None:
@@ -36,7 +38,8 @@ def add_to(commands: Commands) -> None:
         "--user-header",
         metavar="NAME",
         help="the header in which your proxy names the signed-in user. Whoever reaches this port "
-        "without the proxy, or gets a header of that name through it, can be any user",
+        "without the proxy, or gets a header of that name through it, can be any user. A value with a comma "
+        "in it counts as nobody: a header that came twice looks like that",
     )
     add_app_option(parser)
     parser.set_defaults(run=serve, log_level=logging.INFO)
@@ -46,9 +49,9 @@ def serve(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from ca_embed.wsgi import Middleware
 
-    if args.app and args.user_header:
+    if args.app and args.user_header is not None:
         raise WrongUsage("--app brings its own identify; leave --user-header away")
-    identify = user_in_header(args.user_header) if args.user_header else None
+    identify = None if args.user_header is None else user_in_header(args.user_header)
     embed = embed_of(args, identify=identify)
     _warn(args)
     try:
@@ -61,11 +64,13 @@ def serve(args: argparse.Namespace) -> int:
 def user_in_header(name: str) -> Callable[[WSGIEnvironment], str | None]:
     """Return an `identify` that believes the header of this name."""
     if not _HEADER_NAME.fullmatch(name):
-        raise WrongUsage("--user-header is the name of a header: letters, digits and hyphens")
+        raise WrongUsage("--user-header is the name of a header of its own: letters, digits and hyphens")
     key = "HTTP_" + name.upper().replace("-", "_")
 
     def identify(environ: WSGIEnvironment) -> str | None:
         value: str = environ.get(key, "")
+        if "," in value:  # servers join what came twice, and nobody can know whose was right
+            raise NotSignedIn(f"{name} came twice, or names a user with a comma")
         return value.strip().encode("latin-1").decode() or None  # UTF-8 that PEP 3333 shows as latin-1
 
     return identify

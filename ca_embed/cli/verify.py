@@ -1,4 +1,4 @@
-"""`verify`: say whether a captured webhook is one to accept, and if not, which check fails."""
+"""`verify`: say whether a captured webhook is good in itself, and if not, which check fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _ADVICE = {
     "bad_json": "The signature is right: ChatArchitect sent it like this.",
     "bad_payload": "The signature is right: ChatArchitect sent it like this.",
     "ignored": "Events of types that are not known yet are answered with 200.",
-    "ok": "The endpoint would accept it, or know it as a duplicate.",
+    "ok": "The storage is not looked at: by what is there, the endpoint answers accepted, duplicate, or 409 "
+    "mismatched_session if the session was created for another user or state.",
 }
 
 
@@ -44,7 +45,7 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether a delivery like this gets a 2xx."""
+        """Whether nothing in the delivery itself keeps it from a 2xx."""
         return self.reason in ("ok", "ignored")
 
 
@@ -53,7 +54,8 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "verify",
         help="check a captured webhook",
-        description="Check a captured webhook as the endpoint would, and say which check fails.",
+        description="Check a captured webhook as the endpoint does before it looks at the storage, and say "
+        "which check fails.",
     )
     parser.add_argument("body", metavar="FILE", nargs="?", help="the raw body; - is stdin")
     parser.add_argument("--timestamp", metavar="TEXT", help="the value of X-CA-Timestamp")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from io import BytesIO
 from itertools import repeat
 from typing import Any
 
@@ -18,13 +21,14 @@ from ca_embed.asset import javascript
 from ca_embed.keyring import Keyring
 from ca_embed.sandbox.server import Server
 from ca_embed.storage import SQLiteStorage
+from ca_embed.webhook import Verifier, sign
 
 Run = Callable[..., Any]
 Answer = Callable[[Request], Response]
 
 ALL = (
     "settings", "storage", "Partner API", "clock", "partner_token[0]", "partner_token[1]",
-    "mount: health", "mount: asset", "mount: webhook", "pages",
+    "mount: health", "mount: asset", "mount: webhook", "mount: delivery", "pages",
 )  # fmt: skip
 
 
@@ -35,7 +39,10 @@ def examine(operate: Run) -> Callable[..., dict[str, dict[str, Any]]]:
     def run_and_read(*arguments: str) -> dict[str, dict[str, Any]]:
         ran = operate("doctor", "--json", *arguments)
         findings = [json.loads(line) for line in ran.out.splitlines()]
-        assert ran.code == (1 if "FAIL" in {finding["result"] for finding in findings} else 0)
+        assert {finding["result"] for finding in findings} <= {"ok", "failed", "skipped"}
+        for finding in findings:
+            assert bool(finding["advice"]) == (finding["result"] == "failed")
+        assert ran.code == (1 if "failed" in {finding["result"] for finding in findings} else 0)
         return {finding["check"]: finding for finding in findings}
 
     return run_and_read
@@ -43,7 +50,7 @@ def examine(operate: Run) -> Callable[..., dict[str, dict[str, Any]]]:
 
 def failed(findings: dict[str, dict[str, Any]]) -> set[str]:
     """Return the names of the checks that failed."""
-    return {check for check, finding in findings.items() if finding["result"] == "FAIL"}
+    return {check for check, finding in findings.items() if finding["result"] == "failed"}
 
 
 def told(finding: dict[str, Any]) -> str:
@@ -99,7 +106,7 @@ def test_the_hosts_own_embed(examine: Run, tmp_path: Any, monkeypatch: pytest.Mo
     findings = examine("--app", "fake_clinic:embed")
     sys.modules.pop("fake_clinic")
 
-    assert failed(findings) == {"clock"}
+    assert failed(findings) == {"clock", "mount: delivery"}
 
 
 # --- settings, storage -----------------------------------------------------------------------------
@@ -137,7 +144,17 @@ def test_keys_that_do_not_fit(examine: Run, world: Any, monkeypatch: pytest.Monk
 
     assert failed(findings) == {"storage"}
     assert f"sealed under key {key_id}" in findings["storage"]["message"]
-    assert findings["storage"]["advice"] is None
+    assert "encryption keys" in findings["storage"]["advice"]
+
+
+def test_a_storage_that_forgets(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storage in memory works and is none to run with: it forgets all of it at a restart."""
+    monkeypatch.setenv("CA_EMBED_STORAGE", "memory:")
+    findings = examine()
+
+    assert failed(findings) == {"storage"}
+    assert "forgets" in findings["storage"]["message"]
+    assert "CA_EMBED_STORAGE" in findings["storage"]["advice"]
 
 
 def test_registrations_are_left_as_they_are(examine: Run, world: Any) -> None:
@@ -170,7 +187,7 @@ def test_nobody_at_base_url(examine: Run, world: Any) -> None:
     findings = examine()
 
     assert failed(findings) == {"Partner API"}
-    assert {check for check in ALL if findings[check]["result"] == "left out"} == {
+    assert {check for check in ALL if findings[check]["result"] == "skipped"} == {
         "clock", "partner_token[0]", "partner_token[1]", "pages",
     }  # fmt: skip
 
@@ -191,7 +208,7 @@ def test_something_else_at_base_url(examine: Run, world: Any, knob: str, value: 
 
     assert failed(findings) == {"Partner API"}
     assert words in findings["Partner API"]["message"]
-    assert findings["partner_token[0]"]["result"] == "left out"
+    assert findings["partner_token[0]"]["result"] == "skipped"
 
 
 @pytest.fixture
@@ -205,7 +222,7 @@ def date_of_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return set_date
 
 
-@pytest.mark.parametrize(("seconds", "result"), [(-90, "FAIL"), (-30, "ok"), (30, "ok"), (90, "FAIL")])
+@pytest.mark.parametrize(("seconds", "result"), [(-90, "failed"), (-30, "ok"), (30, "ok"), (90, "failed")])
 def test_the_clock(examine: Run, date_of_others: Run, seconds: int, result: str) -> None:
     """A clock that differs by more than a minute from the Partner API's makes webhooks stale."""
     date_of_others(format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True))
@@ -220,7 +237,7 @@ def test_no_clock(examine: Run, date_of_others: Run, date: str) -> None:
     """A Partner API that does not tell a time that can be read leaves nothing to compare."""
     date_of_others(date)
 
-    assert examine()["clock"]["result"] == "left out"
+    assert examine()["clock"]["result"] == "skipped"
 
 
 # --- the mount -------------------------------------------------------------------------------------
@@ -293,6 +310,7 @@ def test_redirects_are_not_followed(examine: Run, behind: Any) -> None:
 
     assert failed(examine()) == {"mount: health", "mount: asset", "mount: webhook"}
     assert "/elsewhere" not in asked
+    assert asked.count("/webhook") == 1
 
 
 @pytest.mark.parametrize("path", ["", "/chatarchitect/deeper"])
@@ -303,7 +321,7 @@ def test_another_path(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch,
     findings = examine()
 
     assert failed(findings) == {"mount: health", "mount: asset", "mount: webhook"}
-    assert all("public_url" in finding["advice"] for check, finding in findings.items() if "mount" in check)
+    assert all("public_url" in findings[check]["advice"] for check in failed(findings))
 
 
 def test_nobody_at_public_url(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +330,7 @@ def test_nobody_at_public_url(examine: Run, monkeypatch: pytest.MonkeyPatch) -> 
     findings = examine()
 
     assert failed(findings) == {"mount: health"}
-    assert findings["mount: webhook"]["result"] == "left out"
+    assert findings["mount: webhook"]["result"] == "skipped"
 
 
 def test_no_answer_in_time(examine: Run, behind: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,6 +381,122 @@ def test_the_asset(examine: Run, behind: Any, answer: Response, words: str) -> N
 
     assert failed(findings) == {"mount: asset"}
     assert words in told(findings["mount: asset"])
+
+
+# --- a signed delivery -----------------------------------------------------------------------------
+
+
+def unwrapped(request: Request) -> None:
+    """Write the body anew, as a proxy that reads JSON does."""
+    body = json.dumps(json.loads(request.environ["wsgi.input"].read(request.content_length))).encode()
+    request.environ.update({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+
+
+def without_headers(request: Request) -> None:
+    """Drop the headers that a proxy does not know."""
+    del request.environ["HTTP_X_CA_TIMESTAMP"], request.environ["HTTP_X_CA_SIGNATURE"]
+
+
+def swallowed(request: Request) -> None:
+    """Lose a body that comes in chunks, as some servers do."""
+    del request.environ["CONTENT_LENGTH"]
+    request.environ.update({"wsgi.input": BytesIO(), "HTTP_TRANSFER_ENCODING": "chunked"})
+
+
+def refused(status: int, code: str) -> Callable[[Request], Response]:
+    """Answer as ca_embed does."""
+    return lambda request: Response(json.dumps({"status": "error", "code": code, "message": ""}), status)
+
+
+@pytest.mark.parametrize(
+    ("on_the_way", "words"),
+    [
+        (unwrapped, ("401 invalid_signature", "bad_mac", "changes bodies")),
+        (without_headers, ("401 invalid_signature", "bad_shape", "drops")),
+        (swallowed, ("400 unreadable_body", "chunked")),
+        (refused(413, "body_too_large"), ("413", "client_max_body_size")),
+        (refused(404, "not_found"), ("404 not_found", "public_url")),
+        (lambda request: Response("<h1>Too large", 413), ("413", "client_max_body_size")),
+        (lambda request: Response("Bad gateway", 502), ("the server answers 502", "log")),
+        (lambda request: Response("Not found", 404), ("nothing of ca_embed is mounted there (404)", "Mount")),
+        (lambda request: redirect("/webhook/"), ("redirects to", "follows no redirect")),
+        (lambda request: Response('{"status": "accepted"}'), ("another application",)),
+    ],
+)
+def test_on_the_way(examine: Run, behind: Any, on_the_way: Any, words: tuple[str, ...]) -> None:
+    """What keeps a signed delivery from arriving as it was sent is told, with what to do about it."""
+    behind(lambda request: on_the_way(request) if "X-CA-Signature" in request.headers else None)
+    findings = examine()
+
+    assert failed(findings) == {"mount: delivery"}
+    assert [word for word in words if word not in told(findings["mount: delivery"])] == []
+
+
+def test_it_is_delivered_as_by_chatarchitect(operate: Run, behind: Any, world: Any) -> None:
+    """The delivery has the guide's headers, the newest token's signature, and an event that nobody knows."""
+    seen: list[tuple[dict[str, str], bytes]] = []
+
+    def look(request: Request) -> None:
+        if "X-CA-Signature" in request.headers:
+            body = request.environ["wsgi.input"].read(request.content_length)
+            request.environ["wsgi.input"] = BytesIO(body)
+            seen.append((dict(request.headers), body))
+
+    behind(look)
+    assert operate("doctor").code == 0
+    ((headers, body),) = seen
+    newest = world.embed.settings.tokens[0]
+    assert headers["Content-Type"] == "application/json"
+    assert headers["X-Ca-Signature"] == sign(body, int(headers["X-Ca-Timestamp"]), newest)
+    assert headers["X-Ca-Event-Id"] == "evt_doctor_1"
+    assert json.loads(body)["event"] == "ca_embed.doctor"
+
+
+def test_another_token_is_deployed(examine: Run, world: Any) -> None:
+    """The token that is newest here must be one of those that are deployed."""
+    world.embed.verifier = Verifier(world.embed.settings.tokens[1:], 300)
+    findings = examine()
+
+    assert failed(findings) == {"mount: delivery"}
+    assert "other partner tokens" in findings["mount: delivery"]["advice"]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        ((-1000, -1000), r"\b(999|100\d) s ahead of the server's"),
+        ((1000, 1000), r"\b(99\d|1000) s behind the server's"),
+        ((-1000, 0), "does not tell"),
+    ],
+)
+def test_the_servers_clock(
+    examine: Run, world: Any, date_of_others: Run, ahead: tuple[float, float], words: str
+) -> None:
+    """A server whose clock is wrong is told from one with another token, and by how much if it tells."""
+    moment = time.time()
+    server, date = ahead
+    world.embed.clock = lambda: moment + server
+    date_of_others(format_datetime(datetime.fromtimestamp(moment + date, UTC), usegmt=True))
+    finding = examine()["mount: delivery"]
+
+    assert finding["result"] == "failed"
+    assert "401 stale_timestamp" in finding["message"]
+    assert re.search(words, finding["message"])
+    assert "NTP" in finding["advice"]
+
+
+def test_nothing_signed_goes_elsewhere(examine: Run, behind: Any) -> None:
+    """What does not refuse an unsigned webhook as ca_embed does gets no signature to see."""
+    signed: list[str] = []
+
+    def answer(request: Request) -> Response | None:
+        signed.extend(request.headers.getlist("X-CA-Signature"))
+        return Response("{}") if request.path == "/webhook" else None
+
+    behind(answer)
+
+    assert examine()["mount: delivery"]["result"] == "skipped"
+    assert signed == []
 
 
 # --- pages -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -52,6 +53,20 @@ def test_wrong_port(run: Run, port: str) -> None:
     assert run("sandbox", "--port", port).code == 2
 
 
+def with_two_headers(url: str) -> int:
+    """Ask for a session as two users at once; return the status of the answer."""
+    address, _, path = url.removeprefix("http://").partition("/")
+    connection = HTTPConnection(address, timeout=10)
+    connection.putrequest("POST", f"/{path}")
+    for user_id in ("user_456", "user_789"):
+        connection.putheader("X-Remote-User", user_id)
+    connection.putheader("Content-Length", "0")
+    connection.endheaders()
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 @pytest.mark.parametrize(("prelude", "server"), [("", "waitress."), (WITHOUT_WAITRESS, "werkzeug's")])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve(start: Run, world: Any, prelude: str, server: str, number: int) -> None:
@@ -66,6 +81,7 @@ def test_serve(start: Run, world: Any, prelude: str, server: str, number: int) -
     assert requests.get(f"{mount}/health", timeout=10).json() == {"status": "ok"}
     assert requests.get(f"http://127.0.0.1:{port}/", timeout=10).status_code == 404
     assert requests.post(f"{mount}/sessions", timeout=10).status_code == 401
+    assert with_two_headers(f"{mount}/sessions") == 401
     created = requests.post(f"{mount}/sessions", headers={"X-Remote-User": "Zoë".encode()}, timeout=10)
     assert created.status_code == 201
     assert world.embed.registration(created.json()["registration_id"]).user_id == "Zoë"
@@ -73,6 +89,7 @@ def test_serve(start: Run, world: Any, prelude: str, server: str, number: int) -
     ended = program.end(number)
     assert (ended.code, ended.out) == (0, "")
     assert "sessions reason=created" in ended.err
+    assert "sessions reason=not_signed_in (X-Remote-User came twice" in ended.err
     assert not [place for place, secret in enumerate(world.secrets) if secret in ended.err]
 
 
@@ -84,9 +101,22 @@ def test_serve_warns(start: Run, world: Any) -> None:
     assert "proxy" in trusting.said("Believing the header X-User")
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--user-header", "X User"), ("--user-header", "X-User", "--app", "a:b")]
-)
-def test_serve_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
-    """A header that cannot be, or two ways to know the user, are wrong usage."""
-    assert run("serve", *arguments).code == 2
+@pytest.mark.parametrize("name", ["", " ", "X User", "X_User", "X-Zoë", "Content-Type", "content-length"])
+def test_impossible_user_header(run: Run, world: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A header that cannot be, like that of a variable of the shell that is not set, is wrong usage."""
+    for variable, value in world.environment.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("ca_embed.cli.serve._run", lambda *_: None)
+    ran = run("serve", "--user-header", name)
+
+    assert ran.code == 2
+    assert "--user-header" in ran.err
+
+
+@pytest.mark.parametrize("name", ["", "X-User"])
+def test_two_ways_to_know_the_user(run: Run, name: str) -> None:
+    """A header besides the application's own identify is wrong usage."""
+    ran = run("serve", "--user-header", name, "--app", "a:b")
+
+    assert ran.code == 2
+    assert "--user-header" in ran.err

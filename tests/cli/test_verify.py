@@ -56,7 +56,16 @@ def test_a_good_one(check: Run) -> None:
     assert (shown["valid"], shown["reason"]) == ("yes", "ok")
     assert (shown["registration_id"], shown["app_id"]) == (EVENT["registration_id"], EVENT["app_id"])
     assert shown["app_secret"] == "<hidden>"
-    assert "accept" in ran.err
+    assert "mismatched_session" in ran.err
+
+
+def test_the_storage_is_not_asked(check: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook whose registration may be anybody's is good in itself, and the words promise no more."""
+    monkeypatch.delenv("CA_EMBED_STORAGE", raising=False)
+    ran = check(resigned(partner_user_id="somebody-else"))
+
+    assert ran.code == 0
+    assert "not looked at" in ran.err
 
 
 def test_says_which_token_signed(check: Run) -> None:

@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. advice: what to do, if anything is to be done."""
+    """One line of the report. advice: what to do, if the check failed."""
 
     check: str
-    result: Literal["ok", "FAIL", "left out"]
+    result: Literal["ok", "failed", "skipped"]
     message: str
     advice: str | None = None
 
@@ -21,11 +21,11 @@ def ok(check: str, message: str) -> Finding:
     return Finding(check, "ok", message)
 
 
-def fail(check: str, message: str, advice: str | None = None) -> Finding:
-    """Something that has to be mended; without advice, the message says how."""
-    return Finding(check, "FAIL", message, advice)
+def fail(check: str, message: str, advice: str) -> Finding:
+    """Something that has to be mended, and how."""
+    return Finding(check, "failed", message, advice)
 
 
-def left_out(check: str, why: str) -> Finding:
+def skip(check: str, why: str) -> Finding:
     """A check that could not be made, or was not asked for."""
-    return Finding(check, "left out", why)
+    return Finding(check, "skipped", why)

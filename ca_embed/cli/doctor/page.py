@@ -23,7 +23,8 @@ def check_page(url: str, iframe_origin: str) -> Iterator[Finding]:
     elif not problems:
         yield ok(check, "its headers let the registration work")
     for problem in problems:
-        yield fail(check, problem)
+        message, _, advice = problem.rpartition(". ")
+        yield fail(check, message, advice)
 
 
 def _not_the_page(check: str, reply: Reply) -> Finding:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from ca_embed.cli.doctor.finding import Finding, fail, left_out, ok
-from ca_embed.cli.doctor.web import Reply, Unreachable, ask
+from ca_embed.cli.doctor.finding import Finding, fail, ok, skip
+from ca_embed.cli.doctor.web import NOISE, Reply, Unreachable, ask
 from ca_embed.errors import PartnerError, PartnerRejected
 from ca_embed.partner import PartnerClient
 
@@ -17,8 +15,8 @@ if TYPE_CHECKING:
     from ca_embed.config import Settings
 
 MAX_SKEW = 60.0  # seconds; what is left of the replay window is for deliveries that take long
-_NOISE = 2.0  # seconds; the other side tells whole ones, and its answer takes a while
 _API, _CLOCK = "Partner API", "clock"
+_TRY_AGAIN = "Try again in a moment; if that lasts, ask ChatArchitect."
 
 
 def check_partner(settings: Settings, clock: Callable[[], float]) -> Iterator[Finding]:
@@ -30,7 +28,7 @@ def check_partner(settings: Settings, clock: Callable[[], float]) -> Iterator[Fi
         yield fail(
             _API, f"{settings.base_url}: {problem}", "Check base_url, and this machine's network and proxy."
         )
-        yield left_out(_CLOCK, "the Partner API was not reached")
+        yield skip(_CLOCK, "the Partner API was not reached")
         yield from _no_tokens(settings.tokens)
         return
     now = clock()
@@ -48,13 +46,11 @@ def _reached(base_url: str, reply: Reply) -> Finding:
 
 
 def _clock(reply: Reply, now: float, limit: float) -> Finding:
-    try:
-        date = parsedate_to_datetime(reply.header("Date"))
-    except ValueError:
-        return left_out(_CLOCK, "the Partner API does not tell the time")
-    skew = now - (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    if reply.date is None:
+        return skip(_CLOCK, "the Partner API does not tell the time")
+    skew = now - reply.date
     told = f"is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the Partner API's"
-    if abs(skew) <= _NOISE:
+    if abs(skew) <= NOISE:
         return ok(_CLOCK, "this machine's clock agrees with the Partner API's")
     if abs(skew) <= limit:
         return ok(_CLOCK, f"this machine's clock {told}, which is little enough")
@@ -80,15 +76,15 @@ def _token(check: str, client: PartnerClient) -> Finding:
                 "Take the token that ChatArchitect gave you for this base_url; remove one that is retired."
             )
             return fail(check, f"is refused ({error.partner_status})", advice)
-        return fail(check, str(error))
+        return fail(check, str(error), _TRY_AGAIN)
     except PartnerError as error:
-        return fail(check, str(error))
+        return fail(check, str(error), _TRY_AGAIN)
     return fail(check, "a registration that nobody has is answered as if it existed", "Check base_url.")
 
 
 def _no_tokens(tokens: Sequence[str]) -> Iterator[Finding]:
     for place, _ in enumerate(tokens):
-        yield left_out(f"partner_token[{place}]", "the Partner API was not reached")
+        yield skip(f"partner_token[{place}]", "the Partner API was not reached")
 
 
 def _nobodys_id() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urljoin, urlsplit
 
@@ -15,6 +17,7 @@ from ca_embed.strict_json import NotStrictJson, parse_object
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 5.0
 MAX_BODY = 1024 * 1024  # bytes of an answer that are looked at
+NOISE = 2.0  # seconds; a Date tells whole ones, and an answer takes a while
 
 _HEADERS = {
     "User-Agent": f"ca_embed/{__version__} doctor",
@@ -47,6 +50,15 @@ class Reply:
         except NotStrictJson:
             return ""
         return value if isinstance(value, str) else ""
+
+    @property
+    def date(self) -> float | None:
+        """When the server sent it, by its own clock, in Unix seconds; None if it does not tell."""
+        try:
+            date = parsedate_to_datetime(self.header("Date"))
+        except ValueError:
+            return None
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
     @property
     def target(self) -> str:
