@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ca_embed.errors import UnknownKey
 from ca_embed.keyring import Keyring, key_id_of
 from ca_embed.storage.base import SealedRecord
 
@@ -49,8 +50,18 @@ class Canary:
     def _opened(self) -> SealedRecord | None:
         canary = self._load(_ID)
         if canary is not None:
-            self._keyring.open(canary.document, registration_id=_ID, field=_FIELD)
+            self._open(canary)
         return canary
+
+    def _open(self, canary: SealedRecord) -> None:
+        try:
+            self._keyring.open(canary.document, registration_id=_ID, field=_FIELD)
+        except UnknownKey:
+            raise UnknownKey(
+                f"this storage is sealed under key {key_id_of(canary.document)}, which is not among "
+                "encryption_keys; add that key again, or name another storage",
+                registration_id=_ID,
+            ) from None
 
     def _sealed(self, version: int) -> SealedRecord:
         sealed = self._keyring.seal(b"", registration_id=_ID, field=_FIELD)

@@ -162,6 +162,9 @@ class _Reader:
         if value is not None and not isinstance(value, str):
             self._problems.append(f"{name} is not text")
             return None
+        if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+            self._problems.append(f"{name} holds half of a surrogate pair, which cannot be sent")
+            return None
         return value or None
 
     def url(self, name: str, value: object) -> tuple[str, str]:
@@ -179,7 +182,7 @@ class _Reader:
     def tokens(self, values: object) -> tuple[str, ...]:
         tokens = self._secrets("partner_token", values)
         for place, token in enumerate(tokens):
-            if not (token.isascii() and token.isprintable() and " " not in token):
+            if _problem_of_secret(token) is None and not (token.isascii() and " " not in token):
                 self._problems.append(f"partner_token[{place}] holds characters that no token has")
         return tokens
 

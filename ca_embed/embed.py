@@ -14,7 +14,7 @@ from ca_embed.config import Settings, collect, environment, fitting_language, re
 from ca_embed.errors import ConfigurationError, InvalidArgument, NotFound
 from ca_embed.executors import Executors, Pool
 from ca_embed.handlers import Handler, Handlers
-from ca_embed.host import Identify, is_user_id
+from ca_embed.host import Identify, UserId, user_id_of
 from ca_embed.keyring import Keyring
 from ca_embed.ledger import Ledger
 from ca_embed.maintenance import Progress, Rotation
@@ -94,6 +94,8 @@ class Embed:
             ),
         )
         opened = collect(problems, partial(open_storage, storage))
+        if identify is not None and not callable(identify):
+            problems.append("identify must be a function of the request, which returns the user's id or None")
         if handlers not in ("request", "reconcile"):
             problems.append('handlers must be "request" or "reconcile"')
         if settings is None or opened is None or problems:
@@ -189,7 +191,7 @@ class Embed:
 
     def create_session(
         self,
-        user_id: str,
+        user_id: UserId,
         *,
         parent_origin: str | None = None,
         partner_state: str | None = None,
@@ -215,7 +217,7 @@ class Embed:
 
     def order(
         self,
-        user_id: str,
+        user_id: UserId,
         *,
         parent_origin: str | None = None,
         partner_state: str | None = None,
@@ -223,15 +225,13 @@ class Embed:
         lang: str | None = None,
     ) -> SessionOrder:
         """Say what a session is to be created with, filling in the settings. Raises InvalidArgument."""
-        if not is_user_id(user_id):
-            raise InvalidArgument("user_id must be text of 1 to 255 printable characters")
         if not isinstance(lang, str | None):
             raise InvalidArgument("lang must be a string")
         origin = parent_origin or self.settings.parent_origins[0]
         if origin not in self.settings.allowed_origins:
             raise InvalidArgument("parent_origin is not among parent_origins")
         return SessionOrder(
-            user_id=user_id,
+            user_id=_checked_user_id(user_id),
             parent_origin=origin,
             webhook_url=self.settings.webhook_url,
             partner_state=partner_state,
@@ -244,9 +244,10 @@ class Embed:
         state = self.registrar.look_up(registration_id) if is_registration_id(registration_id) else None
         return None if state is None else state.registration
 
-    def registrations(self, user_id: str | None = None, status: str | None = None) -> list[Registration]:
+    def registrations(self, user_id: UserId | None = None, status: str | None = None) -> list[Registration]:
         """Return all registrations, or one user's, or those of one status, by registration id."""
-        found = (state.registration for state in self.registrar.states(user_id))
+        whose = None if user_id is None else _checked_user_id(user_id)
+        found = (state.registration for state in self.registrar.states(whose))
         return [registration for registration in found if status in (None, registration.status)]
 
     def credentials(self, registration_id: str) -> Credentials | None:
@@ -287,15 +288,20 @@ class Embed:
         counted = maintenance.key_usage(self._ledger)
         return {**dict.fromkeys(self._keyring.key_ids, 0), **counted}
 
-    def forget(self, user_id: str) -> int:
+    def forget(self, user_id: UserId) -> int:
         """Remove all registrations of one of your users, with their credentials; return how many.
 
         For requests to erase personal data. It does not unregister the number with ChatArchitect.
         """
-        return maintenance.forget(self._ledger, user_id)
+        return maintenance.forget(self._ledger, _checked_user_id(user_id))
 
     def purge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
-        """Remove sessions that expired that long ago without a completion; return how many."""
+        """Remove sessions that expired that long ago without a completion; return how many.
+
+        Raises InvalidArgument for a negative time, which would take open sessions as well.
+        """
+        if older_than < timedelta():
+            raise InvalidArgument("older_than must not be negative")
         return maintenance.purge_expired(
             self._ledger, older_than=older_than, now=self.clock(), dry_run=dry_run
         )
@@ -310,7 +316,7 @@ class Embed:
 
     async def acreate_session(
         self,
-        user_id: str,
+        user_id: UserId,
         *,
         parent_origin: str | None = None,
         partner_state: str | None = None,
@@ -333,7 +339,7 @@ class Embed:
         return await self.executors.run(Pool.STORAGE, partial(self.registration, registration_id))
 
     async def aregistrations(
-        self, user_id: str | None = None, status: str | None = None
+        self, user_id: UserId | None = None, status: str | None = None
     ) -> list[Registration]:
         """Await `registrations`."""
         return await self.executors.run(Pool.STORAGE, partial(self.registrations, user_id, status))
@@ -359,7 +365,7 @@ class Embed:
         """Await `key_usage`."""
         return await self.executors.run(Pool.STORAGE, self.key_usage)
 
-    async def aforget(self, user_id: str) -> int:
+    async def aforget(self, user_id: UserId) -> int:
         """Await `forget`."""
         return await self.executors.run(Pool.STORAGE, partial(self.forget, user_id))
 
@@ -372,3 +378,10 @@ class Embed:
     async def aclose(self) -> None:
         """Await `close`."""
         await self.executors.run(Pool.STORAGE, self.close)
+
+
+def _checked_user_id(user_id: UserId) -> str:
+    try:
+        return user_id_of(user_id)
+    except (TypeError, ValueError) as problem:
+        raise InvalidArgument(f"user_id: {problem}") from None

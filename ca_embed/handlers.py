@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
@@ -30,7 +31,8 @@ class Handlers:
         return tuple(self._by_name)
 
     def add(self, handler: Handler, name: str | None) -> None:
-        """Keep the handler under its name, by default `module.qualname`."""
+        """Keep the handler under its name, by default `module.qualname`. Raises ConfigurationError."""
+        _require_handler(handler)
         name = name or _name_of(handler)
         if name in self._by_name:
             raise ConfigurationError([f"two on_completed handlers are named {name!r}; give one a name="])
@@ -40,7 +42,7 @@ class Handlers:
         """Run one handler to its end; whatever it raises is logged and makes this False."""
         try:
             call_host(self._by_name[name], registration, credentials)
-        except (Exception, CancelledError) as error:  # noqa: BLE001 (the host's code may raise anything)
+        except (Exception, CancelledError, SystemExit) as error:  # noqa: BLE001 (the host may raise anything)
             logger.error(
                 "handler reason=failed name=%s registration_id=%s raised=%s; reconcile() runs it again",
                 name,
@@ -49,6 +51,21 @@ class Handlers:
             )
             return False
         return True
+
+
+def _require_handler(handler: object) -> None:
+    """Refuse at the start what would fail at the first customer."""
+    if not callable(handler):
+        raise ConfigurationError(
+            ['on_completed decorates a function; to name one, write @embed.on_completed(name="connect")']
+        )
+    try:
+        inspect.signature(handler).bind(None, None)
+    except TypeError:
+        named = _name_of(handler)
+        raise ConfigurationError([f"on_completed: {named} must take (registration, credentials)"]) from None
+    except ValueError:  # written in C, and without a signature to look at
+        return
 
 
 def _name_of(handler: Handler) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 from ca_embed.errors import NotSignedIn
 
 Identify = Callable[[Any], Awaitable[Any] | Any]
+UserId = str | int | UUID
 
 _LONGEST_USER_ID = 255
 
@@ -17,6 +18,18 @@ _LONGEST_USER_ID = 255
 def is_user_id(user_id: object) -> TypeGuard[str]:
     """Tell whether this can be a user id: text of 1 to 255 printable characters."""
     return isinstance(user_id, str) and 0 < len(user_id) <= _LONGEST_USER_ID and user_id.isprintable()
+
+
+def user_id_of(value: object) -> str:
+    """Return a user's id as text: one rule for what `identify` returns and for what Python calls name.
+
+    Raises TypeError or ValueError, saying what is wrong and never what was given.
+    """
+    if not isinstance(value, str | int | UUID) or isinstance(value, bool):
+        raise TypeError(f"a user id is text, an integer or a UUID, not {type(value).__name__}")
+    if not is_user_id(user_id := str(value)):
+        raise ValueError(f"a user id has 1 to {_LONGEST_USER_ID} characters, all printable")
+    return user_id
 
 
 def call_host(function: Callable[..., Any], *args: object) -> Any:
@@ -62,12 +75,7 @@ def _user_id(answer: object) -> str:
     """Turn what `identify` returned into text; None, an empty text and False mean nobody."""
     if answer is None or answer is False or answer == "":
         raise NotSignedIn("identify found nobody signed in")
-    if not isinstance(answer, str | int | UUID) or answer is True:
-        raise TypeError(f"identify must return the user's id as text or number, not {type(answer).__name__}")
-    user_id = str(answer)
-    if not is_user_id(user_id):
-        raise ValueError(f"a user id has at most {_LONGEST_USER_ID} characters, all printable")
-    return user_id
+    return user_id_of(answer)
 
 
 def _is_coroutine_function(function: object) -> bool:

@@ -256,7 +256,7 @@ class Exchange:
 
     def _preflight(self, methods: list[str]) -> Step:
         if not self._request.all("origin") or not self._request.all("access-control-request-method"):
-            raise MethodNotAllowed(methods)
+            raise MethodNotAllowed([*methods, "HEAD"] if "GET" in methods else methods)
         asked_headers = self._request.text("access-control-request-headers")
         return Response(204, preflight_headers(methods, asked_headers), b"")
 

@@ -74,6 +74,7 @@ class Ledger:
 
     def due(self, by: float) -> Iterator[str]:
         """Name the registrations that somebody must look at by that time, the earliest first."""
+        self._canary.before_opening()
         cursor = None
         while page := self._storage.due(by, limit=_PAGE, after=cursor):
             yield from (record.registration_id for record in page)

@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
+from urllib.parse import unquote
 
 from ca_embed.errors import (
     BodyTooLarge,
@@ -163,9 +164,9 @@ def relative_path(path: str, root_path: str) -> str:
 
 
 def mount_path(prefix: str) -> str:
-    """Return a middleware's prefix without its trailing slash. Raises ConfigurationError."""
-    mount = prefix.rstrip("/")
-    if not mount.startswith("/"):
+    """Return a middleware's prefix, decoded, without its trailing slash. Raises ConfigurationError."""
+    mount = unquote(prefix).rstrip("/")
+    if not mount.startswith("/") or mount.startswith("//"):
         raise ConfigurationError(
             ['the prefix must be a path like "/chatarchitect": all requests below it go to the Embed']
         )

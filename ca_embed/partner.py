@@ -171,7 +171,9 @@ class PartnerClient:
             raise InvalidPayload("registration_id is not 1 to 128 of A-Z a-z 0-9 _ -.")
         if not isinstance(iframe_url, str):
             raise InvalidPayload("iframe_url is not a string.")
-        session = Session(registration_id, iframe_url, _expiry(fields), _status(fields))
+        if (word := _status(fields)) == Status.COMPLETED:
+            raise InvalidPayload("status says that a session which has just been created is completed.")
+        session = Session(registration_id, iframe_url, _expiry(fields), word)
         self._refuse_other_sites(iframe_url, status)
         return session
 

@@ -18,6 +18,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
@@ -63,12 +64,23 @@ def require_base(url: str) -> str:
     origin = require_https_or_loopback(url)
     if "?" in url or "#" in url:
         raise ValueError("it must end with its path, without ? or #")
-    return origin + urlsplit(url).path.rstrip("/")
+    return origin + _plain_path(urlsplit(url).path.rstrip("/"))
 
 
 def is_loopback(url: str) -> bool:
     """Tell whether the host is 127.0.0.1, ::1 or localhost. Raises ValueError for what is no URL."""
     return _host(_split(url)) in LOOPBACK_HOSTS
+
+
+def _plain_path(path: str) -> str:
+    """Return a path that every reader takes as it stands (RFC 3986, 3.3)."""
+    if not _PATH.fullmatch(path):
+        raise ValueError(
+            "its path holds an empty segment, or a character that must be percent-encoded (RFC 3986)"
+        )
+    if any(segment in (".", "..") for segment in path.replace("%2e", ".").replace("%2E", ".").split("/")):
+        raise ValueError("its path holds . or .. as a segment; leave them away")
+    return path
 
 
 def _split(url: str) -> SplitResult:

@@ -83,7 +83,7 @@ class Verifier:
         if abs(age) > self._window:
             when = "in the past" if age > 0 else "in the future"
             raise StaleTimestamp(
-                f"signed {abs(age):.0f} s {when} by this clock; the replay window is {self._window:g} s"
+                f"signed {abs(age):.1f} s {when} by this clock; the replay window is {self._window:g} s"
             )
         return Authenticated(signer, int(timestamp))
 

@@ -53,7 +53,7 @@ class Middleware:
     def __init__(self, app: WSGIApplication, embed: Embed, prefix: str | None = None) -> None:
         """Give requests below the prefix to the Embed, and all others to the application."""
         mount = mount_path(embed.settings.public_path if prefix is None else prefix)
-        self._dispatch = DispatcherMiddleware(app, {mount: embed.wsgi})
+        self._dispatch = DispatcherMiddleware(app, {mount.encode().decode("latin-1"): embed.wsgi})  # PEP 3333
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""

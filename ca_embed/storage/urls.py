@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from ca_embed.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ca_embed.storage.base import Storage
+
+logger = logging.getLogger("ca_embed")
 
 FORMS = (
     "memory: (for tests), file:/absolute/folder, sqlite:///relative.db, sqlite:////absolute.db, "
@@ -36,6 +39,7 @@ def _memory(rest: str) -> Storage:
 
     if rest:
         raise _wrong("memory: stands alone, with nothing after the colon")
+    logger.warning("storage memory: is for tests; it forgets all credentials when this process ends")
     return MemoryStorage()
 
 

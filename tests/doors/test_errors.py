@@ -251,6 +251,8 @@ def test_somebody_elses_registration(client_of: ClientOf) -> None:
         ("POST", "/sessions/abc", "GET, HEAD, OPTIONS"),
         ("GET", "/webhook", "POST"),
         ("OPTIONS", "/webhook", "POST"),
+        ("OPTIONS", "/sessions", "POST"),
+        ("OPTIONS", "/sessions/abc", "GET, HEAD"),
         ("PUT", "/ca-embed.js", "GET, HEAD"),
         ("POST", "/health", "GET, HEAD"),
     ],

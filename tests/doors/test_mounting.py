@@ -183,7 +183,17 @@ def test_a_deeper_prefix(embed: Embed, driven: Callable[..., Client]) -> None:
         assert client.get(path).json == {"status": "ok"}
 
 
-@pytest.mark.parametrize("prefix", ["", "/", "chatarchitect"])
+@pytest.mark.parametrize("prefix", ["/café", "/caf%C3%A9"])
+def test_a_prefix_beyond_ascii(embed: Embed, driven: Callable[..., Client], prefix: str) -> None:
+    """A prefix is matched whether it was written plainly or as it stands in a URL."""
+    for client in (
+        driven(wsgi.Middleware(host_wsgi, embed, prefix), WsgiClient),
+        driven(asgi.Middleware(host_asgi, embed, prefix), AsgiClient),
+    ):
+        assert client.get("/café/health").json == {"status": "ok"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "//chatarchitect", "chatarchitect"])
 def test_a_prefix_that_is_none(embed: Embed, prefix: str) -> None:
     """A prefix that would hide the whole host, or that no path begins with, is refused at once."""
     with pytest.raises(ConfigurationError, match="prefix"):

@@ -62,6 +62,15 @@ LONG = "fake-secret-of-enough-characters"
         ({"replay_window": 3601}, "replay_window must be more than 0"),
         ({"replay_window": "300"}, "replay_window must be more than 0"),
         ({"replay_window": True}, "replay_window must be more than 0"),
+        ({"public_url": "https://crm.example//a"}, "public_url: its path holds an empty segment"),
+        ({"public_url": "https://crm.example/a//b"}, "public_url: its path holds an empty segment"),
+        ({"public_url": "https://crm.example/%zz"}, "public_url: its path holds"),
+        ({"public_url": "https://crm.example/<b>"}, "public_url: its path holds"),
+        ({"public_url": "https://crm.example/\u00e9"}, "public_url: its path holds"),
+        ({"public_url": "https://crm.example/a/../b"}, "public_url: its path holds . or .."),
+        ({"public_url": "https://crm.example/a/%2e%2E"}, "public_url: its path holds . or .."),
+        ({"identify": 5}, "identify must be a function"),
+        ({"integration": "\ud800"}, "integration holds half of a surrogate pair"),
         ({"lang": 5}, "lang is not text"),
         ({"integration": 5}, "integration is not text"),
         ({"handlers": "later"}, 'handlers must be "request" or "reconcile"'),
@@ -73,6 +82,20 @@ def test_a_wrong_argument(arguments: dict[str, Any], words: str) -> None:
         build(**arguments)
     assert words in refusal.value.problems[0]
     assert len({problem.split()[0] for problem in refusal.value.problems}) == 1
+
+
+def test_a_blank_token_is_one_problem() -> None:
+    """What is wrong with a secret is said once."""
+    with pytest.raises(ConfigurationError) as refusal:
+        build(partner_token=" ")
+    assert refusal.value.problems == ("partner_token[0] is empty or blank",)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/a/b", "/a.b-c_d~e", "/caf%C3%A9", "/a:b@c,d;e=f/(1)"])
+def test_a_public_url_with_a_path(path: str) -> None:
+    """Any path that stands in a URL as it is will do."""
+    with closing(embed := build(public_url=f"https://crm.example{path}")):
+        assert embed.settings.webhook_url == f"https://crm.example{path.rstrip('/')}/webhook"
 
 
 def test_all_problems_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from typing import Any
 
@@ -69,7 +70,8 @@ def test_a_handler_runs_for_newer_credentials(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize(
-    "failure", [RuntimeError(SECRET), KeyError("x"), ValueError("\ud800"), asyncio.CancelledError()]
+    "failure",
+    [RuntimeError(SECRET), KeyError("x"), ValueError("\ud800"), asyncio.CancelledError(), SystemExit(1)],
 )
 def test_a_handler_that_fails(
     client_of: ClientOf, failure: BaseException, caplog: pytest.LogCaptureFixture
@@ -177,6 +179,22 @@ def test_a_running_handler_is_claimed(client_of: ClientOf) -> None:
     delivering.join()
     assert second.reconcile().handlers_done == 0
     assert runs == [1]
+
+
+@pytest.mark.parametrize(
+    ("handler", "words"),
+    [
+        ("connect", 'write @embed.on_completed(name="connect")'),
+        (lambda registration: None, "must take (registration, credentials)"),
+        (lambda: None, "must take (registration, credentials)"),
+        (lambda registration, credentials, app: None, "must take (registration, credentials)"),
+    ],
+    ids=["no function", "one argument", "none", "three"],
+)
+def test_what_is_no_handler(handler: Any, words: str) -> None:
+    """What could not be called at the first customer is refused at the start."""
+    with closing(embed := build()), pytest.raises(ConfigurationError, match=re.escape(words)):
+        embed.on_completed(handler)
 
 
 class Crash(BaseException):

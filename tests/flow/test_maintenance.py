@@ -6,11 +6,13 @@ import logging
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from webtest import TestApp
 
-from ca_embed import Embed, StorageUnavailable
+from ca_embed import Embed, InvalidArgument, StorageUnavailable
 from ca_embed.errors import UnknownKey
 from ca_embed.keyring import Keyring
 from ca_embed.maintenance import Copied, Rotation, copy
@@ -55,6 +57,21 @@ def test_keys_that_do_not_fit_show_at_once() -> None:
             wrong.registrations()
         answer = TestApp(wrong.wsgi).get("/health", status=503)
         assert answer.json["code"] == "storage_unavailable"
+
+
+def test_reconciling_under_the_wrong_keys_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The storage as a whole cannot be opened, and that is not said of each of its records."""
+    storage, clock = MemoryStorage(), Clock()
+    first = build(storage=storage, clock=clock)
+    first.on_completed(lambda registration, credentials: 1 / 0)
+    wrong = build(storage=storage, clock=clock, encryption_keys=[OLD_KEY])
+    with closing(first, wrong):
+        complete(first, "one", "two")
+        caplog.clear()
+        clock.advance(60)
+        with pytest.raises(UnknownKey, match="this storage is sealed under key"):
+            wrong.reconcile()
+        assert caplog.messages == []
 
 
 def test_an_old_key_may_go_once_no_record_needs_it() -> None:
@@ -126,6 +143,34 @@ def test_forgetting_a_user() -> None:
         assert embed.credentials("one") is None
         assert [kept.registration_id for kept in embed.registrations()] == ["three"]
         assert embed.forget("leaver") == 0
+
+
+@pytest.mark.parametrize("number", [42, UUID(int=42)], ids=str)
+def test_a_user_whose_id_is_no_text(number: int | UUID) -> None:
+    """What `identify` may return, all calls take: as the same user."""
+    with closing(embed := build()):
+        complete(embed, "one", user_id=str(number))
+        assert [one.registration_id for one in embed.registrations(number)] == ["one"]
+        assert embed.forget(number) == 1
+
+
+@pytest.mark.parametrize("nobody", [None, "", False, True, 4.2, b"ada", "a\nb"], ids=repr)
+def test_forgetting_nobody(nobody: Any) -> None:
+    """What is no user's id erases nothing, least of all everything."""
+    with closing(embed := build()):
+        complete(embed, "one", user_id="ada")
+        with pytest.raises(InvalidArgument, match="user_id: a user id"):
+            embed.forget(nobody)
+        assert len(embed.registrations()) == 1
+
+
+def test_purging_what_has_not_expired_yet(sandbox: Sandbox) -> None:
+    """A negative time, which would reach into the future, is refused."""
+    with closing(embed := at_sandbox(sandbox)):
+        embed.create_session("user_456")
+        with pytest.raises(InvalidArgument, match="older_than"):
+            embed.purge_expired(timedelta(days=-1))
+        assert len(embed.registrations()) == 1
 
 
 def test_purging_expired_sessions(sandbox: Sandbox) -> None:

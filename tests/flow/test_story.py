@@ -89,7 +89,9 @@ def test_sandbox_deliveries(sandbox: Sandbox) -> None:
     ("arguments", "words"),
     [
         ({"user_id": ""}, "user_id"),
-        ({"user_id": 7}, "user_id"),
+        ({"user_id": 7.5}, "user_id"),
+        ({"user_id": True}, "user_id"),
+        ({"user_id": None}, "user_id"),
         ({"user_id": "a\nb"}, "user_id"),
         ({"user_id": "u" * 256}, "user_id"),
         ({"user_id": "\ud800"}, "user_id"),

@@ -288,6 +288,7 @@ def test_all_wrong_settings_are_told_at_once() -> None:
         {"expires_at": "tomorrow"},
         {"expires_at": "9999-12-31T23:59:59-23:59"},
         {"status": None},
+        {"status": "completed"},
         {"status": "Started"},
         {"status": "started\n"},
         {"status": "a" * 41},

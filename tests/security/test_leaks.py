@@ -224,7 +224,7 @@ def test_one_line_for_each_decision(client_of: ClientOf, sandbox: Sandbox, caplo
 
 
 @pytest.mark.parametrize(
-    ("off", "words"), [(-400, "400 s in the past"), (400, "400 s in the future"), (-9e8, "in the past")]
+    ("off", "words"), [(-400, "400.0 s in the past"), (400, "400.0 s in the future"), (-9e8, "in the past")]
 )
 def test_a_wrong_clock_shows(client_of: ClientOf, caplog: Any, off: float, words: str) -> None:
     """An operator whose clock is wrong sees by how much, in the line of the refusal."""

@@ -12,6 +12,12 @@ from ca_embed.storage.resolve import open_storage
 from ca_embed.storage.urls import FORMS
 
 
+def test_memory_says_what_it_is_for(caplog):
+    """Whoever configures it in production is told."""
+    storage_from_url("memory:")
+    assert "it forgets all credentials" in caplog.text
+
+
 def test_memory():
     """`memory:` is a storage of its own each time."""
     first, second = storage_from_url("memory:"), storage_from_url("memory:")
