@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
+from textwrap import dedent
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,6 +34,7 @@ from ca_embed import (
     registration,
 )
 from ca_embed.sandbox import Sandbox
+from ca_embed.testing import pytest_plugin
 from tests.doors.clients import WsgiClient
 from tests.flow.kit import USER, Clock, at_sandbox, closing, wait_until
 from tests.markdown import python_blocks
@@ -264,6 +266,13 @@ embed, client = testing.embed, testing.client
 test_a_user_connects = testing.test_a_user_connects
 test_a_handler = testing.test_a_handler
 test_a_webhook_that_never_comes = testing.test_a_webhook_that_never_comes
+
+
+def test_the_plugins_docstring(ca_sandbox: Sandbox, client: Any, embed: Any) -> None:
+    """The test in the docstring of the pytest plugin passes with the page's client."""
+    names: dict[str, Any] = {}
+    exec(dedent(re.split(r"\n\n(?=    def )", pytest_plugin.__doc__ or "")[1]), names)
+    names["test_connects"](ca_sandbox, client, embed)
 
 
 def test_every_block_is_run() -> None:

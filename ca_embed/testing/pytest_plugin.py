@@ -1,11 +1,14 @@
 """pytest fixtures for the tests of your application. They are there wherever ca_embed and pytest are.
 
-With an application whose Embed talks to the sandbox:
+With a test client of an application whose Embed comes from `ca_embed_factory`. It listens nowhere, so the
+test posts the webhook that the sandbox would deliver:
 
     def test_connects(ca_sandbox, client, embed):
-        opened = client.post("/chatarchitect/sessions").json()
-        ca_sandbox.complete(opened["registration_id"])       # sends the signed webhook
-        assert embed.credentials(opened["registration_id"])
+        registration_id = client.post("/chatarchitect/sessions").json["registration_id"]
+        ca_sandbox.complete(registration_id, deliver=False)
+        headers, body = ca_sandbox.signed_webhook(registration_id)
+        client.post("/chatarchitect/webhook", headers=headers, data=body)
+        assert embed.credentials(registration_id)
 """
 
 from __future__ import annotations

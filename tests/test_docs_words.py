@@ -1,0 +1,129 @@
+"""What the README and the pages say, held to the code; docs/python.md has tests of its own."""
+
+from __future__ import annotations
+
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from ca_embed import config, errors, registration
+from ca_embed.registration import Outcome
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README, ARCHITECTURE, OPERATIONS = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/architecture.md", "docs/operations.md")
+)
+MODULES = sorted((ROOT / "ca_embed").glob("*.py"))
+SETUP = ConfigParser()
+SETUP.read(ROOT / "setup.cfg")
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as they are made of their words."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page: Path) -> None:
+    """Each link to a file of ours leads to one, and each anchor to a heading in it."""
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+# --- the README ----------------------------------------------------------------------------------
+
+
+def test_install() -> None:
+    """The quick start installs the package by its name, and names extras that there are."""
+    (name, extras) = re.findall(r"^pip install '?([\w-]+)(?:\[([\w,]+)\])?", README, re.MULTILINE)[0]
+    assert name == SETUP["metadata"]["name"]
+    assert set(extras.split(",")) <= set(SETUP["options.extras_require"])
+
+
+@pytest.mark.parametrize("variable", ["CA_EMBED_PARTNER_TOKEN", "CA_EMBED_ENCRYPTION_KEYS"])
+def test_length_of_secrets(variable: str) -> None:
+    """The table says how long a secret must be."""
+    (row,) = re.findall(rf"^\| `{variable}` \|(.*)\|$", README, re.MULTILINE)
+    assert f"at least {config.SHORTEST_SECRET} characters" in row
+
+
+def test_the_first_screen() -> None:
+    """Both commands, which show it and prove it, are within the first 24 lines."""
+    lines = README.splitlines()[:24]
+    assert {line.partition("  ")[0] for line in lines} >= {"make demo", "make test"}
+
+
+# --- docs/architecture.md ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [one.name for one in MODULES if not one.name.startswith("_")])
+def test_rooms(module: str) -> None:
+    """Each module has its room in the table."""
+    rooms = re.findall(r"^\| (`[^|]+) \|", ARCHITECTURE.partition("## The rooms")[2], re.MULTILINE)
+    assert f"`{module}`" in " ".join(rooms)
+
+
+# --- docs/operations.md --------------------------------------------------------------------------
+
+# What a row of the log's table is about: the line's first word, or "..." for any, and a reason.
+Line = tuple[str, str]
+
+
+def described() -> set[Line]:
+    """Return the lines of the log that the table has."""
+    table = OPERATIONS.partition("## What the log says")[2].partition("\n## ")[0]
+    lines: set[Line] = set()
+    for cell in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE):
+        source, *reasons = re.findall(r"[\w.-]+", cell.partition(" of ")[0].replace("reason=", ""))
+        lines |= {(source, reason) for reason in reasons}
+    return lines
+
+
+def written_out() -> set[Line]:
+    """Return the lines of the log that stand in the code as they are."""
+    texts = [path.read_text(encoding="utf-8") for path in MODULES]
+    return {line for text in texts for line in re.findall(r'"([\w-]+) reason=(\w+)', text)}
+
+
+def put_together() -> set[str]:
+    """Return the reasons that the code writes into lines whose words it finds elsewhere."""
+    texts = [path.read_text(encoding="utf-8") for path in MODULES]
+    named = {reason for text in texts for reason in re.findall(r'\breason="(\w+)"', text)}
+    classes = [one for one in vars(errors).values() if isinstance(one, type)]
+    requests = [one for one in classes if issubclass(one, errors.RequestError)]
+    partner = {one.code for one in classes if issubclass(one, errors.PartnerError)} - {
+        errors.PartnerError.code
+    }
+    defaults = {one.default_reason for one in requests} - {errors.RequestError.default_reason}
+    codes = partner | {errors.StorageUnavailable.code, errors.InvalidArgument.code}
+    return named | defaults | codes | {outcome.value for outcome in Outcome}
+
+
+def test_log_table() -> None:
+    """The table of the log has each reason that the code gives, and no other."""
+    assert {reason for _, reason in described()} == put_together() | {reason for _, reason in written_out()}
+
+
+def test_log_table_has_the_sources() -> None:
+    """Each line is in the table under its first word, or under the dots for any."""
+    outcomes = {(source, one.value) for source in ("webhook", "result") for one in Outcome}
+    outcomes.remove(("result", Outcome.MISMATCHED.value))  # only a webhook names a user
+    lines = written_out() | outcomes
+    assert {line for line in lines if not {line, ("...", line[1])} & described()} == set()
+
+
+def test_grace_of_old_tokens() -> None:
+    """The page tells how long a session is asked about after it has expired."""
+    section = OPERATIONS.partition("## Changing the partner token")[2].partition("\n## ")[0]
+    assert f"{registration.EXPIRY_GRACE / 60:.0f} minutes" in " ".join(section.split())
