@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ca_embed.keyring import generate_key as generate_key
     from ca_embed.maintenance import Rotation as Rotation
     from ca_embed.partner import PartnerClient as PartnerClient
+    from ca_embed.partner import Result as Result
     from ca_embed.partner import Retry as Retry
     from ca_embed.reconciliation import Reconciliation as Reconciliation
     from ca_embed.registration import Credentials as Credentials
@@ -49,6 +50,7 @@ _HOMES = {
     "generate_key": "keyring",
     "Rotation": "maintenance",
     "PartnerClient": "partner",
+    "Result": "partner",
     "Retry": "partner",
     "Reconciliation": "reconciliation",
     "Credentials": "registration",
