@@ -1,23 +1,93 @@
-"""The adapter in the documentation, run as it stands there; and the table above it."""
+"""The programs of the documentation, run as they stand there; and the table above them."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ca_embed import adapters
+from tests.markdown import python_blocks
 
-DOCS = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "adapters.md").read_text(encoding="utf-8")
 FOLDER = Path(adapters.__file__).parent
+SECTIONS = dict(section.split("\n", 1) for section in re.split(r"^## ", DOCS, flags=re.MULTILINE)[1:])
 
 program: dict[str, Any] = {"__name__": __name__}
-for block in re.findall(r"```python\n(.*?)```", DOCS.partition("## Write your own")[2], re.DOTALL):
+for block in python_blocks(SECTIONS["Write your own"]):
     exec(block, program)
 
 TestHouse = program["TestHouse"]
+
+# The rest of a Django host: what stands in place of the dots, and what every project has.
+SETTINGS = """
+import os
+{shown}
+INSTALLED_APPS = [
+    "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", *INSTALLED_APPS[1:]
+]
+ALLOWED_HOSTS = ["crm.example"]
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": "host.db"}}}}
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+ROOT_URLCONF = "host_urls"
+SECRET_KEY = "fake-secret-of-the-host"
+"""
+URLS = """
+from django.urls import include, path
+{shown}
+urlpatterns = urlpatterns[1:]
+"""
+VISIT = """
+import django
+django.setup()
+
+from django.core.management import call_command
+from django.test import Client
+
+call_command("check", fail_level="WARNING")
+call_command("migrate", verbosity=0)
+print(Client(headers={"host": "crm.example"}).get("/chatarchitect/health").text)
+"""
+
+
+def test_django(tmp_path: Path) -> None:
+    """The settings that are shown leave Django nothing to object to, and the endpoints answer."""
+    (shown,) = python_blocks(SECTIONS["Django"])
+    settings, urls = shown.split("\n\n")
+    (tmp_path / "host_settings.py").write_text(SETTINGS.format(shown=settings))
+    (tmp_path / "host_urls.py").write_text(URLS.format(shown=urls))
+    visited = subprocess.run(
+        [sys.executable, "-W", "error", "-c", VISIT],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "host_settings",
+            "PARTNER_TOKEN": "a-fake-partner-token",
+            "ENCRYPTION_KEY": "a-fake-encryption-key",
+            "PYTHONPATH": str(ROOT),
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert visited.returncode == 0, visited.stderr
+    assert visited.stdout.splitlines()[-1] == '{"status": "ok"}'
+
+
+def test_every_block_is_run() -> None:
+    """All code of the page is in the two sections that are run here."""
+    run = python_blocks(SECTIONS["Django"]) + python_blocks(SECTIONS["Write your own"])
+    assert python_blocks(DOCS) == run
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("[a-z]*.py")), ids=lambda path: path.stem)

@@ -1,53 +1,51 @@
-"""The storage that docs/storage.md shows to authors is one: it keeps the contract."""
+"""The storage that docs/storage.md shows to authors is one: it passes the tests that are shown there."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from ca_embed.testing.durable_storage_contract import DurableStorageContract
-from ca_embed.testing.storage_processes import OpenStorage
+from tests.markdown import python_blocks
 from tests.storage.local_servers import PostgreSQLServer
 from tests.storage.sql import troubles
 
-PAGE = Path(__file__).parents[3] / "docs" / "storage.md"
+PAGE = (Path(__file__).parents[3] / "docs" / "storage.md").read_text(encoding="utf-8")
+STORAGE, SUITE = python_blocks(PAGE.partition("## Write your own")[2])
 
-
-def _example() -> str:
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    (example,) = (block for block in blocks if "class MyStorage:" in block)
-    return str(example)
+shown: dict[str, Any] = {"__name__": __name__}
+exec(SUITE, shown)
 
 
 def test_it_is_written_in_60_lines() -> None:
     """The page says so."""
-    assert len(_example().splitlines()) <= 60
+    assert "60 lines" in PAGE.partition("## Write your own")[2].partition("```")[0]
+    assert len(STORAGE.splitlines()) <= 60
 
 
-class TestMyStorage(DurableStorageContract):
-    """The suite."""
+class TestMyStorage(shown["TestMyStorage"]):
+    """The suite, as it is shown, with a database and what may befall it."""
 
     @pytest.fixture
     def example(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         """The example as a module, which other processes can import."""
-        (tmp_path / f"example_{tmp_path.name}.py").write_text(_example(), encoding="utf-8")
+        (tmp_path / f"example_{tmp_path.name}.py").write_text(STORAGE, encoding="utf-8")
         monkeypatch.syspath_prepend(tmp_path)
         return import_module(f"example_{tmp_path.name}")
 
     @pytest.fixture
-    def open_storage(self, example: ModuleType, postgresql: PostgreSQLServer) -> OpenStorage:
-        """Open the table, which each test finds empty."""
+    def empty_test_database(self, example: ModuleType, postgresql: PostgreSQLServer) -> str:
+        """Make the table, which each test finds empty, and say where it is."""
+        shown["MyStorage"] = example.MyStorage
         with postgresql.connect() as connection:
             connection.execute("DROP TABLE IF EXISTS records")
             connection.execute(example.TABLE)
-        return partial(example.MyStorage, postgresql.url.replace("+psycopg", ""))
+        return postgresql.url.replace("+psycopg", "")
 
     @pytest.fixture(params=["table locked", "away"])
     def trouble(
