@@ -42,6 +42,7 @@ def examine(operate: Run) -> Callable[..., dict[str, dict[str, Any]]]:
         assert {finding["result"] for finding in findings} <= {"ok", "failed", "skipped"}
         for finding in findings:
             assert bool(finding["advice"]) == (finding["result"] == "failed")
+            assert finding["message"]
         assert ran.code == (1 if "failed" in {finding["result"] for finding in findings} else 0)
         return {finding["check"]: finding for finding in findings}
 
@@ -529,6 +530,30 @@ def test_every_problem_of_a_page(operate: Run, world: Any, served: Any) -> None:
     assert len(lines) == 2
     assert "same-origin-allow-popups" in lines[0]
     assert f"Add {world.sandbox.base_url} to frame-src" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("Content-Security-Policy", "sandbox", ("binds the iframe too", "Add allow-")),
+        ("Content-Security-Policy", "script-src 'none'", ("script-src blocks ca-embed.js", "Add 'self'")),
+        ("Cross-Origin-Embedder-Policy", "require-corp", ("require-corp blocks the iframe", "Leave")),
+        (
+            "Permissions-Policy",
+            'fullscreen=(self "https://a.example. b")',
+            ("fullscreen=", "Send fullscreen="),
+        ),
+    ],
+)
+def test_advice_about_a_page(
+    examine: Run, served: Any, name: str, value: str, words: tuple[str, str]
+) -> None:
+    """What a header does and what to do about it are told apart."""
+    url = served(lambda request: Response("", headers={name: value}))
+    finding = examine("--page", url)[f"page {url}"]
+
+    assert words[0] in finding["message"]
+    assert finding["advice"].startswith(words[1])
 
 
 @pytest.mark.parametrize(
