@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 32
 
+_CONTAINERS = (dict, list)
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -44,9 +45,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def _refuse_deep_nesting(value: dict[str, Any]) -> None:
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
-        level = [
-            member for members in level for member in _members(members) if isinstance(member, dict | list)
-        ]
+        level = [member for members in level for member in _members(members) if type(member) in _CONTAINERS]
         if not level:
             return
     raise NotStrictJson(f"it is nested deeper than {MAX_DEPTH} levels")

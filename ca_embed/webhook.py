@@ -22,8 +22,7 @@ from ca_embed.strict_json import NotStrictJson, parse_object
 
 COMPLETED_EVENT = "whatsapp.registration.completed"
 
-# ASCII digits only: then the first "." is the one boundary between timestamp and body.
-_TIMESTAMP = re.compile(rb"[0-9]{1,12}")
+_LONGEST_TIMESTAMP = 12  # digits
 _SIGNATURE = re.compile(rb"sha256=([0-9a-f]{64})")
 _REGISTRATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -103,11 +102,12 @@ def _read_headers(timestamps: Sequence[bytes], signatures: Sequence[bytes]) -> t
     if len(timestamps) != 1 or len(signatures) != 1:
         which = "X-CA-Timestamp" if len(timestamps) != 1 else "X-CA-Signature"
         raise InvalidSignature(f"{which} is missing or repeated", reason="bad_shape")
-    mac = _SIGNATURE.fullmatch(signatures[0])
-    if mac is None or _TIMESTAMP.fullmatch(timestamps[0]) is None:
+    timestamp, mac = timestamps[0], _SIGNATURE.fullmatch(signatures[0])
+    # ASCII digits only: then the first "." is the one boundary between timestamp and body.
+    if mac is None or not timestamp.isdigit() or len(timestamp) > _LONGEST_TIMESTAMP:
         which = "X-CA-Signature" if mac is None else "X-CA-Timestamp"
         raise InvalidSignature(f"{which} is malformed", reason="bad_shape")
-    return timestamps[0], bytes.fromhex(mac[1].decode())
+    return timestamp, bytes.fromhex(mac[1].decode())
 
 
 # --- the body ------------------------------------------------------------------------------------
