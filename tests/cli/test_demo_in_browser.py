@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from ca_embed.cli.demo import Demo, running
-from tests.browser.engines import Missing, start
+from tests.browser import engines
 
 pytestmark = pytest.mark.browser
 
@@ -23,14 +22,9 @@ ELEMENT = "ca-whatsapp-registration"
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[WebDriver]:
     """Start Chromium once."""
-    try:
-        driver = start("chromium")
-    except Missing as missing:
-        told = f"chromium is not installed: {missing}"
-        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
-    driver.set_window_size(1100, 1000)
-    yield driver
-    driver.quit()
+    with engines.running("chromium") as driver:
+        driver.set_window_size(1100, 1000)
+        yield driver
 
 
 @pytest.fixture
@@ -85,6 +79,7 @@ class Visitor:
         self.until(lambda: len(self.driver.window_handles) == 2)
         (popup,) = set(self.driver.window_handles) - {self.page}
         self.driver.switch_to.window(popup)
+        self.shown(By.ID, "facts")  # the last to come; until then the buttons move
         self.shown(By.ID, f"meta-{outcome}").click()
         self.until(lambda: len(self.driver.window_handles) == 1)
         self.driver.switch_to.window(self.page)
@@ -95,9 +90,9 @@ class Visitor:
         return str(self.driver.execute_script(f"return document.querySelector('{ELEMENT}').status"))
 
     def listed(self) -> list[str]:
-        """Return the texts of the CRM's list of registrations."""
-        cells = self.driver.find_elements(By.CSS_SELECTOR, "#registrations td")
-        return [cell.text for cell in cells]
+        """Return the texts of the CRM's list of registrations, read at once: rows are replaced under way."""
+        cells = "[...document.querySelectorAll('#registrations td')]"
+        return list(self.driver.execute_script(f"return {cells}.map((cell) => cell.innerText)"))
 
 
 @pytest.mark.parametrize("deliveries", ["normal", "lost"])
