@@ -7,7 +7,6 @@ import hashlib
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from urllib.parse import urlsplit
 
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
@@ -16,7 +15,7 @@ from ca_embed.asset import javascript
 from ca_embed.config import LANGUAGES, Settings
 from ca_embed.host_headers import FEATURES
 from ca_embed.messages import Csrf
-from ca_embed.urls import origin_of
+from ca_embed.urls import require_base
 
 _TITLES = {
     "de": (
@@ -29,6 +28,8 @@ _TITLES = {
     "ru": ("Подключить WhatsApp", "Зарегистрируйте свой номер WhatsApp, чтобы отправлять сообщения отсюда."),
 }
 assert set(_TITLES) == set(LANGUAGES)
+
+_ANY_ORIGIN = "https://any.invalid"
 
 
 class Html(str):
@@ -51,10 +52,11 @@ def snippet(
     nonce: str | None,
     csrf: Csrf | None,
 ) -> Html:
-    """Return the script tag and the element. Raises ValueError for an endpoint or mode that cannot be."""
-    if mode not in ("inline", "modal"):
-        raise ValueError('mode is "inline" or "modal"')
-    base = _checked_endpoint(endpoint if endpoint is not None else settings.public_path)
+    """Return the script tag and the element. Raises ValueError, naming the argument that cannot be."""
+    _require(mode in ("inline", "modal"), 'mode: give "inline" or "modal"')
+    _require(isinstance(lang, str | None), 'lang: give text like "pt-BR", or None for the page\'s language')
+    _require(isinstance(nonce, str | None), "nonce: give the text that is in the page's policy, or None")
+    base = settings.public_path if endpoint is None else _checked_endpoint(endpoint)
     element = _element(settings, base, mode=mode, lang=lang, autostart=autostart, csrf=csrf)
     return Html(f"{_script(base, nonce)}\n{element}")
 
@@ -73,9 +75,8 @@ def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = No
     lang = _spoken(accept_language) or settings.lang
     title, lead = (escape(text) for text in _TITLES[lang])
     style = _style()
-    base = _checked_endpoint(settings.public_path)
-    script = _script(base)
-    element = _element(settings, base, lang=lang, csrf=csrf, hosted=True)
+    script = _script(settings.public_path)
+    element = _element(settings, settings.public_path, lang=lang, csrf=csrf, hosted=True)
     html = (
         f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -161,12 +162,24 @@ def _element(
 
 
 def _checked_endpoint(endpoint: str) -> str:
-    """Return a path from the root, or an http(s) URL, without a trailing slash."""
-    if urlsplit(endpoint).scheme:
-        origin_of(endpoint)
-    elif endpoint and (not endpoint.startswith("/") or endpoint.startswith(("//", "/\\"))):
-        raise ValueError("endpoint is a path that begins with one slash, or an http(s) URL")
-    return endpoint.rstrip("/")
+    """Return a path from the root, or a URL, that paths can be appended to: no slash at its end."""
+    try:
+        return _base_of(endpoint)
+    except ValueError as problem:
+        advice = "endpoint: give the mount's path, like /chatarchitect, or its URL"
+        raise ValueError(f"{advice} ({problem})") from None
+
+
+def _base_of(endpoint: str) -> str:
+    _require(isinstance(endpoint, str), "it must be text")
+    if endpoint and not endpoint.startswith("/"):
+        return require_base(endpoint)
+    return require_base(_ANY_ORIGIN + endpoint).removeprefix(_ANY_ORIGIN)
+
+
+def _require(is_right: bool, advice: str) -> None:
+    if not is_right:
+        raise ValueError(advice)
 
 
 def _attributes(values: dict[str, str | None]) -> str:
