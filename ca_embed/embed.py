@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from ca_embed.partner import Retry
     from ca_embed.wsgi import WsgiApp
 
-logger = logging.getLogger("ca_embed")
 
 _H = TypeVar("_H", bound=Handler)
 

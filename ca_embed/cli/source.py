@@ -28,8 +28,16 @@ def add_app_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--app",
         metavar="MODULE:NAME",
+        type=_named,
         help="your application's own Embed, like crm.whatsapp:embed, instead of the environment",
     )
+
+
+def _named(text: str) -> str:
+    """Refuse the empty text of a shell variable that is not set: it does not mean the environment."""
+    if not text:
+        raise argparse.ArgumentTypeError("MODULE:NAME, like crm.whatsapp:embed")
+    return text
 
 
 def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:

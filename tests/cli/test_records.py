@@ -149,7 +149,7 @@ def test_app(operate: Run, world: Any, module: Any, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "app", ["fake_crm", "fake_crm:", ":embed", "fake_crm:nothing", "no_such_module:embed"]
+    "app", ["", "fake_crm", "fake_crm:", ":embed", "fake_crm:nothing", "no_such_module:embed"]
 )
 def test_wrong_app(run: Run, module: Any, app: str) -> None:
     """An --app that names no Embed is wrong usage."""
