@@ -8,13 +8,11 @@ from functools import partial
 
 import pytest
 
-from ca_embed.storage.sqlalchemy import SQLAlchemyStorage
 from ca_embed.testing.durable_storage_contract import DurableStorageContract
 from ca_embed.testing.storage_contract import StorageContract
-from ca_embed.testing.storage_processes import OpenStorage
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 from tests.storage.sql import troubles
-from tests.storage.sql.opening import open_async
+from tests.storage.sql.opening import ByAsyncmy, ByAsyncpg, ByAsyncPsycopg, ByPsycopg, ByPyMySQL
 
 
 class OnPostgreSQL(DurableStorageContract):
@@ -49,46 +47,21 @@ class OnMariaDB(DurableStorageContract):
         return partial(troubles.spoil, mariadb, f"{prefix}registrations")
 
 
-class TestPostgreSQL(OnPostgreSQL):
+class TestPostgreSQL(ByPsycopg, OnPostgreSQL):
     """psycopg."""
 
-    @pytest.fixture
-    def open_storage(self, postgresql: PostgreSQLServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(SQLAlchemyStorage, postgresql.url, table_prefix=prefix, create_table=True)
 
-
-class TestMariaDB(OnMariaDB):
+class TestMariaDB(ByPyMySQL, OnMariaDB):
     """PyMySQL."""
 
-    @pytest.fixture
-    def open_storage(self, mariadb: MariaDBServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(SQLAlchemyStorage, mariadb.url, table_prefix=prefix, create_table=True)
 
-
-class TestAsyncPostgreSQL(OnPostgreSQL):
+class TestAsyncPostgreSQL(ByAsyncPsycopg, OnPostgreSQL):
     """psycopg."""
 
-    @pytest.fixture
-    def open_storage(self, postgresql: PostgreSQLServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(open_async, postgresql.url, "postgresql+psycopg", prefix)
 
-
-class TestAsyncpg(StorageContract):
+class TestAsyncpg(ByAsyncpg, StorageContract):
     """asyncpg; what does not depend on the driver has been seen with psycopg."""
 
-    @pytest.fixture
-    def open_storage(self, postgresql: PostgreSQLServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(open_async, postgresql.url, "postgresql+asyncpg", prefix)
 
-
-class TestAsyncMariaDB(OnMariaDB):
+class TestAsyncMariaDB(ByAsyncmy, OnMariaDB):
     """asyncmy."""
-
-    @pytest.fixture
-    def open_storage(self, mariadb: MariaDBServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(open_async, mariadb.url, "mysql+asyncmy", prefix)

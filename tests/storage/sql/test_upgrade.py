@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
-from ca_embed.storage.sqlalchemy import SQLAlchemyStorage
-from ca_embed.testing.storage_processes import OpenStorage
 from ca_embed.testing.upgrade_contract import UpgradeContract
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 from tests.storage.releases import snapshots
-from tests.storage.sql.opening import open_async
+from tests.storage.sql.opening import ByAsyncmy, ByAsyncPsycopg, ByPsycopg, ByPyMySQL
 
 
 @pytest.mark.parametrize("release", snapshots.RELEASES)
@@ -34,37 +30,17 @@ class OnMariaDB(UpgradeContract):
         snapshots.lay_down_table(release, mariadb, prefix)
 
 
-class TestPostgreSQL(OnPostgreSQL):
+class TestPostgreSQL(ByPsycopg, OnPostgreSQL):
     """psycopg."""
 
-    @pytest.fixture
-    def open_storage(self, postgresql: PostgreSQLServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(SQLAlchemyStorage, postgresql.url, table_prefix=prefix, create_table=True)
 
-
-class TestMariaDB(OnMariaDB):
+class TestMariaDB(ByPyMySQL, OnMariaDB):
     """PyMySQL."""
 
-    @pytest.fixture
-    def open_storage(self, mariadb: MariaDBServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(SQLAlchemyStorage, mariadb.url, table_prefix=prefix, create_table=True)
+
+class TestAsyncPostgreSQL(ByAsyncPsycopg, OnPostgreSQL):
+    """psycopg."""
 
 
-class TestAsyncPostgreSQL(OnPostgreSQL):
-    """psycopg, asynchronously."""
-
-    @pytest.fixture
-    def open_storage(self, postgresql: PostgreSQLServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(open_async, postgresql.url, "postgresql+psycopg", prefix)
-
-
-class TestAsyncMariaDB(OnMariaDB):
+class TestAsyncMariaDB(ByAsyncmy, OnMariaDB):
     """asyncmy."""
-
-    @pytest.fixture
-    def open_storage(self, mariadb: MariaDBServer, prefix: str) -> OpenStorage:
-        """Open the table of this test."""
-        return partial(open_async, mariadb.url, "mysql+asyncmy", prefix)
