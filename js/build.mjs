@@ -48,7 +48,7 @@ const packing = {
 async function bundle() {
   const options = { bundle: true, format: 'iife', charset: 'utf8', target: 'es2022', write: false, plugins: [packing] };
   const { outputFiles } = await build({ ...options, entryPoints: [here('src/index.js')] });
-  const compress = { ecma: 2022, passes: 3, inline: 1, hoist_funs: true, conditionals: false, unsafe_arrows: true };
+  const compress = { ecma: 2022, passes: 5, inline: 1, hoist_funs: true, conditionals: false, unsafe_arrows: true, unsafe_methods: true };
   const { code } = await minify(outputFiles[0].text, { ecma: 2022, compress });
   return `/* ca_embed, MIT */\n${code}\n`;
 }

@@ -158,7 +158,8 @@ export interface OpenOptions {
 export interface CAEmbed {
   /**
    * Opens the modal. Settles as `confirmed` as soon as the backend confirms, else with what it was when the user closed
-   * it. While a modal of this function is open, calling again gives the same promise.
+   * it. A confirmed modal says so, and stays until the user closes it. While a modal of this function is open, settled
+   * or not, calling again gives the same promise and opens no other.
    */
   open(options: OpenOptions): Promise<{ outcome: Outcome; registration_id?: string }>;
   /** Texts for all elements of the page, by language. May be set before the script is loaded. */

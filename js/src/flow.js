@@ -4,7 +4,7 @@ import { backendOf, endpointOf } from './backend.js';
 import { counts, frameFor, heightFor, isOn } from './frame.js';
 import { recall, remember } from './memory.js';
 import { panelFor } from './panels.js';
-import { languageOf, textsOf } from './texts.js';
+import { textsOf, wantedBy } from './texts.js';
 import { viewOf } from './view.js';
 
 const READY_WITHIN = 20000; // ms for the iframe to say anything; its `load` event proves nothing
@@ -19,7 +19,8 @@ export function flowOf(element) {
   let status = 'idle';
   let detail; // of the status: the reason of a failure, the phone number, the code of an error
   let session; // registration_id, iframe_url; later finishing, confirmed
-  let frame, origin, wish, painting, timer, asked, asking, listeners, interrupted;
+  let frame = null;
+  let origin, wish, painting, timer, asked, asking, listeners, interrupted;
 
   const isModal = () => element.getAttribute('mode') === 'modal';
   const isUnderWay = () => UNDER_WAY.includes(status);
@@ -90,17 +91,16 @@ export function flowOf(element) {
   }
 
   async function create() {
-    const { registration_id, iframe_url } = await backend.ask('/sessions', { lang: languageOf(element) });
+    const { registration_id, iframe_url } = await backend.ask('/sessions', { lang: wantedBy(element) });
     hold({ registration_id, iframe_url });
   }
 
   function load() {
-    const { iframe_url } = session;
-    if (!isOn(origin, iframe_url)) {
+    if (!isOn(origin, session.iframe_url)) {
       hold();
       throw 'bad_iframe_url';
     }
-    frame = frameFor(iframe_url, textsOf(element).idle);
+    frame = frameFor(session.iframe_url, textsOf(element).idle);
     wish = FIRST_HEIGHT;
     fit();
     view.box.append(frame);
@@ -114,7 +114,7 @@ export function flowOf(element) {
     painting = 0;
     backend.drop();
     frame?.remove();
-    frame = undefined;
+    frame = null;
   }
 
   // --- what the iframe says ------------------------------------------------------------------------------------
@@ -311,5 +311,5 @@ export function flowOf(element) {
     element.dispatchEvent(new CustomEvent('ca-embed:' + name, { bubbles: true, detail: about }));
   }
 
-  return { connect, disconnect, draw, start, close, status: () => status, frame: () => frame ?? null };
+  return { connect, disconnect, draw, start, close, status: () => status, frame: () => frame };
 }

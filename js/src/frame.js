@@ -40,8 +40,8 @@ export const counts = ({ isTrusted, origin, source, data }, frame, ours, id) =>
   data.registration_id === id &&
   EVENTS.includes(data.event);
 
-/** Pixels for a wished height; undefined for what is no finite number. In a modal the viewport has the last word. */
+/** Pixels for a wished height; undefined for what is no finite number. The viewport of a modal wins, down to nothing. */
 export function heightFor(wish, isModal) {
   const highest = isModal ? innerHeight - ROOM_AROUND_MODAL : HIGHEST_INLINE;
-  if (Number.isFinite(wish)) return Math.min(highest, Math.max(LOWEST, Math.ceil(wish)));
+  if (Number.isFinite(wish)) return Math.max(0, Math.min(highest, Math.max(LOWEST, Math.ceil(wish))));
 }

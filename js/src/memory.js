@@ -2,7 +2,7 @@
 // remembered is only a question to ask: the backend's answer decides what is shown.
 import { endpointOf } from './backend.js';
 
-const keyOf = (element) => `ca-embed ${endpointOf(element)} ${element.id}`;
+const keyOf = (element) => 'ca-embed ' + endpointOf(element) + ' ' + element.id;
 
 /** The remembered session, or undefined. */
 export const recall = (element) => attempt(() => JSON.parse(sessionStorage[keyOf(element)]));

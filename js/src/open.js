@@ -3,8 +3,8 @@ import { TAG } from './element.js';
 
 let running;
 
-/** Opens the modal; while it is open, a second call gives the first one's promise. */
-export const open = (options) => (running ??= show(options).finally(() => (running = undefined)));
+/** Opens the modal. Until it is closed, also when it is confirmed, a second call gives the first one's promise. */
+export const open = (options) => (running ??= show(options));
 
 function show(options) {
   const element = document.createElement(TAG);
@@ -16,6 +16,7 @@ function show(options) {
     element.addEventListener('ca-embed:confirmed', ({ detail }) => settle({ outcome: 'confirmed', ...detail }));
     element.addEventListener('ca-embed:closed', ({ detail }) => {
       element.remove();
+      running = undefined;
       settle(detail);
     });
     document.body.append(element);

@@ -2,22 +2,22 @@
 // because five objects with the same keys cost half a kilobyte more.
 import { languages, names } from 'packed:texts';
 
-/** The language an element speaks: its `lang`, else the page's, else the browser's; unknown ones fall back to English. */
-export function languageOf(element) {
-  const wanted = element.lang || document.documentElement.lang || navigator.language;
-  const base = wanted.toLowerCase().split('-')[0];
-  return base in languages ? base : 'en';
-}
+/** The language that is asked for: the element's `lang`, else the page's, else the browser's. */
+export const wantedBy = (element) => element.lang || document.documentElement.lang || navigator.language;
 
-/** Every text by name, and `lang`; the host's `CAEmbed.texts[language]` and the element's own `texts` win. */
+/**
+ * Every text by name, and `lang`, the language that they are in: the base of what is wanted, else English, as the
+ * backend has it. The host's `CAEmbed.texts[language]` and the element's own `texts` win.
+ */
 export function textsOf(element) {
-  const lang = languageOf(element);
-  const texts = { lang };
+  const base = wantedBy(element).trim().toLowerCase().split(/[-_]/)[0];
+  const lang = Object.hasOwn(languages, base) ? base : 'en';
+  const texts = { __proto__: null, lang }; // looked into by codes of the backend, too
   unpack(lang).forEach((text, index) => (texts[names[index]] = text));
-  return { ...texts, ...window.CAEmbed.texts[lang], ...element.texts };
+  return Object.assign(texts, window.CAEmbed.texts[lang], element.texts);
 }
 
 const unpack = (lang) =>
-  (lang === 'ru' ? languages.ru.replace(/[@-\x7f]/g, toCyrillic) : languages[lang]).replaceAll('$', 'WhatsApp').split('/');
+  (lang === 'ru' ? languages[lang].replace(/[@-\x7f]/g, toCyrillic) : languages[lang]).replace(/\$/g, 'WhatsApp').split('/');
 
 const toCyrillic = (letter) => String.fromCharCode(letter.charCodeAt() + 976);

@@ -128,6 +128,26 @@ def test_height_in_a_modal(page: Page, window: tuple[int, int]) -> None:
         page.driver.set_window_size(1000, 900)
 
 
+LOW = """
+const low = Object.assign(document.createElement('iframe'), { src: '/page?fast', width: 400, height: 200 });
+document.body.append(low);
+"""
+
+
+def test_height_in_a_modal_without_room(page: Page) -> None:
+    """A viewport under 220 px, here that of a frame, leaves the iframe no height: none, and not less."""
+    page.open(page.element('mode="modal"'))
+    page.driver.get(f"{page.site.host}/frame")
+    page.run(LOW)
+    page.driver.switch_to.frame(0)
+    page.until("idle").run("a.start()")
+    page.until("in_progress").frame_says("height", height=900)
+    page.settled()
+    assert page.run("return innerHeight") == 200
+    assert page.height == "0px"
+    assert [each["height"] for each in page.heard("height")] == [0]
+
+
 def test_connected_in_a_modal(modal: Page, site: Site) -> None:
     """After the confirmation the modal says so and offers to close."""
     site.script.statuses["reg1"] = DONE
@@ -153,6 +173,9 @@ window.outcome = null;
 const options = { endpoint: '/chatarchitect', iframeOrigin: arguments[0], lang: 'de' };
 CAEmbed.open({ ...options, headers: { 'X-Own': '1' } }).then((o) => (window.outcome = o));
 """
+
+
+COUNT = "return document.querySelectorAll('ca-whatsapp-registration').length"
 
 
 def open_by_code(page: Page) -> Page:
@@ -203,3 +226,19 @@ def test_open_twice(page: Page, site: Site) -> None:
     page.until("in_progress")
     assert page.run("return window.same")
     assert len(site.script.created()) == 1
+
+
+def test_open_again_while_it_says_connected(page: Page, site: Site) -> None:
+    """A modal that is confirmed, and still open, is the one; only when it is closed, a call opens another."""
+    open_by_code(page).frame_says("completed")
+    site.script.statuses["reg1"] = DONE
+    assert outcome(page)["outcome"] == "confirmed"
+    page.run(OPEN, site.partner)
+    assert outcome(page) == {"outcome": "confirmed", "registration_id": "reg1"}
+    assert page.run(COUNT) == 1
+    page.press("Schließen")
+    page.until("no element")
+    page.run(OPEN, site.partner)
+    page.until("connected")
+    assert page.run(COUNT) == 1
+    assert is_open(page)

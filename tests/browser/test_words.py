@@ -44,13 +44,31 @@ def test_texts_are_complete() -> None:
 
 @pytest.mark.parametrize(
     ("element", "page_lang", "spoken"),
-    [("pt-BR", "de", "pt"), ("", "RU-ru", "ru"), ("fr", "de", "en"), ("", "", "en")],
+    [
+        ("pt-BR", "de", "pt"),
+        ("pt_BR", "de", "pt"),
+        (" DE ", "es", "de"),
+        ("", "RU-ru", "ru"),
+        ("", "es_MX", "es"),
+        ("fr", "de", "en"),
+        ("constructor", "de", "en"),
+        ("__proto__", "de", "en"),
+        ("", "toString", "en"),
+        ("", "", "en"),
+    ],
 )
 def test_choice_of_language(page: Page, element: str, page_lang: str, spoken: str) -> None:
     """The element's `lang` decides, else the page's, else the browser's; an unknown one is English."""
     set_lang = f"<script>document.documentElement.lang = '{page_lang}'</script>"
     page.open(page.element(f'lang="{element}"' if element else ""), head=set_lang + SCRIPT)
     page.until("idle").until_text(TEXTS[spoken]["idle"])
+
+
+@pytest.mark.parametrize("lang", ["pt_BR", "fr", "constructor"])
+def test_the_backend_hears_of_every_language(page: Page, site: Site, lang: str) -> None:
+    """The backend gets the language as it was asked for, and falls back itself."""
+    page.started(page.element(f'lang="{lang}"'))
+    assert site.script.created()[0].body == {"lang": lang}
 
 
 def test_language_changes_in_place(page: Page) -> None:
@@ -67,6 +85,13 @@ def test_overrides(page: Page) -> None:
     page.run("a.texts = { start: 'Onwards <b>', intro: 'In two minutes.' }; a.lang = 'en'")
     assert page.buttons == ["Onwards <b>"]
     assert "In two minutes." in page.text
+
+
+def test_a_code_that_names_no_text(page: Page, site: Site) -> None:
+    """A code that every object has something by the name of is an error like any other."""
+    site.script.create_error = (400, {"code": "constructor"})
+    page.open().until("idle").run("a.start()")
+    page.until("error").until_text(TEXTS["en"]["error"])
 
 
 def test_properties(page: Page) -> None:
