@@ -1,4 +1,4 @@
-"""`embed.snippet()`: what arrives in a page, and what is refused before it does."""
+"""`embed.snippet()`: what arrives in a page, and what is refused before it does; and which language is whose."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ca_embed.page import hosted_page
 from tests.flow.kit import NOBODY_LISTENS, build
 
 TAG = "ca-whatsapp-registration"
@@ -43,6 +44,14 @@ def test_a_language_that_is_set_leaves_the_page_its_own() -> None:
     embed = build(lang="de")
     assert "lang" not in Tags(embed.snippet()).found[TAG]
     assert Tags(embed.snippet(lang="pt_BR")).found[TAG]["lang"] == "pt_BR"
+
+
+@pytest.mark.parametrize(
+    ("accept_language", "spoken"), [("fr, es;q=0.5", "es"), ("fr", "ru"), ("", "ru"), ("de;q=0", "ru")]
+)
+def test_language_of_the_hosted_page(accept_language: str, spoken: str) -> None:
+    """The hosted page speaks what its reader's browser asks for, and else what is set."""
+    assert hosted_page(build(lang="ru").settings, accept_language).lang == spoken
 
 
 def test_everything_is_escaped() -> None:
