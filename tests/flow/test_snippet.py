@@ -1,4 +1,4 @@
-"""`embed.snippet()`: what arrives in a page, and what is refused before it does; and which language is whose."""
+"""`embed.snippet()`: what arrives in a page, and what is refused before; and which language is whose."""
 
 from __future__ import annotations
 
