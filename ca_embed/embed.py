@@ -151,7 +151,7 @@ class Embed:
         endpoint: the mount as the page reaches it; by default the path of `public_url`.
         nonce: for a Content-Security-Policy that asks for one.
         csrf: the header and token that your own CSRF protection asks of `POST /sessions`.
-        Raises ValueError for an endpoint or mode that cannot be.
+        Raises ValueError for an argument that cannot be.
         """
         from ca_embed.page import snippet
 
