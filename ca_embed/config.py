@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ca_embed.errors import ConfigurationError
 from ca_embed.urls import origin_of, require_bare_origin, require_base
@@ -48,6 +48,11 @@ class Settings:
     integration: str | None
     lang: str
     replay_window: float
+
+    @property
+    def mount_path(self) -> str:
+        """The path of `public_url` as a server sees it: percent-decoded."""
+        return unquote(self.public_path)
 
     @property
     def webhook_url(self) -> str:

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 _LONGEST_WAIT = 5.0  # seconds in a queue after which a call gives up: the answer is due in 10
 _CREATING, _ASKING = 2, 1  # threads of the host's server in a Partner API call: many servers have but 4
-_HANGS_AFTER = (1.0, 4.0)  # seconds, at least and at most, after which nobody waits behind a call
+_HANGS_AFTER = 1.0  # seconds after which nobody waits behind a call: who waits takes a thread as well
 
 
 class Pool(Enum):
@@ -81,15 +81,13 @@ class Executors:
 class _Line:
     """Where threads of the host's server stand in line for the Partner API.
 
-    Few are let in, so that some are left for webhooks. Those who wait take threads too; so nobody
-    waits behind a call that hangs, which is one that takes longer than twice the last one.
+    Few are let in, so that some are left for webhooks, and nobody waits behind a call that hangs.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._begun: list[float] = []  # when each call that creates a session began, the oldest first
         self._asking = 0
-        self._usual = 0.0  # seconds that the last call took which was answered
 
     @contextmanager
     def creating(self) -> Generator[None]:
@@ -97,7 +95,6 @@ class _Line:
         began = self._begin(time.monotonic() + _LONGEST_WAIT)
         try:
             yield
-            self._usual = time.monotonic() - began
         finally:
             with self._changed:
                 self._begun.remove(began)
@@ -119,9 +116,7 @@ class _Line:
     def _begin(self, latest_start: float) -> float:
         with self._changed:
             while len(self._begun) >= _CREATING:
-                least, most = _HANGS_AFTER
-                hangs_at = self._begun[0] + min(max(least, 2 * self._usual), most)
-                left = min(latest_start, hangs_at) - time.monotonic()
+                left = min(latest_start, self._begun[0] + _HANGS_AFTER) - time.monotonic()
                 if left <= 0:
                     raise _full(Pool.PARTNER)
                 self._changed.wait(left)

@@ -27,9 +27,17 @@ def user_id_of(value: object) -> str:
     """
     if not isinstance(value, str | int | UUID) or isinstance(value, bool):
         raise TypeError(f"a user id is text, an integer or a UUID, not {type(value).__name__}")
-    if not is_user_id(user_id := str(value)):
+    user_id = str.__str__(value) if isinstance(value, str) else _digits(value)
+    if not is_user_id(user_id):
         raise ValueError(f"a user id has 1 to {_LONGEST_USER_ID} characters, all printable")
     return user_id
+
+
+def _digits(value: int | UUID) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        return ""
 
 
 def call_host(function: Callable[..., Any], *args: object) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ca_embed.canary import copy_canary
 from ca_embed.errors import RecordUnreadable
 from ca_embed.keyring import key_id_of
 from ca_embed.ledger import Ledger, registrations_in
@@ -91,7 +92,10 @@ def forget(ledger: Ledger, user_id: str) -> int:
 
 def purge_expired(ledger: Ledger, *, older_than: timedelta, now: float, dry_run: bool = False) -> int:
     """Remove sessions that expired that long ago without a completion, and return how many."""
-    limit = datetime.fromtimestamp(now, UTC) - older_than
+    try:
+        limit = datetime.fromtimestamp(now, UTC) - older_than
+    except OverflowError:  # before all time
+        return 0
     ids = [state.registration.registration_id for state in ledger.states() if _is_stale(state, limit)]
     return len(ids) if dry_run else _remove(ledger, ids)
 
@@ -103,6 +107,7 @@ def copy(source: Storage, target: Storage, *, progress: Progress | None = None) 
     them there. Raises StorageUnavailable.
     """
     did = Copied()
+    copy_canary(source, target)
     for seen, record in enumerate(registrations_in(source), start=1):
         _copy(record, target, did)
         if progress:

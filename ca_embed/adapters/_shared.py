@@ -31,7 +31,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 def prefix_of(embed: Embed, prefix: str | None) -> str:
     """Return where to mount, without a slash at the end: the prefix, or else the path of `public_url`."""
-    return (embed.settings.public_path if prefix is None else prefix).rstrip("/")
+    return (embed.settings.mount_path if prefix is None else prefix).rstrip("/")
 
 
 def below(rest: str | None) -> str:

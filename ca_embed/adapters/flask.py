@@ -27,7 +27,7 @@ from ca_embed.wsgi import read_stream
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     """Return all endpoints as a blueprint; without a `url_prefix` they are at the path of `public_url`."""
-    adapter = Blueprint(name, __name__, url_prefix=embed.settings.public_path or None)
+    adapter = Blueprint(name, __name__, url_prefix=embed.settings.mount_path or None)
     exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
 
     def endpoints(rest: str = "") -> Response:

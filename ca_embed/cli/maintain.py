@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import time
 from dataclasses import asdict
 from datetime import timedelta
@@ -110,8 +111,10 @@ def _url(name: str, given: str) -> str:
     variable = given.removeprefix(_FROM_ENVIRONMENT)
     if variable == given:
         return given
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        raise WrongUsage(f"{name}: behind env: stands the name of a variable, which holds the URL")
     if not (url := os.environ.get(variable)):
-        raise WrongUsage(f"{name}: the environment variable {variable!r} is not set")
+        raise WrongUsage(f"{name}: the environment variable {variable} is not set")
     return url
 
 

@@ -11,8 +11,12 @@ _T = TypeVar("_T")
 _abandoned: set[asyncio.Task[Any]] = set()  # asyncio itself would let them be collected half way
 
 
+class TookTooLong(TimeoutError):
+    """The work was given up."""
+
+
 async def within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
-    """Await the work, or raise TimeoutError after that time.
+    """Await the work, or raise TookTooLong after that time.
 
     Unlike `asyncio.timeout`, it does not wait for the work to end once it is cancelled: a driver may
     use that moment to ask the server, which does not answer, to stop.
@@ -25,7 +29,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
         raise
     if not done:
         _abandon(task)
-        raise TimeoutError
+        raise TookTooLong(f"it did not answer within {seconds:g} seconds")
     return task.result()
 
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from asgiref.sync import SyncToAsync, async_to_sync
 
 from ca_embed.errors import StorageUnavailable
-from ca_embed.storage.async_deadline import within
+from ca_embed.storage.async_deadline import TookTooLong, within
 from ca_embed.storage.checks import is_async
 from ca_embed.storage.forks import LONGEST_OPERATION, ForkGate
 
 if TYPE_CHECKING:
     from ca_embed.storage.base import AsyncStorage, DueCursor, SealedRecord, Storage
+
+_LAST_WORDS = 1.0  # seconds that a loop waits for its tasks before it stops
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -68,7 +70,8 @@ class SyncBridge:
 
     def close(self) -> None:
         """Close the storage, and the bridge's own loop as soon as no call is under way on it."""
-        if _host_loop_is_waiting():
+        closed = _host_loop_is_waiting()
+        if closed:
             async_to_sync(self._storage.close)()
         with self._gate.passing():
             with self._lock:
@@ -76,6 +79,8 @@ class SyncBridge:
                 unused = own is not None and own.pid == os.getpid() and own.calls == 0
             if own and unused:
                 self._end(own)
+            elif own is None and not closed:
+                self._end(_LoopThread())  # what is open belongs to loops of the host
 
     def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if _host_loop_is_waiting():
@@ -119,16 +124,24 @@ class _LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def stop(self) -> None:
+        self.run(_last_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _last_tasks() -> None:
+    """Let what was cut off, or is still closing, come to its end before the loop stops."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        await asyncio.wait(tasks, timeout=_LAST_WORDS)
 
 
 async def _in_time(work: Coroutine[Any, Any, _T]) -> _T:
     """Hold the storage to its promise, for whose driver has no time limit of its own."""
     try:
         return await within(LONGEST_OPERATION, work)
-    except TimeoutError:
+    except TookTooLong:
         raise StorageUnavailable(
             f"the storage did not answer in time ({LONGEST_OPERATION:g} seconds)"
         ) from None

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 _R = TypeVar("_R")
 
@@ -38,7 +37,7 @@ class Lease(Generic[_R]):
 class OneForEachLoop(Generic[_R]):
     """A resource for each event loop, made when the loop first asks, and anew after `close` and a fork."""
 
-    _leases: WeakKeyDictionary[asyncio.AbstractEventLoop, Lease[_R]]
+    _leases: dict[asyncio.AbstractEventLoop, Lease[_R]]
 
     def __init__(self, make: Callable[[], _R], dispose: Callable[[_R], Awaitable[object]]) -> None:
         """`make` is called without an argument; `dispose` on the loop that the resource belongs to."""
@@ -64,7 +63,7 @@ class OneForEachLoop(Generic[_R]):
         if self._pid != os.getpid():
             return
         with self._lock:
-            leases, self._leases = dict(self._leases), WeakKeyDictionary()
+            leases, self._leases = self._leases, {}
             for lease in leases.values():
                 lease.ended = True
             over = {loop: lease.resource for loop, lease in leases.items() if lease.is_over}
@@ -83,6 +82,8 @@ class OneForEachLoop(Generic[_R]):
             inherited.append(self._leases)
             self._begin()
         with self._lock:
+            for gone in [other for other in self._leases if other.is_closed()]:
+                del self._leases[gone]  # a resource refers to its loop, which nobody else lets go
             if loop not in self._leases:
                 self._leases[loop] = Lease(self._make())
             lease = self._leases[loop]
@@ -90,6 +91,6 @@ class OneForEachLoop(Generic[_R]):
             return lease
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         self._lock = Lock()
-        self._leases = WeakKeyDictionary()
+        self._leases = {}
+        self._pid = os.getpid()

@@ -41,6 +41,8 @@ class RedisStorage:
     def __init__(self, url_or_client: str | Redis, *, prefix: str = redis_commands.PREFIX) -> None:
         """Nothing is opened until somebody asks."""
         _refuse_cluster(url_or_client)
+        if isinstance(url_or_client, AsyncRedis):
+            raise ConfigurationError(["RedisStorage needs a synchronous client; see AsyncRedisStorage"])
         self._is_ours = isinstance(url_or_client, str)
         self._client = client_from_url(url_or_client) if isinstance(url_or_client, str) else url_or_client
         self._commands = RedisCommands(prefix)
@@ -100,8 +102,9 @@ class AsyncRedisStorage:
     """Keeps records in one Redis server, by asynchronous clients.
 
     url_or_factory: `redis://...`, `rediss://...`, or a function that returns a new `redis.asyncio.Redis`
-        with a pool of its own. It is called for each event loop that the storage is used from, since
-        connections belong to one loop; the storage closes what it returned.
+        with a pool of its own. It is called once beforehand, to look at the client, and for each event
+        loop that the storage is used from, since connections belong to one loop; the storage closes
+        what it returned.
 
     The prefix and the promises are those of `RedisStorage`.
     """
@@ -110,8 +113,10 @@ class AsyncRedisStorage:
         self, url_or_factory: str | Callable[[], AsyncRedis], *, prefix: str = redis_commands.PREFIX
     ) -> None:
         """Nothing is opened until somebody asks."""
-        if isinstance(url_or_factory, AsyncRedis):
-            raise ConfigurationError(["AsyncRedisStorage needs a function that returns a new client"])
+        if not isinstance(url_or_factory, str) and not callable(url_or_factory):
+            raise ConfigurationError(
+                ["AsyncRedisStorage needs a URL, or a function that returns a new client"]
+            )
         make = (
             partial(async_client_from_url, url_or_factory)
             if isinstance(url_or_factory, str)
@@ -119,6 +124,8 @@ class AsyncRedisStorage:
         )
         pattern = make()
         _refuse_cluster(pattern)
+        if not isinstance(pattern, AsyncRedis):
+            raise ConfigurationError(["AsyncRedisStorage needs clients of redis.asyncio"])
         self._place = place_of(pattern)
         self._clients = OneForEachLoop(make, AsyncRedis.aclose)
         self._commands = RedisCommands(prefix)

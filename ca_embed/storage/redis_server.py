@@ -22,6 +22,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
+from ca_embed.storage.async_deadline import TookTooLong
 
 _SETTINGS: dict[str, Any] = {
     "socket_connect_timeout": 1.5,  # seconds
@@ -85,6 +86,8 @@ def _words(error: Exception) -> str:
     for kind, remedy in _REMEDIES:
         if isinstance(error, kind):
             return f"{remedy} ({error})"
+    if isinstance(error, TookTooLong):
+        return str(error)
     if str(error).startswith(("CROSSSLOT", "MOVED")):
         return "it is part of a Redis Cluster: use a server that is not"
     return f"it cannot be reached, or failed ({type(error).__name__}: {error})"

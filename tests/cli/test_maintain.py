@@ -124,12 +124,21 @@ def test_copy_by_variables(run: Run, here: str, there: str, monkeypatch: pytest.
     assert json.loads(run("copy", "env:OLD_STORAGE", "env:NEW_STORAGE", "--json").out)["written"] == 2
 
 
+def test_copy_by_what_is_no_variable(run: Run, here: str) -> None:
+    """A URL behind env: is not repeated: it may hold a password."""
+    ran = run("copy", here, "env:redis://:fake-password@127.0.0.1/0")
+
+    assert ran.code == 2
+    assert "TO: behind env: stands the name of a variable" in ran.err
+    assert "fake-password" not in ran.err
+
+
 def test_copy_by_a_variable_that_is_not_set(run: Run, here: str) -> None:
     """Which one is said."""
     ran = run("copy", here, "env:NEW_STORAGE")
 
     assert ran.code == 2
-    assert "TO: the environment variable 'NEW_STORAGE' is not set" in ran.err
+    assert "TO: the environment variable NEW_STORAGE is not set" in ran.err
 
 
 def test_copy_on_a_terminal(operate: Run, here: str, there: str, monkeypatch: pytest.MonkeyPatch) -> None:

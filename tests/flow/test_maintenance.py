@@ -154,7 +154,11 @@ def test_a_user_whose_id_is_no_text(number: int | UUID) -> None:
         assert embed.forget(number) == 1
 
 
-@pytest.mark.parametrize("nobody", [None, "", False, True, 4.2, b"ada", "a\nb"], ids=repr)
+@pytest.mark.parametrize(
+    "nobody",
+    [None, "", False, True, 4.2, b"ada", "a\nb", 10**5000],
+    ids=lambda nobody: f"{nobody!r:.9}" if nobody != 10**5000 else "huge",
+)
 def test_forgetting_nobody(nobody: Any) -> None:
     """What is no user's id erases nothing, least of all everything."""
     with closing(embed := build()):
@@ -170,6 +174,7 @@ def test_purging_what_has_not_expired_yet(sandbox: Sandbox) -> None:
         embed.create_session("user_456")
         with pytest.raises(InvalidArgument, match="older_than"):
             embed.purge_expired(timedelta(days=-1))
+        assert embed.purge_expired(timedelta.max) == 0
         assert len(embed.registrations()) == 1
 
 
@@ -202,6 +207,20 @@ def test_copying_to_another_storage(tmp_path: Path) -> None:
         assert copy(source, target) == Copied(present=3)
         assert there.credentials("two") == here.credentials("two")
         assert len(there.registrations("user_456")) == 3
+
+
+def test_a_copy_refuses_keys_that_do_not_fit_as_its_source_does() -> None:
+    """Whoever starts with wrong keys after a move is told, instead of beginning an empty storage."""
+    source, target = MemoryStorage(), MemoryStorage()
+    first = build(storage=source)
+    wrong, right = build(storage=target, encryption_keys=[OLD_KEY]), build(storage=target)
+    with closing(first, wrong, right):
+        complete(first, "one")
+        assert copy(source, target) == Copied(written=1)
+        assert copy(source, target) == Copied(present=1)
+        with pytest.raises(UnknownKey, match="this storage is sealed under key"):
+            wrong.registrations()
+        assert right.credentials("one") is not None
 
 
 def test_copying_leaves_what_differs() -> None:

@@ -143,6 +143,51 @@ def test_a_storage_that_hangs_is_cut_off(bridge, inner, monkeypatch, where):
     assert bridge.load("r") is None
 
 
+def test_close_reaches_what_was_opened_on_the_loops_of_the_host(bridge, inner):
+    """Also where the bridge never had a loop of its own."""
+
+    async def host():
+        await sync_to_async(bridge.load, thread_sensitive=False)("r")
+
+    asyncio.run(host())
+    before = len(inner.loops)
+    bridge.close()
+    assert len(inner.loops) == before + 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "ca_embed-storage"]
+
+
+def test_what_was_cut_off_ends_before_its_loop(bridge, inner, monkeypatch):
+    """Closing waits a moment for a call that was given up and is still busy ending."""
+    ended = []
+
+    async def end_slowly():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.1)
+            ended.append("ended")
+
+    monkeypatch.setattr(bridge_module, "LONGEST_OPERATION", 0.01)
+    monkeypatch.setattr(inner, "_turn", end_slowly)
+    with pytest.raises(StorageUnavailable):
+        bridge.load("r")
+    monkeypatch.undo()
+    bridge.close()
+    assert ended == ["ended"]
+
+
+def test_a_timeout_of_the_storage_s_own_is_handed_on(bridge, inner, monkeypatch):
+    """It is not mistaken for the limit of the bridge."""
+
+    async def fail():
+        raise TimeoutError("the pool has no connection left")
+
+    monkeypatch.setattr(inner, "_turn", fail)
+    with pytest.raises(TimeoutError, match="no connection left"):
+        bridge.load("r")
+    monkeypatch.undo()
+
+
 def test_close_ends_the_thread_and_the_next_call_starts_one(bridge, inner):
     """No thread of the bridge is left after close, and the bridge can be used again."""
     bridge.load("r")

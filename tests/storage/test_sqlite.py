@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sqlite3
 import stat
@@ -16,7 +15,8 @@ from ca_embed.errors import StorageUnavailable
 from ca_embed.storage import SQLiteStorage, sqlite_schema
 from ca_embed.storage import sqlite as sqlite_module
 from ca_embed.testing.durable_storage_contract import DurableStorageContract
-from ca_embed.testing.storage_processes import record
+from ca_embed.testing.storage_processes import record, together
+from tests.storage.c_fork import save_in_both
 
 
 @pytest.fixture
@@ -216,15 +216,9 @@ def test_a_full_database_is_told(storage):
     assert storage.load("r") == record("r")
 
 
-def test_a_connection_is_not_used_in_another_process(storage):
+def test_a_connection_is_not_used_in_another_process(path, storage):
     """Even where a server forks without telling Python, the child opens a connection of its own."""
-    storage.save(record("parent's"))
-    (parents,) = storage._connections._idle
-    child = ctypes.PyDLL(None).fork()
-    if child == 0:
-        saved = storage.save(record("child's")) and parents not in storage._connections._idle
-        os._exit(0 if saved else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    assert together(partial(SQLiteStorage, path), save_in_both, processes=1) == [True]
     assert storage.load("child's") == record("child's")
 
 

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ca_embed import executors as executors_module
 from ca_embed.errors import PartnerBusy
 from ca_embed.executors import Executors, Pool
 
@@ -48,21 +47,6 @@ def test_nobody_waits_behind_calls_that_hang() -> None:
         for call in hanging:
             call.result()
     assert executors.run_here(Pool.PARTNER, lambda: "served") == "served"
-
-
-def test_a_crowd_is_served_by_a_partner_that_is_slow_but_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is usual does not count as hanging."""
-    monkeypatch.setattr(executors_module, "_HANGS_AFTER", (0.05, 5.0))
-    executors = Executors()
-
-    def slow() -> str:
-        time.sleep(0.4)
-        return "served"
-
-    executors.run_here(Pool.PARTNER, slow)
-    with ThreadPoolExecutor(8) as crowd:
-        served = [crowd.submit(executors.run_here, Pool.PARTNER, slow) for _ in range(8)]
-        assert [call.result() for call in served] == ["served"] * 8
 
 
 def test_who_can_do_without_neither_waits_nor_keeps_others_waiting() -> None:

@@ -56,7 +56,7 @@ class Reply:
         """When the server sent it, by its own clock, in Unix seconds; None if it does not tell."""
         try:
             date = parsedate_to_datetime(self.header("Date"))
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 

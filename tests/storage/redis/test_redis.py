@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 import redis
@@ -185,10 +188,35 @@ def test_the_host_may_make_the_asynchronous_clients(
         wait_until(lambda: prefix not in {seen["name"] for seen in client.client_list()})
 
 
-def test_an_asynchronous_client_that_all_loops_would_share_is_refused() -> None:
-    """The connections of a client belong to one loop; a function is asked for, which returns a new one."""
-    with pytest.raises(ConfigurationError, match="a function that returns a new client"):
-        AsyncRedisStorage(AsyncRedis())  # type: ignore[arg-type]
+def test_loops_that_come_and_go_leave_no_connections(redis_server: RedisServer, prefix: str) -> None:
+    """A host that runs each request on a loop of its own, and closes nothing, does not run out of them."""
+
+    def make() -> AsyncRedis:
+        return AsyncRedis.from_url(redis_server.url, client_name=prefix)
+
+    storage = AsyncRedisStorage(make, prefix=prefix)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # nobody closed them: that is the case at hand
+        for _ in range(30):
+            asyncio.run(storage.load("r"))
+        gc.collect()
+        with redis_server.connect() as client:
+            wait_until(lambda: [seen["name"] for seen in client.client_list()].count(prefix) <= 1)
+        as_sync(storage).close()
+        gc.collect()
+
+
+@pytest.mark.parametrize("client", [AsyncRedis(), redis.Redis])
+def test_a_client_of_the_wrong_kind_is_refused_by_the_asynchronous_storage(client: Any) -> None:
+    """An instance would be shared by all loops; a synchronous one would block them."""
+    with pytest.raises(ConfigurationError, match="AsyncRedisStorage needs"):
+        AsyncRedisStorage(client)
+
+
+def test_an_asynchronous_client_is_refused_by_the_synchronous_storage() -> None:
+    """The error names the storage that takes it."""
+    with pytest.raises(ConfigurationError, match="see AsyncRedisStorage"):
+        RedisStorage(AsyncRedis())  # type: ignore[arg-type]
 
 
 @KINDS
