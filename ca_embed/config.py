@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from ca_embed.errors import ConfigurationError
+from ca_embed.strict_json import is_unicode
 from ca_embed.urls import origin_of, require_bare_origin, require_base
 
 _T = TypeVar("_T")
@@ -48,11 +49,6 @@ class Settings:
     integration: str | None
     lang: str
     replay_window: float
-
-    @property
-    def mount_path(self) -> str:
-        """The path of `public_url` as a server sees it: percent-decoded."""
-        return unquote(self.public_path)
 
     @property
     def webhook_url(self) -> str:
@@ -167,7 +163,7 @@ class _Reader:
         if value is not None and not isinstance(value, str):
             self._problems.append(f"{name} is not text")
             return None
-        if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+        if value is not None and not is_unicode(value):
             self._problems.append(f"{name} holds half of a surrogate pair, which cannot be sent")
             return None
         return value or None

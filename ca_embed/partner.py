@@ -25,7 +25,7 @@ from ca_embed.errors import (
 )
 from ca_embed.partner_http import Answer, PartnerHttp
 from ca_embed.registration import Completion, Session, Status
-from ca_embed.strict_json import NotStrictJson, parse_object
+from ca_embed.strict_json import NotStrictJson, is_unicode, parse_object
 from ca_embed.urls import origin_of, require_bare_origin, require_base, require_https_or_loopback
 from ca_embed.webhook import is_registration_id, parse_instant, read_credentials, token_id
 
@@ -295,17 +295,9 @@ def _body(**texts: str | None) -> bytes:
     for name, text in texts.items():
         if text is not None and not isinstance(text, str):
             raise InvalidArgument(f"{name} must be a string.")
-        if text is not None and not _is_unicode(text):
+        if text is not None and not is_unicode(text):
             raise InvalidArgument(f"{name} holds half of a surrogate pair.")
     body = json.dumps({name: text for name, text in texts.items() if text is not None}).encode()
     if len(body) > MAX_REQUEST:
         raise InvalidArgument("The texts of a call must stay below 32 KiB, all together.")
     return body
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

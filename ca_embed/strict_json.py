@@ -42,6 +42,15 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def is_unicode(text: str) -> bool:
+    """Tell whether the text can be sent: Python lets one hold half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _refuse_deep_nesting(value: dict[str, Any]) -> None:
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
@@ -56,10 +65,8 @@ def _members(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 
 def _refuse_lone_surrogates(value: object) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise NotStrictJson("it holds half of a surrogate pair") from None
+    if not is_unicode(json.dumps(value, ensure_ascii=False)):
+        raise NotStrictJson("it holds half of a surrogate pair")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

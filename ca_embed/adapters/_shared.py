@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, AnyStr
+from urllib.parse import unquote
 
 from ca_embed import asgi, http
 from ca_embed.embed import Embed
@@ -30,8 +31,8 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def prefix_of(embed: Embed, prefix: str | None) -> str:
-    """Return where to mount, without a slash at the end: the prefix, or else the path of `public_url`."""
-    return (embed.settings.mount_path if prefix is None else prefix).rstrip("/")
+    """Return where to mount: the prefix, or else the path of `public_url`; decoded, no slash at the end."""
+    return unquote(embed.settings.public_path if prefix is None else prefix).rstrip("/")
 
 
 def below(rest: str | None) -> str:

@@ -18,7 +18,7 @@ from flask import Blueprint, Response, current_app, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 
-from ca_embed.adapters._shared import METHODS, answer_wsgi
+from ca_embed.adapters._shared import METHODS, answer_wsgi, prefix_of
 from ca_embed.embed import Embed
 from ca_embed.messages import Csrf, Request
 from ca_embed.page import Html
@@ -27,7 +27,7 @@ from ca_embed.wsgi import read_stream
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     """Return all endpoints as a blueprint; without a `url_prefix` they are at the path of `public_url`."""
-    adapter = Blueprint(name, __name__, url_prefix=embed.settings.mount_path or None)
+    adapter = Blueprint(name, __name__, url_prefix=prefix_of(embed, None) or None)
     exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
 
     def endpoints(rest: str = "") -> Response:

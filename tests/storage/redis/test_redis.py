@@ -206,6 +206,25 @@ def test_loops_that_come_and_go_leave_no_connections(redis_server: RedisServer, 
         gc.collect()
 
 
+def test_a_client_that_waits_for_ever_is_given_up(redis_server: RedisServer, prefix: str) -> None:
+    """The storage keeps its promise also where the host's own clients have no time limit."""
+    storage = AsyncRedisStorage(
+        partial(AsyncRedis.from_url, redis_server.url, socket_timeout=None), prefix=prefix
+    )
+
+    async def load() -> None:
+        try:
+            await storage.load("r")
+        finally:
+            await storage.close()
+
+    with (
+        redis_server.frozen(),
+        pytest.raises(StorageUnavailable, match=r"did not answer within 4\.2 seconds"),
+    ):
+        asyncio.run(load())
+
+
 @pytest.mark.parametrize("client", [AsyncRedis(), redis.Redis])
 def test_a_client_of_the_wrong_kind_is_refused_by_the_asynchronous_storage(client: Any) -> None:
     """An instance would be shared by all loops; a synchronous one would block them."""
