@@ -117,16 +117,19 @@ class _LoopThread:
         self.pid = os.getpid()
         self.calls = 0  # under way; the bridge counts them
         self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_forever, name="ca_embed-storage", daemon=True)
+        self._thread = Thread(target=self._serve, name="ca_embed-storage", daemon=True)
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def stop(self) -> None:
-        self.run(_last_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.run_until_complete(_last_tasks())  # also what others have sent here meanwhile
         self._loop.close()
 
 
