@@ -14,8 +14,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-from ca_embed.strict_json import parse_object
-from ca_embed.webhook import Authenticated, Verifier, read_event, sign
+from ca_embed._strict_json import parse_object
+from ca_embed._webhook import Authenticated, Verifier, read_event, sign
 
 TOKENS = ["a-partner-token-for-benchmarks-1", "a-partner-token-for-benchmarks-2"]
 NOW = 1_780_000_000

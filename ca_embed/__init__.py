@@ -13,6 +13,17 @@ from typing import TYPE_CHECKING
 from ca_embed._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ca_embed._host.page_headers import check_host_headers as check_host_headers
+    from ca_embed._partner.client import PartnerClient as PartnerClient
+    from ca_embed._partner.client import Result as Result
+    from ca_embed._partner.client import Retry as Retry
+    from ca_embed._reconciliation import Reconciliation as Reconciliation
+    from ca_embed._registration import Credentials as Credentials
+    from ca_embed._registration import Registration as Registration
+    from ca_embed._registration import Session as Session
+    from ca_embed._registration import Status as Status
+    from ca_embed._vault.keyring import generate_key as generate_key
+    from ca_embed._vault.maintenance import Rotation as Rotation
     from ca_embed.embed import Embed as Embed
     from ca_embed.errors import ConfigurationError as ConfigurationError
     from ca_embed.errors import EmbedError as EmbedError
@@ -23,17 +34,6 @@ if TYPE_CHECKING:
     from ca_embed.errors import PartnerTimeout as PartnerTimeout
     from ca_embed.errors import PartnerUnavailable as PartnerUnavailable
     from ca_embed.errors import StorageUnavailable as StorageUnavailable
-    from ca_embed.host_headers import check_host_headers as check_host_headers
-    from ca_embed.keyring import generate_key as generate_key
-    from ca_embed.maintenance import Rotation as Rotation
-    from ca_embed.partner import PartnerClient as PartnerClient
-    from ca_embed.partner import Result as Result
-    from ca_embed.partner import Retry as Retry
-    from ca_embed.reconciliation import Reconciliation as Reconciliation
-    from ca_embed.registration import Credentials as Credentials
-    from ca_embed.registration import Registration as Registration
-    from ca_embed.registration import Session as Session
-    from ca_embed.registration import Status as Status
 
 _HOMES = {
     "Embed": "embed",
@@ -46,17 +46,17 @@ _HOMES = {
     "PartnerTimeout": "errors",
     "PartnerUnavailable": "errors",
     "StorageUnavailable": "errors",
-    "check_host_headers": "host_headers",
-    "generate_key": "keyring",
-    "Rotation": "maintenance",
-    "PartnerClient": "partner",
-    "Result": "partner",
-    "Retry": "partner",
-    "Reconciliation": "reconciliation",
-    "Credentials": "registration",
-    "Registration": "registration",
-    "Session": "registration",
-    "Status": "registration",
+    "check_host_headers": "_host.page_headers",
+    "generate_key": "_vault.keyring",
+    "Rotation": "_vault.maintenance",
+    "PartnerClient": "_partner.client",
+    "Result": "_partner.client",
+    "Retry": "_partner.client",
+    "Reconciliation": "_reconciliation",
+    "Credentials": "_registration",
+    "Registration": "_registration",
+    "Session": "_registration",
+    "Status": "_registration",
 }
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (all of them are names)
 

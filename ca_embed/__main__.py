@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ca_embed.cli import main
+from ca_embed._cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ca_embed._host.calls import identify_later
 from ca_embed.errors import BodyTooLarge, EmbedError
-from ca_embed.host import identify_later
-from ca_embed.http import Exchange
-from ca_embed.messages import (
+from ca_embed.http._endpoints import Exchange
+from ca_embed.http._messages import (
     MAX_BODY,
     Blocking,
     Identify,

@@ -8,28 +8,28 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from ca_embed import maintenance
-from ca_embed.config import Settings, collect, environment, fitting_language, read_settings
+from ca_embed._config import Settings, collect, environment, fitting_language, read_settings
+from ca_embed._host.calls import Identify, UserId, user_id_of
+from ca_embed._host.handlers import Handler, Handlers
+from ca_embed._host.threads import Executors, Pool
+from ca_embed._partner.clients import Partners
+from ca_embed._reconciliation import Pass, Reconciliation
+from ca_embed._registrar import Registrar, SessionOrder
+from ca_embed._registration import Credentials, Registration, Session
+from ca_embed._vault import maintenance
+from ca_embed._vault.keyring import Keyring
+from ca_embed._vault.ledger import Ledger
+from ca_embed._vault.maintenance import Progress, Rotation
+from ca_embed._webhook import Verifier, is_registration_id
 from ca_embed.errors import ConfigurationError, InvalidArgument, NotFound
-from ca_embed.executors import Executors, Pool
-from ca_embed.handlers import Handler, Handlers
-from ca_embed.host import Identify, UserId, user_id_of
-from ca_embed.keyring import Keyring
-from ca_embed.ledger import Ledger
-from ca_embed.maintenance import Progress, Rotation
-from ca_embed.partners import Partners
-from ca_embed.reconciliation import Pass, Reconciliation
-from ca_embed.registrar import Registrar, SessionOrder
-from ca_embed.registration import Credentials, Registration, Session
-from ca_embed.storage.base import AsyncStorage, Storage
-from ca_embed.storage.resolve import open_storage
-from ca_embed.webhook import Verifier, is_registration_id
+from ca_embed.storage._base import AsyncStorage, Storage
+from ca_embed.storage._resolve import open_storage
 
 if TYPE_CHECKING:
+    from ca_embed._partner.client import Retry
     from ca_embed.asgi import AsgiApp
-    from ca_embed.messages import Csrf
-    from ca_embed.page import Html
-    from ca_embed.partner import Retry
+    from ca_embed.assets._html import Html
+    from ca_embed.http._messages import Csrf
     from ca_embed.wsgi import WsgiApp
 
 
@@ -153,7 +153,7 @@ class Embed:
         csrf: the header and token that your own CSRF protection asks of `POST /sessions`.
         Raises ValueError for an argument that cannot be.
         """
-        from ca_embed.page import snippet
+        from ca_embed.assets._html import snippet
 
         return snippet(
             self.settings,

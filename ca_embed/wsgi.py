@@ -12,8 +12,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wsgi import get_input_stream
 
 from ca_embed.errors import UnreadableBody
-from ca_embed.http import respond
-from ca_embed.messages import (
+from ca_embed.http._endpoints import respond
+from ca_embed.http._messages import (
     MAX_BODY,
     Request,
     announced_length,

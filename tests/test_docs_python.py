@@ -29,12 +29,12 @@ from ca_embed import (
     Session,
     Status,
     StorageUnavailable,
-    config,
     errors,
-    registration,
 )
+from ca_embed import _config as config
+from ca_embed import _registration as registration
 from ca_embed.sandbox import Sandbox
-from ca_embed.testing import pytest_plugin
+from ca_embed.testing import _pytest_plugin as pytest_plugin
 from tests.doors.clients import WsgiClient
 from tests.flow.kit import USER, Clock, at_sandbox, closing, wait_until
 from tests.markdown import python_blocks

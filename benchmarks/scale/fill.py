@@ -95,7 +95,7 @@ def mariadb() -> Generator[Place]:
 def redis() -> Generator[Place]:
     """In a Redis server of its own."""
     from ca_embed.storage import RedisStorage
-    from ca_embed.storage.redis_commands import PREFIX, RedisCommands
+    from ca_embed.storage._redis.commands import PREFIX, RedisCommands
     from tests.storage.local_servers import RedisServer
 
     with ExitStack() as stack:
@@ -121,7 +121,7 @@ def _sql(url: str) -> Generator[Place]:
     from sqlalchemy import MetaData, insert, text
 
     from ca_embed.storage import SQLAlchemyStorage, add_table
-    from ca_embed.storage.sql_engines import engine_from_url, server_of
+    from ca_embed.storage._sql.engines import engine_from_url, server_of
 
     engine = engine_from_url(url)
     to_name, table = server_of(engine.dialect.name).to_name, add_table(MetaData())

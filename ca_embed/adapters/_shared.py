@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, AnyStr
 from urllib.parse import unquote
 
-from ca_embed import asgi, http
+from ca_embed import asgi
+from ca_embed._host.calls import Identify
 from ca_embed.embed import Embed
 from ca_embed.errors import UnreadableBody
-from ca_embed.host import Identify
-from ca_embed.messages import (
+from ca_embed.http import _endpoints as http
+from ca_embed.http._messages import (
     MAX_BODY,
     Csrf,
     Request,

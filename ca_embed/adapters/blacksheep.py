@@ -15,10 +15,10 @@ from typing import Any
 from blacksheep import Application, Content, Request, Response, StreamedContent
 from blacksheep.server.csrf import AntiForgeryHandler, ignore_anti_forgery
 
-from ca_embed import messages
 from ca_embed.adapters._shared import METHODS, answer, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.messages import Csrf
+from ca_embed.http import _messages as messages
+from ca_embed.http._messages import Csrf
 
 
 def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:

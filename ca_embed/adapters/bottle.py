@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from bottle import Bottle, HTTPResponse, request
 
-from ca_embed import messages
 from ca_embed.adapters._shared import answer_wsgi, prefix_of
 from ca_embed.embed import Embed
+from ca_embed.http import _messages as messages
 from ca_embed.wsgi import read_body, read_stream
 
 

@@ -15,7 +15,7 @@ import falcon.asgi
 
 from ca_embed.adapters._shared import answer, answer_wsgi, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.messages import Response
+from ca_embed.http._messages import Response
 
 
 def mount(app: falcon.App[Any, Any], embed: Embed, prefix: str | None = None) -> None:

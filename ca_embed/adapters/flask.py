@@ -19,9 +19,9 @@ from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 
 from ca_embed.adapters._shared import METHODS, answer_wsgi, prefix_of
+from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
-from ca_embed.messages import Csrf, Request
-from ca_embed.page import Html
+from ca_embed.http._messages import Csrf, Request
 from ca_embed.wsgi import read_stream
 
 

@@ -19,7 +19,7 @@ from litestar.utils.scope.state import ScopeState
 
 from ca_embed.adapters._shared import answer, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.messages import Csrf
+from ca_embed.http._messages import Csrf
 
 
 def router(embed: Embed, prefix: str | None = None) -> Router:

@@ -22,7 +22,7 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 
 from ca_embed.adapters._shared import answer_wsgi
 from ca_embed.embed import Embed
-from ca_embed.messages import Csrf
+from ca_embed.http._messages import Csrf
 
 
 def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurator], None]:

@@ -14,8 +14,8 @@ from quart import Blueprint, Response, request, url_for
 from quart.blueprints import BlueprintSetupState
 
 from ca_embed.adapters._shared import METHODS, answer, prefix_of
+from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
-from ca_embed.page import Html
 
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from ca_embed._host.calls import Identify
 from ca_embed.adapters._shared import answer, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.host import Identify
 
 
 def routes(embed: Embed, prefix: str | None = None) -> list[Route]:

@@ -18,7 +18,7 @@ from tornado.web import RequestHandler, stream_request_body
 
 from ca_embed.adapters._shared import METHODS, answer, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.messages import MAX_BODY, Csrf
+from ca_embed.http._messages import MAX_BODY, Csrf
 
 
 def rules(

@@ -13,10 +13,10 @@ A person walks through the page at `iframe_url`; `<base_url>/sandbox` shows what
 
 from __future__ import annotations
 
-from ca_embed.sandbox.delivery import Delivery
-from ca_embed.sandbox.journal import JournalEntry
-from ca_embed.sandbox.knobs import Knobs
-from ca_embed.sandbox.sandbox import Sandbox
-from ca_embed.sandbox.sessions import PageEvent, SandboxSession
+from ca_embed.sandbox._delivery import Delivery
+from ca_embed.sandbox._journal import JournalEntry
+from ca_embed.sandbox._knobs import Knobs
+from ca_embed.sandbox._sandbox import Sandbox
+from ca_embed.sandbox._sessions import PageEvent, SandboxSession
 
 __all__ = ["Delivery", "JournalEntry", "Knobs", "PageEvent", "Sandbox", "SandboxSession"]

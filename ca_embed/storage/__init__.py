@@ -8,18 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ca_embed.storage.base import AsyncStorage, DueCursor, SealedRecord, Storage
+from ca_embed.storage._base import AsyncStorage, DueCursor, SealedRecord, Storage
 
 if TYPE_CHECKING:
-    from ca_embed.storage.bridge import SyncBridge, as_sync
-    from ca_embed.storage.checks import check_storage
-    from ca_embed.storage.filesystem import FilesystemStorage
-    from ca_embed.storage.memory import MemoryStorage
-    from ca_embed.storage.redis import AsyncRedisStorage, RedisStorage
-    from ca_embed.storage.sql_table import add_table
-    from ca_embed.storage.sqlalchemy import AsyncSQLAlchemyStorage, SQLAlchemyStorage
-    from ca_embed.storage.sqlite import SQLiteStorage
-    from ca_embed.storage.urls import storage_from_url
+    from ca_embed.storage._bridge import SyncBridge, as_sync
+    from ca_embed.storage._checks import check_storage
+    from ca_embed.storage._filesystem.storage import FilesystemStorage
+    from ca_embed.storage._memory import MemoryStorage
+    from ca_embed.storage._redis.storage import AsyncRedisStorage, RedisStorage
+    from ca_embed.storage._sql.storage import AsyncSQLAlchemyStorage, SQLAlchemyStorage
+    from ca_embed.storage._sql.table import add_table
+    from ca_embed.storage._sqlite.storage import SQLiteStorage
+    from ca_embed.storage._urls import storage_from_url
 
 __all__ = [
     "AsyncRedisStorage",
@@ -41,18 +41,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncRedisStorage": "redis",
-    "AsyncSQLAlchemyStorage": "sqlalchemy",
-    "FilesystemStorage": "filesystem",
-    "MemoryStorage": "memory",
-    "RedisStorage": "redis",
-    "SQLAlchemyStorage": "sqlalchemy",
-    "SQLiteStorage": "sqlite",
-    "SyncBridge": "bridge",
-    "add_table": "sql_table",
-    "as_sync": "bridge",
-    "check_storage": "checks",
-    "storage_from_url": "urls",
+    "AsyncRedisStorage": "_redis.storage",
+    "AsyncSQLAlchemyStorage": "_sql.storage",
+    "FilesystemStorage": "_filesystem.storage",
+    "MemoryStorage": "_memory",
+    "RedisStorage": "_redis.storage",
+    "SQLAlchemyStorage": "_sql.storage",
+    "SQLiteStorage": "_sqlite.storage",
+    "SyncBridge": "_bridge",
+    "add_table": "_sql.table",
+    "as_sync": "_bridge",
+    "check_storage": "_checks",
+    "storage_from_url": "_urls",
 }
 
 

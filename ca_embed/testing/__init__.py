@@ -5,7 +5,7 @@
     from ca_embed.testing import StorageContract     # ... and a storage
 
 The fixtures `ca_sandbox`, `ca_partner_token` and `ca_embed_factory` are there wherever ca_embed and
-pytest are installed, see `ca_embed.testing.pytest_plugin`.
+pytest are installed, see `ca_embed.testing._pytest_plugin`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from ca_embed.testing.adapter_contract import AdapterContract
-    from ca_embed.testing.adapter_host import Site
-    from ca_embed.testing.durable_storage_contract import DurableStorageContract
-    from ca_embed.testing.servers import serve_asgi, serve_on_loop, serve_wsgi
-    from ca_embed.testing.storage_contract import StorageContract
-    from ca_embed.testing.upgrade_contract import UpgradeContract, leave_heirlooms
-    from ca_embed.testing.webhooks import signed_webhook
+    from ca_embed.testing._adapter_contract import AdapterContract
+    from ca_embed.testing._adapter_host import Site
+    from ca_embed.testing._durable_storage_contract import DurableStorageContract
+    from ca_embed.testing._servers import serve_asgi, serve_on_loop, serve_wsgi
+    from ca_embed.testing._storage_contract import StorageContract
+    from ca_embed.testing._upgrade_contract import UpgradeContract, leave_heirlooms
+    from ca_embed.testing._webhooks import signed_webhook
 
 __all__ = [
     "AdapterContract",
@@ -38,19 +38,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AdapterContract": "adapter_contract",
-    "DurableStorageContract": "durable_storage_contract",
-    "Site": "adapter_host",
-    "StorageContract": "storage_contract",
-    "UpgradeContract": "upgrade_contract",
-    "leave_heirlooms": "upgrade_contract",
-    "serve_asgi": "servers",
-    "serve_on_loop": "servers",
-    "serve_wsgi": "servers",
-    "signed_webhook": "webhooks",
+    "AdapterContract": "_adapter_contract",
+    "DurableStorageContract": "_durable_storage_contract",
+    "Site": "_adapter_host",
+    "StorageContract": "_storage_contract",
+    "UpgradeContract": "_upgrade_contract",
+    "leave_heirlooms": "_upgrade_contract",
+    "serve_asgi": "_servers",
+    "serve_on_loop": "_servers",
+    "serve_wsgi": "_servers",
+    "signed_webhook": "_webhooks",
 }
 
-for _home in ("adapter_contract", "durable_storage_contract", "storage_contract", "upgrade_contract"):
+for _home in ("_adapter_contract", "_durable_storage_contract", "_storage_contract", "_upgrade_contract"):
     pytest.register_assert_rewrite(f"{__name__}.{_home}")
 
 

@@ -12,7 +12,7 @@ from blacksheep.server.routing import Router
 
 from ca_embed.adapters.blacksheep import mount
 from ca_embed.testing import AdapterContract, Site, serve_asgi
-from ca_embed.testing.adapter_host import running
+from ca_embed.testing._adapter_host import running
 
 
 class TestBlackSheep(AdapterContract):

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from ca_embed import Embed, Session, generate_key
-from ca_embed.cli import main
+from ca_embed._cli import main
 from ca_embed.sandbox import Sandbox
-from ca_embed.sandbox.server import Server
+from ca_embed.sandbox._server import Server
 
 NEW_TOKEN, OLD_TOKEN = "fake-partner-token-new", "fake-partner-token-old"
 
@@ -162,7 +162,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     def start_one(*arguments: str, environment: dict[str, str] | None = None, prelude: str = "") -> Program:
         # Whoever runs the tests in the background has Ctrl-C ignored, and so would their children.
         heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        code = f"{heed}\n{prelude}\nfrom ca_embed.cli import main\nraise SystemExit(main())"
+        code = f"{heed}\n{prelude}\nfrom ca_embed._cli import main\nraise SystemExit(main())"
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             env=os.environ | {"TMPDIR": str(tmp_path), **(environment or {})},

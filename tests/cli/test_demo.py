@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from ca_embed.cli.demo import running
-from ca_embed.cli.demo_once import run_once
+from ca_embed._cli.demo import running
+from ca_embed._cli.demo_once import run_once
 
 Run = Callable[..., Any]
 

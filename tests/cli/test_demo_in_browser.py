@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from ca_embed.cli.demo import Demo, running
+from ca_embed._cli.demo import Demo, running
 from tests.browser import engines
 
 pytestmark = pytest.mark.browser

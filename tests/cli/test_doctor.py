@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
-from ca_embed.asset import javascript
-from ca_embed.keyring import Keyring
-from ca_embed.sandbox.server import Server
+from ca_embed._vault.keyring import Keyring
+from ca_embed._webhook import Verifier, sign
+from ca_embed.assets._script import javascript
+from ca_embed.sandbox._server import Server
 from ca_embed.storage import SQLiteStorage
-from ca_embed.webhook import Verifier, sign
 
 Run = Callable[..., Any]
 Answer = Callable[[Request], Response]
@@ -336,7 +336,7 @@ def test_nobody_at_public_url(examine: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_no_answer_in_time(examine: Run, behind: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not answer is not waited for."""
-    monkeypatch.setattr("ca_embed.cli.doctor.web.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("ca_embed._cli.doctor.web.ANSWER_SECONDS", 0.5)
     over = threading.Event()
     behind(lambda request: over.wait(20) and None if request.path == "/health" else None)
     findings = examine()

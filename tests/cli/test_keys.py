@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ca_embed import generate_key
-from ca_embed.keyring import Keyring
+from ca_embed._vault.keyring import Keyring
 from ca_embed.storage import SQLiteStorage
-from ca_embed.storage.base import SealedRecord
+from ca_embed.storage._base import SealedRecord
 
 Run = Callable[..., Any]
 

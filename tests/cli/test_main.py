@@ -70,7 +70,7 @@ def test_python_m() -> None:
 def test_starting_is_light() -> None:
     """Building the commands imports no server, HTTP client, cryptography or sandbox."""
     code = (
-        "import sys, ca_embed.cli as cli; cli._parser(); "
+        "import sys, ca_embed._cli as cli; cli._parser(); "
         "print({'werkzeug.serving', 'requests', 'cryptography', 'ca_embed.sandbox'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -143,7 +143,7 @@ def test_unforeseen_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> str:
         raise RuntimeError("fake-secret-in-a-message")
 
-    monkeypatch.setattr("ca_embed.keyring.generate_key", fail)
+    monkeypatch.setattr("ca_embed._vault.keyring.generate_key", fail)
     ran = run("generate-key")
 
     assert (ran.code, ran.out) == (1, "")
@@ -158,7 +158,7 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt() -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ca_embed.keyring.generate_key", interrupt)
+    monkeypatch.setattr("ca_embed._vault.keyring.generate_key", interrupt)
 
     assert run("generate-key").code == 130
 
@@ -166,7 +166,7 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_reads() -> None:
     """A reader that goes away, like `head`, ends the program without a traceback."""
     program = subprocess.Popen(
-        [sys.executable, "-c", "from ca_embed.cli import main; raise SystemExit(main())", "generate-key"],
+        [sys.executable, "-c", "from ca_embed._cli import main; raise SystemExit(main())", "generate-key"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -106,7 +106,7 @@ def test_impossible_user_header(run: Run, world: Any, monkeypatch: pytest.Monkey
     """A header that cannot be, like that of a variable of the shell that is not set, is wrong usage."""
     for variable, value in world.environment.items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("ca_embed.cli.serve._run", lambda *_: None)
+    monkeypatch.setattr("ca_embed._cli.serve._run", lambda *_: None)
     ran = run("serve", "--user-header", name)
 
     assert ran.code == 2

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ca_embed.webhook import sign
+from ca_embed._webhook import sign
 
 Run = Callable[..., Any]
 

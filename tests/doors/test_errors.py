@@ -328,7 +328,7 @@ def test_the_partner_api_is_slow(
     client_of: ClientOf, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Creating a session while the Partner API is too slow earns 504."""
-    monkeypatch.setattr("ca_embed.partners.CREATE_DEADLINE", 0.3)
+    monkeypatch.setattr("ca_embed._partner.clients.CREATE_DEADLINE", 0.3)
     sandbox.knobs.api_delay = 5
     answer = client_of(at_sandbox(sandbox)).post("/sessions")
     assert (answer.status, answer.code) == (504, "partner_timeout")

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from ca_embed import Embed
+from ca_embed._webhook import sign
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import MemoryStorage
-from ca_embed.webhook import sign
 
 TOKEN = "fake-partner-token-of-the-tests"
 OLD_TOKEN = "fake-partner-token-retired-soon"

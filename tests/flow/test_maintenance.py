@@ -13,12 +13,12 @@ import pytest
 from webtest import TestApp
 
 from ca_embed import Embed, InvalidArgument, StorageUnavailable
+from ca_embed._vault.keyring import Keyring
+from ca_embed._vault.maintenance import Copied, Rotation, copy
 from ca_embed.errors import UnknownKey
-from ca_embed.keyring import Keyring
-from ca_embed.maintenance import Copied, Rotation, copy
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import FilesystemStorage, MemoryStorage, SQLiteStorage
-from ca_embed.storage.base import SealedRecord
+from ca_embed.storage._base import SealedRecord
 from tests.flow.kit import KEY, OLD_KEY, SECRET, Clock, at_sandbox, build, closing, delivery
 
 

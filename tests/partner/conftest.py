@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ca_embed.partner import PartnerClient
+from ca_embed._partner.client import PartnerClient
 from tests.partner.raw_server import TOKEN, RawServer, http
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from ca_embed._partner.client import PartnerClient, Result, Retry
+from ca_embed._registration import Session
+from ca_embed._webhook import token_id
 from ca_embed.errors import (
     ConfigurationError,
     EmbedError,
@@ -15,9 +18,6 @@ from ca_embed.errors import (
     PartnerRejected,
     PartnerUnavailable,
 )
-from ca_embed.partner import PartnerClient, Result, Retry
-from ca_embed.registration import Session
-from ca_embed.webhook import token_id
 from tests.partner.raw_server import SESSION_ID, TOKEN, RawServer, http
 
 ORIGIN, WEBHOOK = "https://partner.example", "https://partner.example/webhook"

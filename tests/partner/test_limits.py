@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import urllib3.connection
 
-from ca_embed import partner_http
+from ca_embed._partner import transport as partner_http
+from ca_embed._partner.client import PartnerClient, Result
 from ca_embed.errors import PartnerError, PartnerRejected, PartnerTimeout, PartnerUnavailable
-from ca_embed.partner import PartnerClient, Result
 from tests.partner.raw_server import SESSION_ID, TOKEN, Answer, RawServer, dripping, http, silent
 
 STARTED = http({"status": "started"})

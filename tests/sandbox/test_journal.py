@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ca_embed.sandbox import Sandbox
-from ca_embed.sandbox.journal import MASK, Journal
+from ca_embed.sandbox._journal import MASK, Journal
 
 from .conftest import TOKENS, Partner, Receiver
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ca_embed.sandbox import Sandbox
-from ca_embed.sandbox.delivery import signature
+from ca_embed.sandbox._delivery import signature
 
 from .conftest import TOKENS, Partner, Received, Receiver, wait_until
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from ca_embed import Embed, EmbedError
-from ca_embed.cli.capture import Capture
-from ca_embed.messages import Request
-from ca_embed.partner_http import Answer as PartnerAnswer
-from ca_embed.registrar import SessionOrder
+from ca_embed._cli.capture import Capture
+from ca_embed._partner.transport import Answer as PartnerAnswer
+from ca_embed._registrar import SessionOrder
+from ca_embed.http._messages import Request
 from ca_embed.sandbox import Sandbox
 from tests.doors.clients import Answer, Client
 from tests.doors.fixtures import ClientOf

@@ -6,7 +6,7 @@ import ctypes
 import os
 
 from ca_embed.storage import SQLiteStorage
-from ca_embed.testing.storage_processes import record
+from ca_embed.testing._storage_processes import record
 
 
 def save_in_both(storage: SQLiteStorage, number: int) -> bool:

@@ -10,9 +10,9 @@ from asgiref.sync import sync_to_async
 
 from ca_embed.errors import StorageUnavailable
 from ca_embed.storage import MemoryStorage, SyncBridge, as_sync
-from ca_embed.storage import bridge as bridge_module
-from ca_embed.testing.storage_contract import StorageContract
-from ca_embed.testing.storage_processes import record
+from ca_embed.storage import _bridge as bridge_module
+from ca_embed.testing._storage_contract import StorageContract
+from ca_embed.testing._storage_processes import record
 
 
 class AsyncMemoryStorage:

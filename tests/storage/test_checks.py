@@ -6,7 +6,7 @@ import pytest
 
 from ca_embed.errors import ConfigurationError
 from ca_embed.storage import MemoryStorage, check_storage
-from ca_embed.storage.checks import is_async
+from ca_embed.storage._checks import is_async
 
 
 def _problems(candidate):

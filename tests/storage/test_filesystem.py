@@ -16,9 +16,12 @@ from pathlib import Path
 import pytest
 
 from ca_embed.errors import RecordUnreadable, StorageUnavailable
-from ca_embed.storage import FilesystemStorage, checked_files, filesystem, index_keys, ordered_index
-from ca_embed.testing.durable_storage_contract import DurableStorageContract
-from ca_embed.testing.storage_processes import record
+from ca_embed.storage import FilesystemStorage
+from ca_embed.storage import _index_keys as index_keys
+from ca_embed.storage._filesystem import checked_files, ordered_index
+from ca_embed.storage._filesystem import storage as filesystem
+from ca_embed.testing._durable_storage_contract import DurableStorageContract
+from ca_embed.testing._storage_processes import record
 
 
 @pytest.fixture

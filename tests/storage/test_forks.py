@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import ca_embed.storage
-from ca_embed.storage.forks import ForkGate
+from ca_embed.storage._forks import ForkGate
 
 PATIENCE = 30.0
 

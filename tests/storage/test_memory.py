@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ca_embed.storage import MemoryStorage
-from ca_embed.storage import sorted_keys as sorted_keys_module
-from ca_embed.storage.sorted_keys import SortedKeys
-from ca_embed.testing.storage_contract import StorageContract
+from ca_embed.storage import _sorted_keys as sorted_keys_module
+from ca_embed.storage._sorted_keys import SortedKeys
+from ca_embed.testing._storage_contract import StorageContract
 
 
 class TestMemoryStorage(StorageContract):

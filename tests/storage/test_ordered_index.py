@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ca_embed.storage import ordered_index
-from ca_embed.storage.index_keys import due_at_of, due_prefix
-from ca_embed.storage.ordered_index import OrderedIndex
+from ca_embed.storage._filesystem import ordered_index
+from ca_embed.storage._filesystem.ordered_index import OrderedIndex
+from ca_embed.storage._index_keys import due_at_of, due_prefix
 
 SOON = 60.0
 

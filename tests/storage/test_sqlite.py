@@ -12,10 +12,11 @@ from functools import partial
 import pytest
 
 from ca_embed.errors import StorageUnavailable
-from ca_embed.storage import SQLiteStorage, sqlite_schema
-from ca_embed.storage import sqlite as sqlite_module
-from ca_embed.testing.durable_storage_contract import DurableStorageContract
-from ca_embed.testing.storage_processes import record, together
+from ca_embed.storage import SQLiteStorage
+from ca_embed.storage._sqlite import schema as sqlite_schema
+from ca_embed.storage._sqlite import storage as sqlite_module
+from ca_embed.testing._durable_storage_contract import DurableStorageContract
+from ca_embed.testing._storage_processes import record, together
 from tests.storage.c_fork import save_in_both
 
 

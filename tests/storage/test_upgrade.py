@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from ca_embed.storage import FilesystemStorage, SQLiteStorage
-from ca_embed.testing.upgrade_contract import UpgradeContract
+from ca_embed.testing._upgrade_contract import UpgradeContract
 from tests.storage.releases import snapshots
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from ca_embed.errors import ConfigurationError
 from ca_embed.storage import MemoryStorage, storage_from_url
-from ca_embed.storage.resolve import open_storage
-from ca_embed.storage.urls import FORMS
+from ca_embed.storage._resolve import open_storage
+from ca_embed.storage._urls import FORMS
 
 
 def test_memory_says_what_it_is_for(caplog):

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ca_embed._host.threads import Executors, Pool
 from ca_embed.errors import PartnerBusy
-from ca_embed.executors import Executors, Pool
 
 
 def test_a_crowd_is_served_while_calls_are_answered() -> None:

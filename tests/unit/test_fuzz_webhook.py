@@ -10,9 +10,9 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from ca_embed._registration import Completion
+from ca_embed._webhook import COMPLETED_EVENT, Authenticated, Verifier, read_event, sign, token_id
 from ca_embed.errors import InvalidPayload, InvalidSignature, StaleTimestamp
-from ca_embed.registration import Completion
-from ca_embed.webhook import COMPLETED_EVENT, Authenticated, Verifier, read_event, sign, token_id
 
 TOKENS = ["fake-partner-token-0123456789", "another-fake-token-0123456789"]
 NOW, WINDOW = 1_783_159_200, 300

@@ -6,6 +6,7 @@ import traceback
 
 import pytest
 
+from ca_embed._vault.keyring import Keyring, generate_key, key_id_of
 from ca_embed.errors import (
     ForeignFormat,
     RecordUnreadable,
@@ -13,7 +14,6 @@ from ca_embed.errors import (
     Tampered,
     UnknownKey,
 )
-from ca_embed.keyring import Keyring, generate_key, key_id_of
 
 KEY, OLD_KEY, FOREIGN_KEY = "fake-key-one-0123456789", "fake-key-two-0123456789", "fake-key-three-0123456789"
 SECRET = b'{"app_secret": "fake-secret-value"}'

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ca_embed.registration import (
+from ca_embed._registration import (
     EXPIRY_GRACE,
     HANDLER_FIRST_RETRY,
     HANDLER_LAST_RETRY,

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ca_embed.strict_json import NotStrictJson, parse_object
+from ca_embed._strict_json import NotStrictJson, parse_object
 
 
 def nested(depth: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ca_embed.urls import (
+from ca_embed._urls import (
     is_loopback,
     origin_of,
     require_bare_origin,

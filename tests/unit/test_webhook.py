@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from ca_embed.errors import InvalidPayload, InvalidSignature, RequestError, StaleTimestamp
-from ca_embed.registration import Completion, Echo
-from ca_embed.webhook import (
+from ca_embed._registration import Completion, Echo
+from ca_embed._webhook import (
     Authenticated,
     Verifier,
     is_registration_id,
@@ -26,6 +25,7 @@ from ca_embed.webhook import (
     sign,
     token_id,
 )
+from ca_embed.errors import InvalidPayload, InvalidSignature, RequestError, StaleTimestamp
 
 TOKEN = "fake-partner-token-0123456789"  # nobody's
 OTHER_TOKEN = "another-fake-token-0123456789"
@@ -127,7 +127,7 @@ def test_every_token_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
         compared.append((one, other))
         return compare(one, other)
 
-    monkeypatch.setattr("ca_embed.webhook.hmac.compare_digest", counting)
+    monkeypatch.setattr("ca_embed._webhook.hmac.compare_digest", counting)
     verify(tokens=(TOKEN, OTHER_TOKEN, "third"))
     assert len(compared) == 3
 

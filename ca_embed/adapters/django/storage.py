@@ -13,7 +13,7 @@ from django.db.utils import Error
 
 from ca_embed.adapters.django.models import Registration
 from ca_embed.errors import StorageUnavailable
-from ca_embed.storage.base import DueCursor, SealedRecord
+from ca_embed.storage._base import DueCursor, SealedRecord
 
 _COLUMNS = ("registration_id", "version", "user_id", "due_at", "document")
 

@@ -23,8 +23,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from ca_embed.adapters._shared import below
 from ca_embed.embed import Embed
-from ca_embed.http import respond
-from ca_embed.messages import Csrf, Request
+from ca_embed.http._endpoints import respond
+from ca_embed.http._messages import Csrf, Request
 from ca_embed.wsgi import read_body, read_stream, request_from
 
 

@@ -16,10 +16,10 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
-from ca_embed.storage.bridge import as_sync
-from ca_embed.storage.redis import AsyncRedisStorage, RedisStorage
-from ca_embed.testing.durable_storage_contract import DurableStorageContract
-from ca_embed.testing.storage_processes import OpenStorage, record
+from ca_embed.storage._bridge import as_sync
+from ca_embed.storage._redis.storage import AsyncRedisStorage, RedisStorage
+from ca_embed.testing._durable_storage_contract import DurableStorageContract
+from ca_embed.testing._storage_processes import OpenStorage, record
 from tests.flow.kit import wait_until
 from tests.storage.local_servers import PASSWORD, RedisServer
 

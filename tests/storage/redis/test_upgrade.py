@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from ca_embed.storage import AsyncRedisStorage, RedisStorage
-from ca_embed.testing.storage_processes import OpenStorage
-from ca_embed.testing.upgrade_contract import UpgradeContract
+from ca_embed.testing._storage_processes import OpenStorage
+from ca_embed.testing._upgrade_contract import UpgradeContract
 from tests.storage.local_servers import RedisServer
 from tests.storage.releases import snapshots
 

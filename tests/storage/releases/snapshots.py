@@ -22,8 +22,8 @@ from sqlalchemy import MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ca_embed.storage import FilesystemStorage, RedisStorage, SQLAlchemyStorage, SQLiteStorage, add_table
-from ca_embed.storage.sql_engines import engine_from_url
-from ca_embed.testing.upgrade_contract import leave_heirlooms
+from ca_embed.storage._sql.engines import engine_from_url
+from ca_embed.testing._upgrade_contract import leave_heirlooms
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer, RedisServer
 
 HERE = Path(__file__).parent

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ca_embed.storage.sqlalchemy import AsyncSQLAlchemyStorage, SQLAlchemyStorage
-from ca_embed.testing.storage_processes import OpenStorage
+from ca_embed.storage._sql.storage import AsyncSQLAlchemyStorage, SQLAlchemyStorage
+from ca_embed.testing._storage_processes import OpenStorage
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 
 TIMEOUTS: dict[str, dict[str, Any]] = {

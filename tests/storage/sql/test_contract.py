@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from ca_embed.testing.durable_storage_contract import DurableStorageContract
-from ca_embed.testing.storage_contract import StorageContract
+from ca_embed.testing._durable_storage_contract import DurableStorageContract
+from ca_embed.testing._storage_contract import StorageContract
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 from tests.storage.sql import troubles
 from tests.storage.sql.opening import ByAsyncmy, ByAsyncpg, ByAsyncPsycopg, ByPsycopg, ByPyMySQL

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect
 from sqlalchemy.orm import declarative_base
 
-from ca_embed.testing.storage_processes import record
+from ca_embed.testing._storage_processes import record
 from tests.markdown import python_blocks
 from tests.storage.local_servers import LocalServer
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ca_embed import Embed
-from ca_embed.testing.webhooks import signed_webhook
+from ca_embed.testing._webhooks import signed_webhook
 from tests.storage.local_servers import PostgreSQLServer
 
 TOKEN = "fake-partner-token-of-the-tests"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ca_embed.testing.upgrade_contract import UpgradeContract
+from ca_embed.testing._upgrade_contract import UpgradeContract
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 from tests.storage.releases import snapshots
 from tests.storage.sql.opening import ByAsyncmy, ByAsyncPsycopg, ByPsycopg, ByPyMySQL

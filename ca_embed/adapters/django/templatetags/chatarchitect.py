@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from ca_embed.adapters.django import embed
 from ca_embed.adapters.django.views import csrf_token
-from ca_embed.page import Html
+from ca_embed.assets._html import Html
 
 register = template.Library()
 

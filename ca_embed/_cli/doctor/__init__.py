@@ -1,0 +1,118 @@
+"""`doctor`: whether all is in place for a registration: here, at ChatArchitect, and on the way between."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ca_embed._cli.command import Commands
+from ca_embed._cli.doctor.finding import Finding, fail, ok, skip
+from ca_embed._cli.output import one_line, print_json, say
+from ca_embed._cli.source import add_app_option, embed_of
+from ca_embed._config import environment
+from ca_embed._urls import origin_of
+from ca_embed.errors import ConfigurationError, RecordUnreadable, StorageUnavailable
+
+if TYPE_CHECKING:
+    from ca_embed.embed import Embed
+
+_SETTINGS, _STORAGE = "settings", "storage"
+_SHOWN = {"ok": "ok", "failed": "FAIL", "skipped": "left out"}
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "doctor",
+        help="check settings, storage, Partner API, clock, and the mount as the outside sees it",
+        description="Check settings, storage, Partner API, clock, and the mount as the outside sees it, also "
+        "by a signed delivery: one line a check, ok, FAIL with what to do, or left out. It changes no "
+        "registration. Exits 1 if anything fails.",
+    )
+    parser.add_argument(
+        "--page",
+        action="append",
+        default=[],
+        type=_page_url,
+        metavar="URL",
+        help="a page of yours that shows the registration, whose headers to check too; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, one line a check")
+    add_app_option(parser)
+    parser.set_defaults(run=doctor)
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Print each finding as it is made."""
+    failures = 0
+    for finding in _findings(args):
+        failures += finding.result == "failed"
+        if args.json:
+            print_json(asdict(finding))
+        else:
+            print(_line(finding), flush=True)
+    if failures and not args.json:
+        say(f"{failures} of these need mending.")
+    return 1 if failures else 0
+
+
+def _line(finding: Finding) -> str:
+    told = f"{finding.message}. {finding.advice}" if finding.advice else finding.message
+    return f"{_SHOWN[finding.result]:<8}  {one_line(finding.check):<16}  {one_line(told)}"
+
+
+def _findings(args: argparse.Namespace) -> Iterator[Finding]:
+    try:
+        embed = embed_of(args)
+    except ConfigurationError as error:
+        advice = "Mend it in the environment, or where your application builds its Embed."
+        yield from (fail(_SETTINGS, problem, advice) for problem in error.problems)
+        yield skip("everything else", "it needs the settings")
+        return
+    yield ok(_SETTINGS, "complete")
+    forgets = not args.app and environment()["storage"] == "memory:"
+    try:
+        yield _forgetful() if forgets else _storage(embed)
+        yield from _checks(embed, args.page)
+    finally:
+        embed.close()
+
+
+def _checks(embed: Embed, pages: Sequence[str]) -> Iterator[Finding]:
+    from ca_embed._cli.doctor.mount import check_mount
+    from ca_embed._cli.doctor.page import check_page
+    from ca_embed._cli.doctor.partner import check_partner
+
+    yield from check_partner(embed.settings, embed.clock)
+    yield from check_mount(embed.settings, embed.clock)
+    for page in pages:
+        yield from check_page(page, embed.settings.iframe_origin)
+    if not pages:
+        yield skip("pages", "give --page URL for each page of yours that shows the registration")
+
+
+def _storage(embed: Embed) -> Finding:
+    try:
+        embed.registrar.ledger.probe()
+    except RecordUnreadable as error:
+        advice = "Give the encryption keys that it was written with, or the storage that these keys are for."
+        return fail(_STORAGE, str(error), advice)
+    except StorageUnavailable as error:
+        advice = "Is its server up, its disk not full, its place writable for this user?"
+        return fail(_STORAGE, str(error), advice)
+    return ok(_STORAGE, "can be read and written, and the encryption keys fit it")
+
+
+def _forgetful() -> Finding:
+    message = "memory: forgets all registrations and credentials at a restart, and no other process sees them"
+    return fail(_STORAGE, message, "It is for tests: name a storage that keeps them in CA_EMBED_STORAGE.")
+
+
+def _page_url(text: str) -> str:
+    try:
+        origin_of(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+    return text

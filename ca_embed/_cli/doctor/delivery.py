@@ -1,0 +1,55 @@
+"""Whether a signed webhook arrives as it was sent: the deployed token and clock, and all that is in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ca_embed._cli.doctor.finding import Finding, fail, ok
+from ca_embed._cli.doctor.obstacle import obstacle
+from ca_embed._cli.doctor.web import NOISE, Reply, ask
+from ca_embed._config import Settings
+from ca_embed._webhook import sign
+
+DELIVERY = "mount: delivery"
+
+# Of a type that nobody knows, so that it is answered and changes nothing. Whatever reads JSON and
+# writes it anew, writes it otherwise.
+_EVENT = '{"event":"ca_embed.doctor",  "note":"\\u00e9 is é"}'.encode()
+
+_WHOSE_SIGNATURE = (
+    "See its log: with bad_shape, a proxy drops or repeats X-CA-... headers; with bad_mac, other partner "
+    "tokens are deployed, or a proxy changes bodies."
+)
+_SET_CLOCKS = "Have both clocks set by NTP; the check of this machine's clock above tells which is wrong."
+
+
+def check_delivery(settings: Settings, clock: Callable[[], float]) -> Finding:
+    """Deliver as ChatArchitect does, signed with the newest token. Raises Unreachable."""
+    timestamp = int(clock())
+    headers = {
+        "Content-Type": "application/json",
+        "X-CA-Event-Id": "evt_doctor_1",
+        "X-CA-Timestamp": str(timestamp),
+        "X-CA-Signature": sign(_EVENT, timestamp, settings.tokens[0]),
+    }
+    reply = ask("POST", settings.webhook_url, headers=headers, data=_EVENT)
+    return _judged(reply, clock())
+
+
+def _judged(reply: Reply, now: float) -> Finding:
+    if reply.status == 200 and reply.field("status") == "ignored":
+        return ok(DELIVERY, "what partner_token[0] signs arrives unchanged and in time")
+    match reply.field("code"):
+        case "invalid_signature":
+            message = "ca_embed answers 401 invalid_signature to what partner_token[0] has signed"
+            return fail(DELIVERY, message, _WHOSE_SIGNATURE)
+        case "stale_timestamp":
+            return fail(DELIVERY, f"ca_embed answers 401 stale_timestamp: {_skew(reply, now)}", _SET_CLOCKS)
+    return obstacle(DELIVERY, reply)
+
+
+def _skew(reply: Reply, now: float) -> str:
+    skew = 0 if reply.date is None else now - reply.date
+    if abs(skew) <= NOISE:  # a proxy may have written the Date
+        return "its clock differs from this machine's, and its answer does not tell by how much"
+    return f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"

@@ -1,0 +1,36 @@
+"""Whether the headers of the host's own pages let the registration work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ca_embed._cli.doctor.finding import Finding, fail, ok
+from ca_embed._cli.doctor.web import Reply, Unreachable, ask, bare
+from ca_embed._host.page_headers import check_host_headers
+
+
+def check_page(url: str, iframe_origin: str) -> Iterator[Finding]:
+    """Look at the headers of the page, or of what answers in its stead: often one place sets both."""
+    check = f"page {bare(url)}"
+    try:
+        reply = ask("GET", url, headers={"Accept": "text/html"})
+    except Unreachable as error:
+        yield fail(check, str(error), "Check the URL.")
+        return
+    problems = check_host_headers(reply.headers, iframe_origin=iframe_origin)
+    if reply.status != 200:
+        yield _not_the_page(check, reply)
+    elif not problems:
+        yield ok(check, "its headers let the registration work")
+    for problem in problems:
+        message, _, advice = problem.rpartition(". ")
+        yield fail(check, message, advice)
+
+
+def _not_the_page(check: str, reply: Reply) -> Finding:
+    answered = f"redirects to {reply.target}" if reply.target else f"answers {reply.status}"
+    advice = (
+        "Give the URL of the page itself. One behind a sign-in cannot be seen from here: pass its headers to "
+        "ca_embed.check_host_headers in a test of yours."
+    )
+    return fail(check, answered, advice)

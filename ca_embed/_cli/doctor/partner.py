@@ -1,0 +1,92 @@
+"""Whether the Partner API is there, takes the tokens, and has the same time."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ca_embed._cli.doctor.finding import Finding, fail, ok, skip
+from ca_embed._cli.doctor.web import NOISE, Reply, Unreachable, ask
+from ca_embed._partner.client import PartnerClient
+from ca_embed.errors import PartnerError, PartnerRejected
+
+if TYPE_CHECKING:
+    from ca_embed._config import Settings
+
+MAX_SKEW = 60.0  # seconds; what is left of the replay window is for deliveries that take long
+_API, _CLOCK = "Partner API", "clock"
+_TRY_AGAIN = "Try again in a moment; if that lasts, ask ChatArchitect."
+
+
+def check_partner(settings: Settings, clock: Callable[[], float]) -> Iterator[Finding]:
+    """Ask without a token first, which tells the API from any other server; then with each token."""
+    url = f"{settings.base_url}/partner?action=result&registration_id={_nobodys_id()}"
+    try:
+        reply = ask("GET", url)
+    except Unreachable as problem:
+        yield fail(
+            _API, f"{settings.base_url}: {problem}", "Check base_url, and this machine's network and proxy."
+        )
+        yield skip(_CLOCK, "the Partner API was not reached")
+        yield from _no_tokens(settings.tokens)
+        return
+    now = clock()
+    yield _reached(settings.base_url, reply)
+    yield _clock(reply, now, min(MAX_SKEW, settings.replay_window))
+    yield from _tokens(settings) if reply.status == 401 else _no_tokens(settings.tokens)
+
+
+def _reached(base_url: str, reply: Reply) -> Finding:
+    if reply.status == 401:
+        return ok(_API, f"{base_url} is there, and asks for a token")
+    answered = f"redirects to {reply.target}" if reply.target else f"answers {reply.status}"
+    advice = "If that lasts, ask ChatArchitect." if reply.status >= 500 else "Check base_url."
+    return fail(_API, f"{base_url} {answered}, where the Partner API asks for a token (401)", advice)
+
+
+def _clock(reply: Reply, now: float, limit: float) -> Finding:
+    if reply.date is None:
+        return skip(_CLOCK, "the Partner API does not tell the time")
+    skew = now - reply.date
+    told = f"is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the Partner API's"
+    if abs(skew) <= NOISE:
+        return ok(_CLOCK, "this machine's clock agrees with the Partner API's")
+    if abs(skew) <= limit:
+        return ok(_CLOCK, f"this machine's clock {told}, which is little enough")
+    message = f"this machine's clock {told}: webhooks are refused as stale, or soon will be"
+    return fail(_CLOCK, message, "Have it set by NTP.")
+
+
+def _tokens(settings: Settings) -> Iterator[Finding]:
+    for place, token in enumerate(settings.tokens):
+        with PartnerClient(settings.base_url, token, ask_deadline=5.0) as client:
+            yield _token(f"partner_token[{place}]", client)
+
+
+def _token(check: str, client: PartnerClient) -> Finding:
+    """Ask about a registration that nobody has: whoever may ask is told that there is none."""
+    try:
+        client.result(_nobodys_id())
+    except PartnerRejected as error:
+        if error.partner_status == 404:
+            return ok(check, "is accepted")
+        if error.partner_status in (401, 403):
+            advice = (
+                "Take the token that ChatArchitect gave you for this base_url; remove one that is retired."
+            )
+            return fail(check, f"is refused ({error.partner_status})", advice)
+        return fail(check, str(error), _TRY_AGAIN)
+    except PartnerError as error:
+        return fail(check, str(error), _TRY_AGAIN)
+    return fail(check, "a registration that nobody has is answered as if it existed", "Check base_url.")
+
+
+def _no_tokens(tokens: Sequence[str]) -> Iterator[Finding]:
+    for place, _ in enumerate(tokens):
+        yield skip(f"partner_token[{place}]", "the Partner API was not reached")
+
+
+def _nobodys_id() -> str:
+    """Return an id like ChatArchitect's own, so that it is looked up and not refused for its form."""
+    return secrets.token_hex(11)

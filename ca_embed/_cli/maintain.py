@@ -1,0 +1,179 @@
+"""`copy` and `purge`: what is stored moves to another storage, or goes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ca_embed._cli.command import Commands
+from ca_embed._cli.output import WrongUsage, print_fields, print_json, say
+from ca_embed._cli.progress import progress
+from ca_embed._cli.source import add_app_option, ledger_of
+from ca_embed._host.calls import is_user_id
+from ca_embed._vault import maintenance
+from ca_embed._vault.ledger import registrations_in
+from ca_embed._vault.maintenance import Copied
+from ca_embed.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ca_embed._vault.ledger import Ledger
+    from ca_embed.storage._base import Storage
+
+_MOST_DAYS = 36_500
+_FROM_ENVIRONMENT = "env:"
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands."""
+    copied, purged = _add_copy(commands), _add_purge(commands)
+    for parser in (copied, purged):
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    add_app_option(purged)
+
+
+def _add_copy(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "copy",
+        help="copy all registrations to another storage",
+        description="Copy all registrations, sealed as they are, from one storage URL to another, and read "
+        "each back. What is there already is left alone, so after an interruption, run it again. Stop the "
+        "application first: what it changes meanwhile is not carried over. Exits 1 if a record is "
+        "unreadable, or differs from the one that the other storage has already.",
+    )
+    parser.add_argument(
+        "source", metavar="FROM", help="the storage URL to read from, or env:NAME: the variable that holds it"
+    )
+    parser.add_argument("target", metavar="TO", help="the storage URL to write to, or env:NAME")
+    parser.set_defaults(run=copy)
+    return parser
+
+
+def _add_purge(commands: Commands) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        "purge",
+        help="remove expired sessions, or all that is stored of one user",
+        description="Remove sessions that expired without a completion, or all registrations of one user "
+        "with their credentials, or both. It does not ask again; --dry-run tells beforehand.",
+    )
+    parser.add_argument(
+        "--expired-for", type=_days, metavar="DAYS", help="sessions that expired so many days ago or earlier"
+    )
+    parser.add_argument("--user", type=_user_id, metavar="USER_ID", help="all registrations of this user")
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing, tell what would be")
+    parser.set_defaults(run=purge)
+    return parser
+
+
+def copy(args: argparse.Namespace) -> int:
+    """Copy, and tell what was done."""
+    source, target = _source("FROM", args.source), _storage("TO", args.target)
+    try:
+        with progress("Copying", partial(registrations_in, source)) as shown:
+            did = maintenance.copy(source, target, progress=shown)
+    finally:
+        source.close()
+        target.close()
+    _report(args, asdict(did))
+    return _judge(did)
+
+
+def _source(name: str, given: str) -> Storage:
+    """Return a storage to read from. One on this machine's disk must be there: a mistyped one is empty."""
+    storage = _storage(name, given)
+    path: Path | None = getattr(storage, "path", None)
+    if path is not None and not path.exists():
+        raise WrongUsage(f"{name}: there is no {path}")
+    return storage
+
+
+def _storage(name: str, given: str) -> Storage:
+    from ca_embed.storage._memory import MemoryStorage
+    from ca_embed.storage._urls import storage_from_url
+
+    try:
+        storage = storage_from_url(_url(name, given))
+    except ConfigurationError as error:
+        raise WrongUsage(f"{name}: {'; '.join(error.problems)}") from None
+    if isinstance(storage, MemoryStorage):
+        raise WrongUsage(f"{name}: what memory: holds begins and ends with this command")
+    return storage
+
+
+def _url(name: str, given: str) -> str:
+    """Return the URL, from the environment if need be: what is typed can be read in the list of processes."""
+    variable = given.removeprefix(_FROM_ENVIRONMENT)
+    if variable == given:
+        return given
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        raise WrongUsage(f"{name}: behind env: stands the name of a variable, which holds the URL")
+    if not (url := os.environ.get(variable)):
+        raise WrongUsage(f"{name}: the environment variable {variable} is not set")
+    return url
+
+
+def _judge(did: Copied) -> int:
+    """Say what is to be done about what could not be copied, and choose the exit code."""
+    if did == Copied():
+        say("FROM holds no registrations. Is that its URL?")
+    if did.differing:
+        say("What differs was left as it is in TO: it was changed, there or in FROM, after it was copied.")
+    if did.unreadable:
+        say("What is unreadable was not copied; the lines above name it.")
+    return 1 if did.differing or did.unreadable else 0
+
+
+def purge(args: argparse.Namespace) -> int:
+    """Remove, and tell how much that was."""
+    if args.expired_for is None and args.user is None:
+        raise WrongUsage("purge what? Give --expired-for DAYS, --user USER_ID, or both")
+    ledger = ledger_of(args)
+    try:
+        removed = _purge(args, ledger)
+    finally:
+        ledger.close()
+    _report(args, removed | {"dry_run": args.dry_run})
+    if args.user is not None:
+        say("This is about what is stored here. ChatArchitect and Meta keep what they have.")
+    return 0
+
+
+def _purge(args: argparse.Namespace, ledger: Ledger) -> dict[str, object]:
+    removed: dict[str, object] = {}
+    if args.expired_for is not None:
+        removed["expired"] = maintenance.purge_expired(
+            ledger, older_than=args.expired_for, now=time.time(), dry_run=args.dry_run
+        )
+    if args.user is not None:
+        removed["of_user"] = _forget(ledger, args.user, dry_run=args.dry_run)
+    return removed
+
+
+def _forget(ledger: Ledger, user_id: str, *, dry_run: bool) -> int:
+    return sum(1 for _ in ledger.records(user_id)) if dry_run else maintenance.forget(ledger, user_id)
+
+
+def _report(args: argparse.Namespace, fields: dict[str, object]) -> None:
+    if args.json:
+        print_json(fields)
+    else:
+        print_fields(fields)
+
+
+def _days(text: str) -> timedelta:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 5 or int(text) > _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"a whole number of days, 0 to {_MOST_DAYS}")
+    return timedelta(days=int(text))
+
+
+def _user_id(text: str) -> str:
+    """Refuse what is nobody, above all the empty text of a shell variable that is not set."""
+    if not is_user_id(text):
+        raise argparse.ArgumentTypeError("a user id is 1 to 255 printable characters")
+    return text

@@ -1,0 +1,70 @@
+"""`reconcile`: finish what a lost webhook, a crash or a failing handler left open."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ca_embed._cli.command import Commands, pause_seconds
+from ca_embed._cli.interrupt import Interruption
+from ca_embed._cli.output import print_fields, print_json, say
+from ca_embed._cli.source import add_app_option, embed_of
+from ca_embed.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from ca_embed._reconciliation import Reconciliation
+    from ca_embed.embed import Embed
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "reconcile",
+        help="finish what a lost webhook, a crash or a failing handler left open",
+        description="Finish what is due, and report it. Exits 1 if something that is due could not be done.",
+    )
+    parser.add_argument(
+        "--every", type=pause_seconds, metavar="SECONDS", help="again and again, until interrupted"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, one line a pass")
+    add_app_option(parser)
+    parser.set_defaults(run=reconcile)
+
+
+def reconcile(args: argparse.Namespace) -> int:
+    """Make one pass, or one every so many seconds."""
+    embed = embed_of(args)
+    if not args.app:
+        say("Without --app no on_completed handler is known here: none will run for what this completes.")
+    try:
+        return _one_pass(args, embed) if args.every is None else _pass_after_pass(args, embed)
+    finally:
+        embed.close()
+
+
+def _one_pass(args: argparse.Namespace, embed: Embed) -> int:
+    did = embed.reconcile()
+    _report(args, did)
+    return 1 if did.unanswered or did.handlers_failed or did.unreadable else 0
+
+
+def _pass_after_pass(args: argparse.Namespace, embed: Embed) -> int:
+    say(f"A pass every {args.every:g} s; Ctrl-C ends it.")
+    with Interruption() as interruption:
+        while True:
+            try:
+                _report(args, embed.reconcile())
+            except StorageUnavailable as error:
+                say(f"ca-embed: {error}; trying again in {args.every:g} s")
+            if interruption.wait(args.every):
+                return 0
+
+
+def _report(args: argparse.Namespace, did: Reconciliation) -> None:
+    if args.json:
+        print_json(asdict(did))
+    elif args.every is None:
+        print_fields(asdict(did))
+    else:
+        print(", ".join(f"{name} {count}" for name, count in asdict(did).items()), flush=True)

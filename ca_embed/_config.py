@@ -1,0 +1,257 @@
+"""The settings of an Embed, checked once. One error names everything that is missing or wrong.
+
+A value that is a secret is never shown: problems name it by its place, like `partner_token[1]`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from ca_embed._strict_json import is_unicode
+from ca_embed._urls import origin_of, require_bare_origin, require_base
+from ca_embed.errors import ConfigurationError
+
+_T = TypeVar("_T")
+
+LANGUAGES = ("de", "en", "es", "pt", "ru")  # guide, "Create Embed Session"
+SHORTEST_SECRET = 16
+LONGEST_WINDOW = 3600
+
+# What `from_env` reads: the argument of Embed, its variable, and whether it may hold several values.
+_VARIABLES = {
+    "base_url": ("CA_EMBED_BASE_URL", False),
+    "partner_token": ("CA_EMBED_PARTNER_TOKEN", True),
+    "public_url": ("CA_EMBED_PUBLIC_URL", False),
+    "storage": ("CA_EMBED_STORAGE", False),
+    "encryption_keys": ("CA_EMBED_ENCRYPTION_KEYS", True),
+    "parent_origins": ("CA_EMBED_PARENT_ORIGINS", True),
+    "integration": ("CA_EMBED_INTEGRATION", False),
+    "lang": ("CA_EMBED_LANG", False),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Settings:
+    """Settings that are known to be right. URLs have no trailing slash, origins are canonical."""
+
+    base_url: str
+    iframe_origin: str
+    public_url: str
+    public_path: str
+    parent_origins: tuple[str, ...]
+    allowed_origins: frozenset[str]
+    tokens: tuple[str, ...]
+    keys: tuple[str, ...]
+    integration: str | None
+    lang: str
+    replay_window: float
+
+    @property
+    def webhook_url(self) -> str:
+        """Where ChatArchitect delivers."""
+        return self.public_url + "/webhook"
+
+
+def environment(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Return the arguments of Embed that the environment gives; several values are split at white space."""
+    found: dict[str, Any] = {}
+    for argument, (variable, several) in _VARIABLES.items():
+        if text := variables.get(variable, "").strip():
+            found[argument] = text.split() if several else text
+    return found
+
+
+def variable_of(argument: str) -> str:
+    """Name the environment variable of an argument."""
+    return _VARIABLES[argument][0]
+
+
+def fitting_language(lang: str | None, otherwise: str = "en") -> str:
+    """Return a language that ChatArchitect supports: this one, its base language, or `otherwise`."""
+    if lang is None:
+        return otherwise
+    base = lang.strip().lower().replace("_", "-").partition("-")[0]
+    return base if base in LANGUAGES else "en"
+
+
+def read_settings(
+    *,
+    base_url: str | None,
+    partner_token: str | Sequence[str] | None,
+    public_url: str | None,
+    encryption_keys: str | Sequence[str] | None,
+    parent_origins: Sequence[str] | None,
+    integration: str | None,
+    lang: str | None,
+    replay_window: float,
+) -> Settings:
+    """Check the arguments of Embed. Raises ConfigurationError, naming every problem at once."""
+    reader = _Reader()
+    iframe_origin, base = reader.url("base_url", base_url)
+    public_origin, public = reader.url("public_url", public_url)
+    tokens, keys = reader.tokens(partner_token), reader.keys(encryption_keys)
+    reader.keys_are_no_tokens(keys, tokens)
+    parents = reader.origins("parent_origins", parent_origins)
+    reader.window(replay_window)
+    integration, lang = reader.text("integration", integration), reader.text("lang", lang)
+    reader.refuse_problems()
+    return Settings(
+        base_url=base,
+        iframe_origin=iframe_origin,
+        public_url=public,
+        public_path=urlsplit(public).path,
+        parent_origins=parents or (public_origin,),
+        allowed_origins=frozenset({public_origin, *parents}),
+        tokens=tokens,
+        keys=keys,
+        integration=integration,
+        lang=fitting_language(lang),
+        replay_window=replay_window,
+    )
+
+
+def read_base_url(base_url: str | None) -> str:
+    """Check `base_url` alone and return it without a trailing slash. Raises ConfigurationError."""
+    reader = _Reader()
+    _, base = reader.url("base_url", base_url)
+    reader.refuse_problems()
+    return base
+
+
+def read_tokens(partner_token: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Check `partner_token` alone and return the tokens. Raises ConfigurationError."""
+    reader = _Reader()
+    tokens = reader.tokens(partner_token)
+    reader.refuse_problems()
+    return tokens
+
+
+def read_keys(encryption_keys: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Check `encryption_keys` alone and return the keys. Raises ConfigurationError."""
+    reader = _Reader()
+    keys = reader.keys(encryption_keys)
+    reader.refuse_problems()
+    return keys
+
+
+def collect(problems: list[str], read: Callable[[], _T]) -> _T | None:
+    """Read a part of the settings; add what is wrong with it to the other problems."""
+    try:
+        return read()
+    except ConfigurationError as error:
+        problems.extend(error.problems)
+        return None
+
+
+class _Reader:
+    """Reads one argument after the other and collects what is wrong."""
+
+    def __init__(self) -> None:
+        self._problems: list[str] = []
+
+    def refuse_problems(self) -> None:
+        """Raise ConfigurationError if anything was wrong."""
+        if self._problems:
+            raise ConfigurationError(self._problems)
+
+    def text(self, name: str, value: object) -> str | None:
+        """Return a text; None for an empty one, which says nothing."""
+        if value is not None and not isinstance(value, str):
+            self._problems.append(f"{name} is not text")
+            return None
+        if value is not None and not is_unicode(value):
+            self._problems.append(f"{name} holds half of a surrogate pair, which cannot be sent")
+            return None
+        return value or None
+
+    def url(self, name: str, value: object) -> tuple[str, str]:
+        """Return the origin and the URL without a trailing slash."""
+        if value is None or value == "":
+            self._missing(name)
+        if (url := self.text(name, value)) is None:
+            return "", ""
+        try:
+            return origin_of(url), require_base(url)
+        except ValueError as problem:
+            self._problems.append(f"{name}: {problem}")
+            return "", ""
+
+    def tokens(self, values: object) -> tuple[str, ...]:
+        tokens = self._secrets("partner_token", values)
+        for place, token in enumerate(tokens):
+            if _problem_of_secret(token) is None and not (token.isascii() and " " not in token):
+                self._problems.append(f"partner_token[{place}] holds characters that no token has")
+        return tokens
+
+    def keys(self, values: object) -> tuple[str, ...]:
+        return self._secrets("encryption_keys", values, hint="; `ca-embed generate-key` makes one")
+
+    def keys_are_no_tokens(self, keys: Sequence[str], tokens: Sequence[str]) -> None:
+        for place, key in enumerate(keys):
+            if key in tokens:
+                self._problems.append(
+                    f"encryption_keys[{place}] is a partner token; `ca-embed generate-key` makes a key"
+                )
+
+    def origins(self, name: str, values: object) -> tuple[str, ...]:
+        if isinstance(values, str):
+            self._problems.append(f"{name} must be a list of origins, not one text")
+            return ()
+        origins = []
+        for place, value in enumerate(_several(values)):
+            if not isinstance(value, str):
+                self._problems.append(f"{name}[{place}] is not text")
+                continue
+            try:
+                origins.append(require_bare_origin(value))
+            except ValueError as problem:
+                self._problems.append(f"{name}[{place}]: {problem}")
+        return tuple(origins)
+
+    def window(self, seconds: object) -> None:
+        if (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int | float)
+            or not 0 < seconds <= LONGEST_WINDOW
+        ):
+            self._problems.append(f"replay_window must be more than 0 and at most {LONGEST_WINDOW} seconds")
+
+    def _secrets(self, name: str, values: object, hint: str = "") -> tuple[str, ...]:
+        texts = _several(values)
+        if not texts:
+            self._missing(name, hint)
+        for place, text in enumerate(texts):
+            problem = _problem_of_secret(text) or ("is repeated" if text in texts[:place] else None)
+            if problem:
+                self._problems.append(f"{name}[{place}] {problem}{hint}")
+        return tuple(text for text in texts if isinstance(text, str))
+
+    def _missing(self, name: str, hint: str = "") -> None:
+        self._problems.append(f"{name} is missing (environment variable {variable_of(name)}){hint}")
+
+
+def _several(values: object) -> tuple[object, ...]:
+    """Return the values of an argument that takes several, be it one of them or none."""
+    if values is None or values == "":
+        return ()
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        return (values,)
+    return tuple(values)
+
+
+def _problem_of_secret(text: object) -> str | None:
+    if not isinstance(text, str):
+        return "is not text"
+    if not text.strip():
+        return "is empty or blank"
+    if text != text.strip():
+        return "begins or ends with white space"
+    if not text.isprintable():
+        return "holds an invisible character"
+    if len(text) < SHORTEST_SECRET:
+        return f"is shorter than {SHORTEST_SECRET} characters"
+    return None

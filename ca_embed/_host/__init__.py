@@ -1,0 +1,1 @@
+"""Calling the host application: its users, its handlers, its threads."""

@@ -1,0 +1,75 @@
+"""The host's `on_completed` handlers: kept by name, called with a registration and its credentials."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ca_embed._host.calls import call_host, described
+from ca_embed._registration import Credentials, Registration
+from ca_embed.errors import ConfigurationError
+
+logger = logging.getLogger("ca_embed")
+
+Handler = Callable[[Registration, Credentials], Awaitable[Any] | Any]
+
+
+class Handlers:
+    """Handlers by name. The name is what the storage remembers, so it should outlive a deployment."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._by_name: dict[str, Handler] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of registration."""
+        return tuple(self._by_name)
+
+    def add(self, handler: Handler, name: str | None) -> None:
+        """Keep the handler under its name, by default `module.qualname`. Raises ConfigurationError."""
+        _require_handler(handler)
+        name = name or _name_of(handler)
+        if name in self._by_name:
+            raise ConfigurationError([f"two on_completed handlers are named {name!r}; give one a name="])
+        self._by_name[name] = handler
+
+    def call(self, name: str, registration: Registration, credentials: Credentials) -> bool:
+        """Run one handler to its end; whatever it raises is logged and makes this False."""
+        try:
+            call_host(self._by_name[name], registration, credentials)
+        except (Exception, CancelledError, SystemExit) as error:  # noqa: BLE001 (the host may raise anything)
+            logger.error(
+                "handler reason=failed name=%s registration_id=%s raised=%s; reconcile() runs it again",
+                name,
+                registration.registration_id,
+                described(error),
+            )
+            return False
+        return True
+
+
+def _require_handler(handler: object) -> None:
+    """Refuse at the start what would fail at the first customer."""
+    if not callable(handler):
+        raise ConfigurationError(
+            ['on_completed decorates a function; to name one, write @embed.on_completed(name="connect")']
+        )
+    try:
+        inspect.signature(handler).bind(None, None)
+    except TypeError:
+        named = _name_of(handler)
+        raise ConfigurationError([f"on_completed: {named} must take (registration, credentials)"]) from None
+    except ValueError:  # written in C, and without a signature to look at
+        return
+
+
+def _name_of(handler: Handler) -> str:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    named = handler if hasattr(handler, "__qualname__") else type(handler)
+    return f"{named.__module__}.{named.__qualname__}"

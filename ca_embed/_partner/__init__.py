@@ -1,0 +1,1 @@
+"""The Partner API: its calls, the bounded HTTP below them, and one client a token."""

@@ -1,0 +1,48 @@
+"""One Partner API client per live partner token: the first calls, and each session keeps to its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ca_embed._webhook import token_id
+
+if TYPE_CHECKING:
+    from ca_embed._partner.client import PartnerClient
+
+CREATE_DEADLINE = 25.0  # seconds; with the wait for a thread, a browser is answered within 30
+
+
+class Partners:
+    """The Partner API under every configured token. Nothing is opened before the first call."""
+
+    def __init__(self, base_url: str, tokens: Sequence[str]) -> None:
+        """Call this base URL; the first token is the newest."""
+        self._base_url = base_url
+        self._tokens = {token_id(token): token for token in tokens}
+        self.newest_id = token_id(tokens[0])
+
+    @property
+    def newest(self) -> PartnerClient:
+        """The client for new sessions."""
+        return self._clients[self.newest_id]
+
+    def of(self, identity: str) -> PartnerClient:
+        """Return the client of the token that created a session; once it is retired, the newest."""
+        return self._clients.get(identity, self.newest)
+
+    def close(self) -> None:
+        """Close the pooled connections; the next call opens new ones."""
+        if "_clients" in self.__dict__:
+            for client in self._clients.values():
+                client.close()
+
+    @cached_property
+    def _clients(self) -> dict[str, PartnerClient]:
+        from ca_embed._partner.client import PartnerClient
+
+        return {
+            identity: PartnerClient(self._base_url, token, create_deadline=CREATE_DEADLINE)
+            for identity, token in self._tokens.items()
+        }

@@ -1,0 +1,1 @@
+"""What is kept: sealed, by compare-and-swap, and looked after."""

@@ -1,0 +1,75 @@
+"""The canary: a record that opens under any key that the storage was written with.
+
+Keys that do not fit a storage show at its first use, not when the first customer's record is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ca_embed._vault.keyring import Keyring, key_id_of
+from ca_embed.errors import UnknownKey
+from ca_embed.storage._base import SealedRecord, Storage
+
+_ID = "~canary"  # no registration id has a "~"
+_FIELD = "canary"
+
+
+def copy_canary(source: Storage, target: Storage) -> None:
+    """Let keys that do not fit show in a copy as well, unless it has a canary of its own."""
+    canary = source.load(_ID)
+    if canary is not None:
+        target.save(SealedRecord(_ID, 1, None, None, canary.document))
+
+
+class Canary:
+    """Looked at before anything is opened, once; sealed anew before anything is sealed, once.
+
+    Only writing moves it to a newer key: whoever just looks locks nobody out who has the older one.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], SealedRecord | None],
+        save: Callable[[SealedRecord], bool],
+        keyring: Keyring,
+    ) -> None:
+        """Keep it with these two functions of a storage, under this keyring."""
+        self._load, self._save = load, save
+        self._keyring = keyring
+        self._fits = self._is_newest = False
+
+    def before_opening(self) -> None:
+        """Raise UnknownKey or Tampered if the keys do not fit the storage."""
+        if not self._fits:
+            self._opened()
+            self._fits = True
+
+    def before_sealing(self) -> None:
+        """Do the same, and see that the canary is sealed under the first key."""
+        if self._is_newest:
+            return
+        canary = self._opened()
+        newest = canary is not None and key_id_of(canary.document) == self._keyring.key_ids[0]
+        # If another process has just put its own there, that one is opened at the next use.
+        self._is_newest = newest or self._save(self._sealed(canary.version + 1 if canary else 1))
+
+    def _opened(self) -> SealedRecord | None:
+        canary = self._load(_ID)
+        if canary is not None:
+            self._open(canary)
+        return canary
+
+    def _open(self, canary: SealedRecord) -> None:
+        try:
+            self._keyring.open(canary.document, registration_id=_ID, field=_FIELD)
+        except UnknownKey:
+            raise UnknownKey(
+                f"this storage is sealed under key {key_id_of(canary.document)}, which is not among "
+                "encryption_keys; add that key again, or name another storage",
+                registration_id=_ID,
+            ) from None
+
+    def _sealed(self, version: int) -> SealedRecord:
+        sealed = self._keyring.seal(b"", registration_id=_ID, field=_FIELD)
+        return SealedRecord(_ID, version, None, None, sealed)

@@ -1,0 +1,181 @@
+"""The ledger: registrations, sealed, in a storage that can compare and swap.
+
+Everything that changes a registration goes through `change`, which is where exactly-once lives: load,
+decide, and save only if nobody else has saved meanwhile; else decide again on what they saved.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+from ca_embed._host.calls import is_user_id
+from ca_embed._registration import State, due_at
+from ca_embed._vault import document
+from ca_embed._vault.canary import Canary
+from ca_embed._vault.keyring import Keyring
+from ca_embed._webhook import is_registration_id
+from ca_embed.errors import (
+    EmbedError,
+    ForeignFormat,
+    RecordUnreadable,
+    StorageContention,
+    StorageUnavailable,
+    Tampered,
+)
+from ca_embed.storage._base import DueCursor, SealedRecord, Storage
+
+logger = logging.getLogger("ca_embed")
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_PAGE = 100
+_PATIENCE = 5.0  # seconds of losing every race before a change gives up
+_FIELD = "document"
+_PROBE = "~probe"  # no registration id has a "~"
+
+
+class Ledger:
+    """Keeps states by registration id, sealed under the keyring."""
+
+    def __init__(self, storage: Storage, keyring: Keyring) -> None:
+        """Write to the storage, sealed by the keyring's first key."""
+        self._storage = _Careful(storage)
+        self._keyring = keyring
+        self._canary = Canary(self._storage.load, self._storage.save, keyring)
+
+    def load(self, registration_id: str) -> State | None:
+        """Return the state, or None if there is none. Raises StorageUnavailable."""
+        self._canary.before_opening()
+        record = self._storage.load(registration_id)
+        return None if record is None else self.opened(record)
+
+    def change(self, registration_id: str, decide: Callable[[State | None], tuple[_T, State | None]]) -> _T:
+        """Let `decide` see the present state and return its result with the next state, or None to leave it.
+
+        `decide` may be called several times. When this returns, the next state is durable.
+        """
+        self._canary.before_sealing()
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            record = self._storage.load(registration_id)
+            known = None if record is None else self.opened(record)
+            result, following = decide(known)
+            if following is None or following == known:
+                return result
+            if self._storage.save(self._seal(following, version=record.version + 1 if record else 1)):
+                return result
+            if time.monotonic() > give_up:
+                raise StorageContention(f"registration {registration_id!r} is changed without a pause")
+            time.sleep(random.uniform(0, 0.01))  # noqa: S311 (to get out of step with the others)
+
+    def due(self, by: float) -> Iterator[str]:
+        """Name the registrations that somebody must look at by that time, the earliest first."""
+        self._canary.before_opening()
+        cursor = None
+        while page := self._storage.due(by, limit=_PAGE, after=cursor):
+            yield from (record.registration_id for record in page)
+            last = page[-1]
+            cursor = DueCursor(last.due_at or 0.0, last.registration_id)
+
+    def states(self, user_id: str | None = None) -> Iterator[State]:
+        """Return all states, or one user's, by registration id. One that cannot be opened is logged."""
+        self._canary.before_opening()
+        for record in self.records(user_id):
+            try:
+                yield self.opened(record)
+            except RecordUnreadable as error:
+                logger.error("list reason=unreadable %s", error)
+
+    def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
+        """Return the sealed records, or one user's, by registration id, after that id."""
+        return registrations_in(self._storage, user_id, after)
+
+    def opened(self, record: SealedRecord) -> State:
+        """Return the state that a record holds. Raises RecordUnreadable."""
+        registration_id = record.registration_id
+        plain = self._keyring.open(record.document, registration_id=registration_id, field=_FIELD)
+        try:
+            state = document.from_bytes(plain)
+        except (ValueError, KeyError, TypeError):
+            message = "the sealed document was written by another release of ca_embed"
+            raise ForeignFormat(message, registration_id=registration_id) from None
+        if _owner(state) != record.user_id:
+            raise Tampered("it was given to another user", registration_id=registration_id)
+        return state
+
+    def reseal(self, record: SealedRecord) -> bool:
+        """Seal a record under the first key; False if it has changed meanwhile, which seals it too."""
+        state = self.opened(record)
+        self._canary.before_sealing()
+        return self._storage.save(self._seal(state, version=record.version + 1))
+
+    def delete(self, registration_id: str) -> bool:
+        """Remove a registration, whatever its version; False if there is none."""
+        while (record := self._storage.load(registration_id)) is not None:
+            if self._storage.delete(registration_id, record.version):
+                return True
+        return False
+
+    def probe(self) -> None:
+        """Read from and write to the storage. Raises StorageUnavailable if it cannot be done."""
+        self._canary.before_opening()
+        left_over = self._storage.load(_PROBE)
+        if left_over is not None:
+            self._storage.delete(_PROBE, left_over.version)
+        self._storage.save(SealedRecord(_PROBE, 1, None, None, b""))
+        self._storage.delete(_PROBE, 1)
+
+    def close(self) -> None:
+        """Release what the storage holds; the next use opens it again."""
+        self._storage.close()
+
+    def _seal(self, state: State, version: int) -> SealedRecord:
+        registration = state.registration
+        registration_id = registration.registration_id
+        plain = document.to_bytes(state)
+        sealed = self._keyring.seal(plain, registration_id=registration_id, field=_FIELD)
+        return SealedRecord(registration_id, version, _owner(state), due_at(state), sealed)
+
+
+def registrations_in(
+    storage: Storage, user_id: str | None = None, after: str | None = None
+) -> Iterator[SealedRecord]:
+    """Return the sealed registrations of a storage, or one user's, by id, after that id."""
+    while page := storage.list(user_id=user_id, limit=_PAGE, after=after):
+        yield from (record for record in page if is_registration_id(record.registration_id))
+        after = page[-1].registration_id
+
+
+def _owner(state: State) -> str | None:
+    """Return the user to search by; what a webhook names may be no user id of this host."""
+    user_id = state.registration.user_id
+    return user_id if is_user_id(user_id) else None
+
+
+class _Careful:
+    """A storage whose every failure is a StorageUnavailable, whatever its driver raises."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.load = _careful(storage.load)
+        self.save = _careful(storage.save)
+        self.delete = _careful(storage.delete)
+        self.due = _careful(storage.due)
+        self.list = _careful(storage.list)
+        self.close = _careful(storage.close)
+
+
+def _careful(call: Callable[_P, _T]) -> Callable[_P, _T]:
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return call(*args, **kwargs)
+        except EmbedError:
+            raise
+        except Exception as error:
+            # A driver may raise anything; none of it means "not found".
+            raise StorageUnavailable(f"the storage failed: {type(error).__name__}") from error
+
+    return guarded

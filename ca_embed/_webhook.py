@@ -1,0 +1,181 @@
+"""Is this delivery authentic, fresh and well formed: bytes in, event out. Pure: no I/O.
+
+The order of the checks is the point of this file (guide, "Completion Webhook"): the shape of the two
+headers, the MAC over the raw bytes under every live token, the replay window, and only then the body.
+So nothing is parsed that is not signed, and nobody without a token learns more than "refused".
+
+Every refusal is a `RequestError` whose `reason` tells the operator which check failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeGuard
+
+from ca_embed._registration import Completion, Credentials, Echo
+from ca_embed._strict_json import NotStrictJson, parse_object
+from ca_embed.errors import InvalidPayload, InvalidSignature, StaleTimestamp
+
+COMPLETED_EVENT = "whatsapp.registration.completed"
+
+_LONGEST_TIMESTAMP = 12  # digits
+_SIGNATURE = re.compile(rb"sha256=([0-9a-f]{64})")
+_REGISTRATION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def is_registration_id(text: object) -> TypeGuard[str]:
+    """Tell whether this can be a registration id: 1 to 128 of A-Z a-z 0-9 _ -."""
+    return isinstance(text, str) and _REGISTRATION_ID.fullmatch(text) is not None
+
+
+def sign(body: bytes, timestamp: int, token: str) -> str:
+    """Return the X-CA-Signature of a body, for tests and tools (guide, "Signature formula")."""
+    message = b"%d.%b" % (timestamp, body)
+    return "sha256=" + hmac.digest(token.encode(), message, "sha256").hex()
+
+
+def token_id(token: str) -> str:
+    """Return a short name for a token that tells nothing about it."""
+    return hashlib.sha256(b"ca_embed token id\0" + token.encode()).hexdigest()[:16]
+
+
+class Authenticated(NamedTuple):
+    """What the signature proves: who signed, and when (Unix seconds)."""
+
+    token_id: str
+    signed_at: int
+
+
+class Verifier:
+    """Checks deliveries against the live partner tokens.
+
+    tokens: the partner tokens, any of which may have signed.
+    window: the replay window in seconds; a timestamp may be that far in the past or in the future.
+    """
+
+    def __init__(self, tokens: Sequence[str], window: float) -> None:
+        """Prepare one keyed MAC a token, to be copied for each delivery."""
+        self._macs = [(token_id(token), hmac.new(token.encode(), None, "sha256")) for token in tokens]
+        self._window = window
+
+    def __repr__(self) -> str:
+        """Show no token."""
+        return f"<Verifier with {len(self._macs)} tokens>"
+
+    def verify(
+        self, body: bytes, timestamps: Sequence[bytes], signatures: Sequence[bytes], now: float
+    ) -> Authenticated:
+        """Prove who signed the raw body, and that it was signed lately.
+
+        timestamps, signatures: all values of the two headers; exactly one of each is right.
+        Raises InvalidSignature or StaleTimestamp.
+        """
+        timestamp, claimed_mac = _read_headers(timestamps, signatures)
+        signer = self._signer(timestamp + b".", body, claimed_mac)
+        if signer is None:
+            raise InvalidSignature("no live partner token made this signature", reason="bad_mac")
+        age = now - int(timestamp)
+        if abs(age) > self._window:
+            when = "in the past" if age > 0 else "in the future"
+            raise StaleTimestamp(
+                f"signed {abs(age):.1f} s {when} by this clock; the replay window is {self._window:g} s"
+            )
+        return Authenticated(signer, int(timestamp))
+
+    def _signer(self, prefix: bytes, body: bytes, claimed_mac: bytes) -> str | None:
+        """Compare with every token, whatever was found: the time taken tells nothing."""
+        signer = None
+        for identity, keyed in self._macs:
+            mac = keyed.copy()
+            mac.update(prefix)
+            mac.update(body)
+            if hmac.compare_digest(mac.digest(), claimed_mac):
+                signer = identity
+        return signer
+
+
+def _read_headers(timestamps: Sequence[bytes], signatures: Sequence[bytes]) -> tuple[bytes, bytes]:
+    if len(timestamps) != 1 or len(signatures) != 1:
+        which = "X-CA-Timestamp" if len(timestamps) != 1 else "X-CA-Signature"
+        raise InvalidSignature(f"{which} is missing or repeated", reason="bad_shape")
+    timestamp, mac = timestamps[0], _SIGNATURE.fullmatch(signatures[0])
+    # ASCII digits only: then the first "." is the one boundary between timestamp and body.
+    if mac is None or not timestamp.isdigit() or len(timestamp) > _LONGEST_TIMESTAMP:
+        which = "X-CA-Signature" if mac is None else "X-CA-Timestamp"
+        raise InvalidSignature(f"{which} is malformed", reason="bad_shape")
+    return timestamp, bytes.fromhex(mac[1].decode())
+
+
+# --- the body ------------------------------------------------------------------------------------
+
+
+def read_event(body: bytes, authenticated: Authenticated) -> Completion | None:
+    """Read an authentic body. Returns None for an event type that is not known yet.
+
+    Raises InvalidPayload, naming the field that is wrong.
+    """
+    try:
+        fields = parse_object(body)
+    except NotStrictJson as problem:
+        message = f"The body is not strict JSON: {problem}."
+        raise InvalidPayload(message, reason="bad_json") from None
+    if _text(fields, "event") != COMPLETED_EVENT:
+        return None
+    registration_id = fields.get("registration_id")
+    if not is_registration_id(registration_id):
+        raise InvalidPayload("registration_id is not 1 to 128 of A-Z a-z 0-9 _ -.")
+    signed_at = datetime.fromtimestamp(authenticated.signed_at, UTC)
+    echo = Echo(_optional_text(fields, "partner_user_id"), _optional_text(fields, "partner_state"))
+    return Completion(
+        registration_id=registration_id,
+        credentials=read_credentials(fields, otherwise_completed_at=signed_at),
+        signed_at=authenticated.signed_at,
+        echo=echo,
+        token_id=authenticated.token_id,
+    )
+
+
+def read_credentials(fields: Mapping[str, Any], *, otherwise_completed_at: datetime) -> Credentials:
+    """Read the credentials from the fields that webhook and result endpoint share.
+
+    Raises InvalidPayload, naming the field that is wrong, never its value.
+    """
+    return Credentials(
+        app_id=_text(fields, "app_id"),
+        app_secret=_text(fields, "app_secret"),
+        phone=_optional_text(fields, "phone"),
+        integration=_optional_text(fields, "integration"),
+        completed_at=_instant(fields, "completed_at") or otherwise_completed_at,
+    )
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidPayload(f"{name} is not a non-empty string.")
+    return value
+
+
+def _optional_text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InvalidPayload(f"{name} is not a string.")
+    return value
+
+
+def _instant(fields: Mapping[str, Any], name: str) -> datetime | None:
+    text = _optional_text(fields, name)
+    return None if text is None else parse_instant(text, name)
+
+
+def parse_instant(text: str, name: str) -> datetime:
+    """Read an ISO 8601 time as UTC; one without an offset counts as UTC. Raises InvalidPayload."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidPayload(f"{name} is not an ISO 8601 time.") from None

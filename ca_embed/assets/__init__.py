@@ -1,0 +1,1 @@
+"""What goes to the browser: the script and the HTML."""

@@ -1,0 +1,191 @@
+"""The HTML: the snippet for a host's page, and the hosted page. No template engine, every value escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
+
+from ca_embed._config import LANGUAGES, Settings
+from ca_embed._host.page_headers import FEATURES
+from ca_embed._urls import require_base
+from ca_embed.assets._script import javascript
+from ca_embed.http._messages import Csrf
+
+_TITLES = {
+    "de": (
+        "WhatsApp verbinden",
+        "Registrieren Sie Ihre WhatsApp-Nummer, um von hier aus Nachrichten zu senden.",
+    ),
+    "en": ("Connect WhatsApp", "Register your WhatsApp number to send messages from here."),
+    "es": ("Conectar WhatsApp", "Registre su número de WhatsApp para enviar mensajes desde aquí."),
+    "pt": ("Conectar o WhatsApp", "Registre seu número do WhatsApp para enviar mensagens daqui."),
+    "ru": ("Подключить WhatsApp", "Зарегистрируйте свой номер WhatsApp, чтобы отправлять сообщения отсюда."),
+}
+assert set(_TITLES) == set(LANGUAGES)
+
+_ANY_ORIGIN = "https://any.invalid"
+
+
+class Html(str):
+    """HTML that is escaped already; template engines leave it as it is (`__html__`)."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        """Return the HTML itself."""
+        return str(self)
+
+
+def snippet(
+    settings: Settings,
+    *,
+    endpoint: str | None,
+    mode: str,
+    lang: str | None,
+    autostart: bool,
+    nonce: str | None,
+    csrf: Csrf | None,
+) -> Html:
+    """Return the script tag and the element. Raises ValueError, naming the argument that cannot be."""
+    _require(mode in ("inline", "modal"), 'mode: give "inline" or "modal"')
+    _require(isinstance(lang, str | None), 'lang: give text like "pt-BR", or None for the page\'s language')
+    _require(isinstance(nonce, str | None), "nonce: give the text that is in the page's policy, or None")
+    base = settings.public_path if endpoint is None else _checked_endpoint(endpoint)
+    element = _element(settings, base, mode=mode, lang=lang, autostart=autostart, csrf=csrf)
+    return Html(f"{_script(base, nonce)}\n{element}")
+
+
+@dataclass(frozen=True, slots=True)
+class HostedPage:
+    """A complete page, its language and its Content-Security-Policy."""
+
+    html: Html
+    lang: str
+    policy: str
+
+
+def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = None) -> HostedPage:
+    """Return the page that runs the registration, in the reader's language where we speak it."""
+    lang = _spoken(accept_language) or settings.lang
+    title, lead = (escape(text) for text in _TITLES[lang])
+    style = _style()
+    script = _script(settings.public_path)
+    element = _element(settings, settings.public_path, lang=lang, csrf=csrf, hosted=True)
+    html = (
+        f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title}</title>\n<style>{style}</style>\n{script}\n</head>\n<body>\n<main>\n"
+        f"<header>\n<h1>{title}</h1>\n<p>{lead}</p>\n</header>\n{element}\n</main>\n</body>\n</html>\n"
+    )
+    return HostedPage(Html(html), lang, _policy(settings, style))
+
+
+def _spoken(accept_language: str) -> str | None:
+    """Return the base of the first language that the reader prefers and we speak."""
+    preferred = parse_accept_header(accept_language, LanguageAccept)
+    bases = (tag.partition("-")[0].lower() for tag, quality in preferred if quality > 0)
+    return next((base for base in bases if base in LANGUAGES), None)
+
+
+def page_permissions(settings: Settings) -> str:
+    """Return the hosted page's Permissions-Policy: what the iframe is allowed, and nothing else."""
+    allowed = f'(self "{settings.iframe_origin}")'
+    granted = [f"{name}={allowed}" for name in sorted(FEATURES)]
+    return ", ".join([*granted, "camera=()", "geolocation=()", "microphone=()", "payment=()"])
+
+
+def _policy(settings: Settings, style: str) -> str:
+    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    ancestors = " ".join(sorted(settings.allowed_origins))
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            f"style-src 'sha256-{style_hash}'",
+            "connect-src 'self'",
+            f"frame-src {settings.iframe_origin}",
+            f"frame-ancestors 'self' {ancestors}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )
+
+
+def _style() -> str:
+    return files("ca_embed").joinpath("assets", "page.css").read_text("utf-8").strip()
+
+
+def _script(base: str, nonce: str | None = None) -> str:
+    asset = javascript()
+    attributes = {
+        "src": f"{base}/{asset.hashed_name}",
+        "integrity": asset.integrity,
+        "crossorigin": None if base.startswith("/") or not base else "anonymous",
+        "nonce": nonce,
+        "defer": "",
+    }
+    return f"<script{_attributes(attributes)}></script>"
+
+
+def _element(
+    settings: Settings,
+    base: str,
+    *,
+    mode: str = "inline",
+    lang: str | None = None,
+    autostart: bool = False,
+    csrf: Csrf | None = None,
+    hosted: bool = False,
+) -> str:
+    """Return the element. `hosted`: it is on our own page, so that it does not offer to go there."""
+    attributes = {
+        "endpoint": base or "/",
+        "iframe-origin": settings.iframe_origin,
+        "mode": mode if mode != "inline" else None,
+        "lang": lang,
+        "autostart": "" if autostart else None,
+        "csrf-header": csrf and csrf.header,
+        "csrf-token": csrf and csrf.token,
+        "hosted": "" if hosted else None,
+    }
+    tag = "ca-whatsapp-registration"
+    return f"<{tag}{_attributes(attributes)}></{tag}>"
+
+
+def _checked_endpoint(endpoint: str) -> str:
+    """Return a path from the root, or a URL, that paths can be appended to: no slash at its end."""
+    try:
+        return _base_of(endpoint)
+    except ValueError as problem:
+        advice = "endpoint: give the mount's path, like /chatarchitect, or its URL"
+        raise ValueError(f"{advice} ({problem})") from None
+
+
+def _base_of(endpoint: str) -> str:
+    _require(isinstance(endpoint, str), "it must be text")
+    if endpoint and not endpoint.startswith("/"):
+        return require_base(endpoint)
+    return require_base(_ANY_ORIGIN + endpoint).removeprefix(_ANY_ORIGIN)
+
+
+def _require(is_right: bool, advice: str) -> None:
+    if not is_right:
+        raise ValueError(advice)
+
+
+def _attributes(values: dict[str, str | None]) -> str:
+    """Write attributes; None leaves one out, an empty text writes the name alone."""
+    return "".join(
+        f" {name}" if value == "" else f' {name}="{escape(value)}"'
+        for name, value in values.items()
+        if value is not None
+    )

@@ -1,0 +1,116 @@
+"""The sandbox's WSGI application: which part answers which path."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from ca_embed.sandbox import _inputs as inputs
+from ca_embed.sandbox._answers import error
+from ca_embed.sandbox._inputs import Refusal
+from ca_embed.sandbox._sessions import UnknownSession
+
+if TYPE_CHECKING:
+    from ca_embed.sandbox._control import Control
+    from ca_embed.sandbox._journal import Journal
+    from ca_embed.sandbox._pages import Pages
+    from ca_embed.sandbox._partner_api import PartnerApi
+
+logger = logging.getLogger(__name__)
+
+Endpoint = Callable[..., Response]
+
+
+class SandboxRequest(Request):
+    """A request whose body is bounded, and read once: what could not be read is not tried again."""
+
+    max_content_length = inputs.BODY_LIMIT
+    body_read = b""
+
+    def read_body(self) -> None:
+        """Read the body; an HTTPException if it is too long or did not arrive as announced."""
+        self.body_read = self.get_data()
+
+
+class App:
+    """Answers every request: with what it asked for, or with the guide's error shape."""
+
+    def __init__(self, partner_api: PartnerApi, pages: Pages, control: Control, journal: Journal) -> None:
+        self._partner_api = partner_api
+        self._journal = journal
+        rules: Iterable[tuple[str, Endpoint]] = (
+            ("/partner", self._partner_call),
+            ("/partner-moved", self._partner_call_elsewhere),
+            *pages.rules(),
+            *control.rules(),
+        )
+        self._routes = Map([Rule(path, endpoint=endpoint) for path, endpoint in rules], merge_slashes=False)
+
+    def __call__(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
+        """Be a WSGI application."""
+        request = SandboxRequest(environ)
+        response = self._guarded(self._routed, request)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response(environ, start_response)  # type: ignore[arg-type]  # typeshed asks for more
+
+    def _routed(self, request: SandboxRequest) -> Response:
+        endpoint: Endpoint
+        endpoint, arguments = self._routes.bind_to_environ(request.environ).match()
+        return endpoint(request, **arguments)
+
+    def _partner_call(self, request: SandboxRequest) -> Response:
+        return self._journaled(request, self._guarded(self._read_and_answer, request))
+
+    def _read_and_answer(self, request: SandboxRequest) -> Response:
+        request.read_body()
+        return self._partner_api.answer(request)
+
+    def _partner_call_elsewhere(self, request: SandboxRequest) -> Response:
+        """Show in the journal that somebody followed a redirect, and with which headers."""
+        return self._journaled(request, self._guarded(self._read_and_deny, request))
+
+    def _read_and_deny(self, request: SandboxRequest) -> Response:
+        request.read_body()
+        raise Refusal(404, "Not found")
+
+    def _journaled(self, request: SandboxRequest, response: Response) -> Response:
+        self._journal.note(
+            "call",
+            request.method,
+            request.full_path.rstrip("?"),
+            request_headers=request.headers.items(),
+            request_body=request.body_read,
+            response_status=response.status_code,
+            response_headers=response.headers.items(),
+            response_body=response.get_data(),
+        )
+        return response
+
+    def _guarded(self, answer: Callable[[SandboxRequest], Response], request: SandboxRequest) -> Response:
+        """Let no exception out: each becomes an answer of the guide's error shape."""
+        try:
+            return answer(request)
+        except Refusal as refusal:
+            return error(refusal.status, refusal.message)
+        except UnknownSession:
+            return error(404, "Session not found")
+        except HTTPException as problem:
+            return _http_error(problem)
+        except Exception:
+            logger.exception("the sandbox failed to answer %s %s", request.method, request.path)
+            return error(500, "Server-side failure")
+
+
+def _http_error(problem: HTTPException) -> Response:
+    """Translate what werkzeug found into the statuses of the guide's table."""
+    if problem.code == 404:
+        return error(404, "Not found")
+    if problem.code == 413:
+        return error(400, f"Invalid request body: longer than {inputs.BODY_LIMIT} bytes")
+    return error(400, "Invalid request")

@@ -1,0 +1,157 @@
+"""An asynchronous storage, for the synchronous core."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from asgiref.sync import SyncToAsync, async_to_sync
+
+from ca_embed.errors import StorageUnavailable
+from ca_embed.storage._async_deadline import TookTooLong, within
+from ca_embed.storage._checks import is_async
+from ca_embed.storage._forks import LONGEST_OPERATION, ForkGate
+
+if TYPE_CHECKING:
+    from ca_embed.storage._base import AsyncStorage, DueCursor, SealedRecord, Storage
+
+_LAST_WORDS = 1.0  # seconds that a loop waits for its tasks before it stops
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def as_sync(storage: Storage | AsyncStorage) -> Storage:
+    """Return a storage with plain methods: the given one, or a bridge to it."""
+    return SyncBridge(storage) if is_async(storage) else cast("Storage", storage)
+
+
+class SyncBridge:
+    """Presents an AsyncStorage as a Storage.
+
+    In a thread that asgiref's `sync_to_async` started, as under the ASGI door, a coroutine runs on the
+    loop that it was started from: the host's own. Anywhere else it runs on one loop that the bridge
+    keeps for that, so that a driver's connections may live on between calls. One that takes longer
+    than the protocol allows is cancelled, and raises `StorageUnavailable`.
+    """
+
+    def __init__(self, storage: AsyncStorage) -> None:
+        """Take the storage; a loop is started when the first call needs one."""
+        self._storage = storage
+        self._gate = ForkGate()
+        self._lock = Lock()
+        self._own: _LoopThread | None = None
+
+    def load(self, registration_id: str) -> SealedRecord | None:
+        """See `Storage.load`."""
+        return self._call(self._storage.load, registration_id)
+
+    def save(self, record: SealedRecord) -> bool:
+        """See `Storage.save`."""
+        return self._call(self._storage.save, record)
+
+    def delete(self, registration_id: str, version: int) -> bool:
+        """See `Storage.delete`."""
+        return self._call(self._storage.delete, registration_id, version)
+
+    def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
+        """See `Storage.due`."""
+        return self._call(self._storage.due, by, limit=limit, after=after)
+
+    def list(
+        self, *, user_id: str | None = None, limit: int, after: str | None = None
+    ) -> Sequence[SealedRecord]:
+        """See `Storage.list`."""
+        return self._call(self._storage.list, user_id=user_id, limit=limit, after=after)
+
+    def close(self) -> None:
+        """Close the storage, and the bridge's own loop as soon as no call is under way on it."""
+        closed = _host_loop_is_waiting()
+        if closed:
+            async_to_sync(self._storage.close)()
+        with self._gate.passing():
+            with self._lock:
+                own, self._own = self._own, None
+                unused = own is not None and own.pid == os.getpid() and own.calls == 0
+            if own and unused:
+                self._end(own)
+            elif own is None and not closed:
+                self._end(_LoopThread())  # what is open belongs to loops of the host
+
+    def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if _host_loop_is_waiting():
+            return async_to_sync(_in_time)(method(*args, **kwargs))
+        with self._gate.passing(), self._own_loop() as own:
+            return own.run(_in_time(method(*args, **kwargs)))
+
+    @contextmanager
+    def _own_loop(self) -> Generator[_LoopThread]:
+        with self._lock:
+            if self._own is None or self._own.pid != os.getpid():  # threads do not survive a fork
+                self._own = _LoopThread()
+            own = self._own
+            own.calls += 1
+        try:
+            yield own
+        finally:
+            with self._lock:
+                own.calls -= 1
+                left_behind = own.calls == 0 and own is not self._own
+            if left_behind:
+                self._end(own)
+
+    def _end(self, own: _LoopThread) -> None:
+        """Close what the storage has opened on the loop, and the loop; nobody can come to it any more."""
+        own.run(self._storage.close())
+        own.stop()
+
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.calls = 0  # under way; the bridge counts them
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._serve, name="ca_embed-storage", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.run_until_complete(_last_tasks())  # also what others have sent here meanwhile
+        self._loop.close()
+
+
+async def _last_tasks() -> None:
+    """Let what was cut off, or is still closing, come to its end before the loop stops."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        await asyncio.wait(tasks, timeout=_LAST_WORDS)
+
+
+async def _in_time(work: Coroutine[Any, Any, _T]) -> _T:
+    """Hold the storage to its promise, for whose driver has no time limit of its own."""
+    try:
+        return await within(LONGEST_OPERATION, work)
+    except TookTooLong:
+        raise StorageUnavailable(
+            f"the storage did not answer in time ({LONGEST_OPERATION:g} seconds)"
+        ) from None
+
+
+def _host_loop_is_waiting() -> bool:
+    """Tell whether asgiref started this thread, in this process, from a loop that still runs."""
+    here = SyncToAsync.threadlocal
+    loop: asyncio.AbstractEventLoop | None = getattr(here, "main_event_loop", None)
+    return loop is not None and loop.is_running() and here.main_event_loop_pid == os.getpid()

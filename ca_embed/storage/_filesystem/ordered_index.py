@@ -1,0 +1,192 @@
+"""A sorted set of texts in files, for any number of them, many readers and one writer at a time.
+
+Theory of operation
+-------------------
+The texts, called keys, stand in pages: files with at most LONGEST_PAGE keys each. The file `root`
+says which page begins with which key; a page's keys end where the next page begins. Finding, adding
+or removing a key therefore costs one page, however many there are; the root is kept in memory and
+read again when it has changed, which is when a page is split or dropped.
+
+Every file is replaced in one step (`checked_files`), and the order of the steps makes a crash
+harmless. A page is split by writing its upper half as a new page, then the root, then the lower half
+in place of the whole; until that last step the old page ends with keys that the root no longer
+counts as its own, and readers leave them out. A page that was emptied is dropped from the root, then
+removed. The worst that a crash leaves is a removed key that is back, or a file that nobody reads.
+
+Readers take no lock. They look at the root again after they have read a page, and if it has changed,
+they read the page again. The number of a page is never used a second time.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ca_embed.errors import StorageUnavailable
+from ca_embed.storage._filesystem import checked_files
+from ca_embed.storage._filesystem.file_lock import FileLock
+
+LONGEST_PAGE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """Which page begins with which key; the first one begins before all keys."""
+
+    firsts: tuple[str, ...]
+    pages: tuple[int, ...]
+    next_page: int
+    head: bytes  # of its file
+
+    @classmethod
+    def from_bytes(cls, payload: bytes) -> _Root:
+        content = json.loads(payload)
+        firsts, pages = zip(*content["pages"], strict=True)
+        return cls(("", *firsts[1:]), pages, content["next_page"], checked_files.head_of(payload))
+
+    def entries(self) -> list[tuple[str, int]]:
+        return list(zip(self.firsts, self.pages, strict=True))
+
+    def place_of(self, key: str) -> int:
+        return bisect_right(self.firsts, key) - 1
+
+    def end_of(self, place: int) -> str | None:
+        return self.firsts[place + 1] if place + 1 < len(self.firsts) else None
+
+
+class OrderedIndex:
+    """Keys in code point order, each once, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """`fill` must have been called once before the index is used."""
+        self._folder = folder
+        self._lock = FileLock(folder / "lock")
+        self._known: _Root | None = None
+
+    def add(self, key: str, deadline: float) -> None:
+        """Put the key in; it is on the disk when this returns."""
+        with self._lock.held(deadline):
+            self._change(key, present=True)
+
+    def discard(self, key: str, deadline: float) -> None:
+        """Take the key out, if it is there."""
+        with self._lock.held(deadline):
+            self._change(key, present=False)
+
+    def ascending(self, start: str) -> Iterator[str]:
+        """Yield the keys from `start` on, itself included. Page by page: later changes are seen."""
+        at: str | None = start
+        while at is not None:
+            keys, end = self._page_with(at)
+            yield from islice(keys, bisect_left(keys, at), None)
+            at = end
+
+    def fill(self, keys: Iterable[str], deadline: float) -> None:
+        """Make these the keys, whatever was there."""
+        ordered = sorted(set(keys))
+        checked_files.make_folder(self._folder)
+        with self._lock.held(deadline):
+            first_page = self._unused_page()
+            entries: list[tuple[str, int]] = []
+            for begin in range(0, max(len(ordered), 1), LONGEST_PAGE // 2):
+                page, number = ordered[begin : begin + LONGEST_PAGE // 2], first_page + len(entries)
+                self._write_page(number, page)
+                entries.append((page[0] if page else "", number))
+            self._write_root(entries, first_page + len(entries))
+            for number in range(first_page):
+                self._remove_page(number)
+
+    def _change(self, key: str, *, present: bool) -> None:
+        root = self._root()
+        place = root.place_of(key)
+        keys = self._keys(root, place)
+        at = bisect_left(keys, key)
+        if present == (keys[at : at + 1] == [key]):
+            return
+        keys[at : at + (not present)] = [key] if present else []
+        if len(keys) > LONGEST_PAGE:
+            self._split(root, place, keys)
+        elif keys or len(root.pages) == 1:
+            self._write_page(root.pages[place], keys)
+        else:
+            self._drop(root, place)
+
+    def _split(self, root: _Root, place: int, keys: list[str]) -> None:
+        lower, upper = keys[: len(keys) // 2], keys[len(keys) // 2 :]
+        self._write_page(root.next_page, upper)
+        entries = root.entries()
+        entries.insert(place + 1, (upper[0], root.next_page))
+        self._write_root(entries, root.next_page + 1)
+        self._write_page(root.pages[place], lower)
+
+    def _drop(self, root: _Root, place: int) -> None:
+        entries = root.entries()
+        del entries[place]
+        self._write_root(entries, root.next_page)
+        self._remove_page(root.pages[place])
+
+    def _page_with(self, key: str) -> tuple[list[str], str | None]:
+        """Return the keys of the page where this one belongs, and the key that the next page begins with."""
+        while True:
+            root = self._root()
+            place = root.place_of(key)
+            try:
+                keys = self._keys(root, place)
+            except StorageUnavailable:
+                if self._is_current(root):
+                    raise
+            else:
+                if self._is_current(root):
+                    return keys, root.end_of(place)
+
+    def _keys(self, root: _Root, place: int) -> list[str]:
+        keys: list[str] = json.loads(self._read(self._path_of(root.pages[place])))
+        end = root.end_of(place)
+        begins = bisect_left(keys, root.firsts[place])
+        return keys[begins : None if end is None else bisect_left(keys, end)]
+
+    def _root(self) -> _Root:
+        known = self._known
+        if known is None or not self._is_current(known):
+            known = self._known = _Root.from_bytes(self._read(self._folder / "root"))
+        return known
+
+    def _is_current(self, root: _Root) -> bool:
+        try:
+            return checked_files.read_head(self._folder / "root") == root.head
+        except FileNotFoundError:
+            return False
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            return checked_files.read(path)
+        except (FileNotFoundError, checked_files.DamagedFile):
+            raise StorageUnavailable(
+                f"the index file {path} is missing or damaged; the records are not: stop the application "
+                "and call rebuild_index() on the FilesystemStorage of this folder"
+            ) from None
+
+    def _write_page(self, number: int, keys: list[str]) -> None:
+        checked_files.write(self._path_of(number), json.dumps(keys).encode())
+
+    def _write_root(self, entries: list[tuple[str, int]], next_page: int) -> None:
+        payload = json.dumps({"next_page": next_page, "pages": entries}).encode()
+        checked_files.write(self._folder / "root", payload)
+        self._known = _Root.from_bytes(payload)
+
+    def _remove_page(self, number: int) -> None:
+        with suppress(OSError):  # nobody reads it any more; it only takes room
+            self._path_of(number).unlink()
+
+    def _path_of(self, page: int) -> Path:
+        return self._folder / str(page)
+
+    def _unused_page(self) -> int:
+        return 1 + max(
+            (int(file.name) for file in self._folder.iterdir() if file.name.isdecimal()), default=0
+        )

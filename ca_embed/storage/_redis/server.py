@@ -1,0 +1,93 @@
+"""Redis servers: how they are connected to, and what is wrong with one, in words that help."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
+from redis.retry import Retry
+
+from ca_embed.errors import ConfigurationError, StorageUnavailable
+from ca_embed.storage._async_deadline import TookTooLong
+
+_SETTINGS: dict[str, Any] = {
+    "socket_connect_timeout": 1.5,  # seconds
+    "socket_timeout": 2.5,
+    "client_name": "ca_embed",
+}
+_REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
+    (ReadOnlyError, "it is a read-only replica: connect to the primary server"),
+    (OutOfMemoryError, "its memory is full: raise maxmemory"),
+    (NoPermissionError, "the user may not do that: allow EVAL, CONFIG GET, INFO and the keys"),
+    (AuthorizationError, "the user may not do that: allow EVAL, CONFIG GET, INFO and the keys"),
+    (AuthenticationError, "it refused the user or the password: correct the storage's URL"),
+)
+
+
+def client_from_url(url: str) -> Redis:
+    """Return a client that is quick to give up, and never sends a write twice."""
+    with _form_told(url):
+        return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_SETTINGS)
+
+
+def async_client_from_url(url: str) -> AsyncRedis:
+    """Return an asynchronous client that is quick to give up, and never sends a write twice."""
+    with _form_told(url):
+        return AsyncRedis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **_SETTINGS)
+
+
+def place_of(client: Redis | AsyncRedis) -> str:
+    """Say which server and database the client is for."""
+    settings = client.connection_pool.connection_kwargs
+    where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+    return f"{where}/{settings.get('db', 0)}"
+
+
+@contextmanager
+def explained(place: str) -> Generator[None]:
+    """Turn whatever goes wrong with the server into StorageUnavailable, in words that help."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        raise StorageUnavailable(f"the Redis server {place}: {error}") from None
+    except (RedisError, OSError) as error:
+        raise StorageUnavailable(f"the Redis server {place}: {_words(error)}") from error
+
+
+@contextmanager
+def _form_told(url: str) -> Generator[None]:
+    mistyped = ConfigurationError(
+        ["the storage URL is mistyped; the form is redis://user:password@host:6379/0, or rediss:// for TLS"]
+    )
+    try:
+        named = urlsplit(url).hostname or urlsplit(url).path
+        if not named:
+            raise mistyped
+        yield
+    except ValueError:
+        raise mistyped from None  # the error may quote the URL, and with it the password
+
+
+def _words(error: Exception) -> str:
+    for kind, remedy in _REMEDIES:
+        if isinstance(error, kind):
+            return f"{remedy} ({error})"
+    if isinstance(error, TookTooLong):
+        return str(error)
+    if str(error).startswith(("CROSSSLOT", "MOVED")):
+        return "it is part of a Redis Cluster: use a server that is not"
+    return f"it cannot be reached, or failed ({type(error).__name__}: {error})"

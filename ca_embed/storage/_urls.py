@@ -1,0 +1,114 @@
+"""From a storage URL to a storage."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ca_embed.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ca_embed.storage._base import Storage
+
+logger = logging.getLogger("ca_embed")
+
+FORMS = (
+    "memory: (for tests), file:/absolute/folder, sqlite:///relative.db, sqlite:////absolute.db, "
+    "postgresql+psycopg://user@host/database, mysql+pymysql://user@host/database, redis://host:6379/0"
+)
+
+
+def storage_from_url(url: str) -> Storage:
+    """Return the storage that the URL names. Nothing is opened before its first use.
+
+    A path is taken as it stands, with no escapes. Raises ConfigurationError if the URL has none of
+    the known forms; the error never repeats more of it than the scheme, for a URL may hold a password.
+    """
+    scheme, colon, rest = url.partition(":")
+    build = _BUILDERS.get(scheme)
+    if not colon or build is None:
+        raise _unknown(scheme if colon else "")
+    return build(rest)
+
+
+def _memory(rest: str) -> Storage:
+    from ca_embed.storage._memory import MemoryStorage
+
+    if rest:
+        raise _wrong("memory: stands alone, with nothing after the colon")
+    logger.warning("storage memory: is for tests; it forgets all credentials when this process ends")
+    return MemoryStorage()
+
+
+def _filesystem(rest: str) -> Storage:
+    from ca_embed.storage._filesystem.storage import FilesystemStorage
+
+    path = rest.removeprefix("//")
+    if not path.startswith("/") or path.startswith("//"):
+        raise _wrong("file: needs the absolute path of a folder, as in file:/var/lib/ca_embed")
+    return FilesystemStorage(path)
+
+
+def _sqlite(rest: str) -> Storage:
+    from ca_embed.storage._sqlite.storage import SQLiteStorage
+
+    path = rest.removeprefix("///")
+    if path == rest or not path or path.endswith("/"):
+        raise _wrong(
+            "sqlite: needs three slashes and the path of a file; a fourth slash begins an absolute path"
+        )
+    if path == ":memory:" or "?" in path:
+        raise _wrong("sqlite: takes the path of a file and no options; memory: keeps nothing on disk")
+    return SQLiteStorage(path)
+
+
+def _sql(scheme: str, extra: str) -> Callable[[str], Storage]:
+    """The database of a URL is ca_embed's to use: the table is created when it is missing."""
+
+    def build(rest: str) -> Storage:
+        with _installed(extra):
+            from ca_embed.storage._sql.storage import SQLAlchemyStorage
+        return SQLAlchemyStorage(f"{scheme}:{rest}", create_table=True)
+
+    return build
+
+
+def _redis(scheme: str) -> Callable[[str], Storage]:
+    def build(rest: str) -> Storage:
+        with _installed("redis"):
+            from ca_embed.storage._redis.storage import RedisStorage
+        return RedisStorage(f"{scheme}:{rest}")
+
+    return build
+
+
+@contextmanager
+def _installed(extra: str) -> Generator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            [f"the storage needs {error.name}, which is missing: pip install 'ca_embed[{extra}]'"]
+        ) from error
+
+
+_BUILDERS: dict[str, Callable[[str], Storage]] = {
+    "memory": _memory,
+    "file": _filesystem,
+    "sqlite": _sqlite,
+    **{scheme: _sql(scheme, "postgres") for scheme in ("postgresql", "postgresql+psycopg")},
+    **{scheme: _sql(scheme, "mysql") for scheme in ("mysql", "mysql+pymysql", "mariadb", "mariadb+pymysql")},
+    **{scheme: _redis(scheme) for scheme in ("redis", "rediss")},
+}
+
+
+def _unknown(scheme: str) -> ConfigurationError:
+    named = f" (it begins with {scheme}:)" if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme) else ""
+    return ConfigurationError([f"the storage URL has no known form{named}; the forms are {FORMS}"])
+
+
+def _wrong(words: str) -> ConfigurationError:
+    return ConfigurationError([f"the storage URL is mistyped: {words}; the forms are {FORMS}"])

@@ -1,0 +1,399 @@
+"""What every adapter must get right, as a pytest class. Write a subclass, and pytest runs all cases.
+
+    class TestFlask(AdapterContract):
+        @contextmanager
+        def serve(self, site):
+            app = Flask(__name__)
+            app.register_blueprint(blueprint(site.embed), url_prefix=site.prefix)
+            with serve_wsgi(app, site.listener, site.below):
+                yield
+
+        def user_of(self, request):
+            return request.headers.get("X-User")
+
+Your host application is served for real and spoken to byte by byte, at two places: at /chatarchitect,
+with a plain `identify` and handler, and at /outer/nested/chatarchitect with asynchronous ones. If your
+framework has a CSRF protection, turn it on and say so with `csrf = True`.
+"""
+
+from __future__ import annotations
+
+import gzip
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import pytest
+
+from ca_embed.assets._script import javascript
+from ca_embed.http._messages import MAX_BODY
+from ca_embed.testing._adapter_host import Host, Site, running
+from ca_embed.testing._raw_http import PATIENCE, Answer, NoAnswer
+from ca_embed.testing._webhooks import signed_webhook
+
+
+class AdapterContract(ABC):
+    """The cases, from a whole registration to a hostile header.
+
+    csrf: the framework refuses a POST without its token, except to the webhook.
+    buffers_bodies: the framework's server reads a whole body before anybody is asked.
+    sees_repeated_headers: False for a server that drops all but the last of equal headers.
+    writes_zero_length: the framework adds `Content-Length: 0` where HTTP wants none, past any adapter.
+    """
+
+    csrf: ClassVar[bool] = False
+    buffers_bodies: ClassVar[bool] = False
+    sees_repeated_headers: ClassVar[bool] = True
+    writes_zero_length: ClassVar[bool] = False
+
+    @abstractmethod
+    def serve(self, site: Site) -> AbstractContextManager[None]:
+        """Serve a host application with the adapter mounted, until the context ends."""
+
+    @abstractmethod
+    def user_of(self, request: Any) -> str | None:
+        """Return the user: the value of the header X-User, by way of the framework's own request."""
+
+    def in_handler(self) -> None:  # noqa: B027 (most frameworks have nothing to look for)
+        """Look around in a handler, and raise if something of the framework is missing."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def host(cls) -> Iterator[Host]:
+        """Serve at /chatarchitect."""
+        with running(cls(), prefix="/chatarchitect") as host:
+            yield host
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def nested_host(cls) -> Iterator[Host]:
+        """Serve at /nested/chatarchitect in an application that is itself at /outer."""
+        with running(cls(), prefix="/nested/chatarchitect", below="/outer", asynchronous=True) as host:
+            yield host
+
+    # --- the flow -------------------------------------------------------------------------------
+
+    def test_full_flow(self, host: Host) -> None:
+        """A registration goes from the page to stored credentials, and the handler runs once."""
+        _walk_through(host)
+
+    def test_nested_prefix(self, nested_host: Host) -> None:
+        """The same below two prefixes, and the page points at itself."""
+        _walk_through(nested_host)
+        page = nested_host.send("GET", "/", user="alice").body.decode()
+        assert 'endpoint="/outer/nested/chatarchitect"' in page
+
+    def test_prefix(self, host: Host) -> None:
+        """What merely begins like the prefix is the host's; the bare prefix is the page."""
+        for path in ("X", "X/webhook", "-js/health"):
+            assert host.send("GET", path).code is None
+        bare = host.send("GET", "", user="alice")
+        assert bare.status == 200 or (300 < bare.status < 309 and bare.all("location")[0].endswith("/"))
+
+    def test_trailing_slash(self, host: Host) -> None:
+        """A slash at the end changes nothing, and nobody is redirected."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="trailing-slash")
+        assert host.send("POST", "/webhook/", headers.items(), body).status == 200
+        opened = host.send("POST", "/sessions/", host.csrf_headers("alice"), b"{}", user="alice")
+        assert opened.status == 201
+        registration_id = opened.json()["registration_id"]
+        assert host.send("GET", f"/sessions/{registration_id}/", user="alice").status == 200
+
+    # --- who is asking --------------------------------------------------------------------------
+
+    def test_identify_sync(self, host: Host) -> None:
+        """Each user reaches the own registrations only, and who is not signed in reaches none."""
+        _tells_users_apart(host)
+
+    def test_identify_async(self, nested_host: Host) -> None:
+        """The same with an asynchronous `identify`."""
+        _tells_users_apart(nested_host)
+
+    def test_csrf(self, host: Host) -> None:
+        """The webhook needs no token of the host; a session does, if the host has such protection."""
+        assert host.deliver("without-token").status == 200
+        without = host.send("POST", "/sessions", [("Content-Type", "application/json")], b"{}", user="alice")
+        assert (400 <= without.status < 500) if self.csrf else (without.status == 201)
+        assert host.open_session().status == 201
+
+    def test_foreign_page(self, host: Host) -> None:
+        """A page of another origin gets no session, whoever is signed in."""
+        refused = host.open_session(headers=[("Origin", "https://evil.example")])
+        assert refused.status in (400, 403)
+        assert refused.code in ("forbidden_origin", None)
+        assert not refused.all("access-control-allow-origin")
+
+    def test_preflight(self, host: Host) -> None:
+        """A preflight of an allowed page is answered, with each header once."""
+        answer = _preflight(host)
+        assert answer.status == 204
+        assert answer.all("access-control-allow-origin") == [f"http://127.0.0.1:{host.port}"]
+        assert answer.all("access-control-allow-methods") == ["POST"]
+
+    def test_forged_host(self, host: Host) -> None:
+        """A forged Host does not choose where credentials are delivered."""
+        forged = [("Host", "evil.example"), ("X-Forwarded-Host", "evil.example")]
+        opened = host.open_session(headers=forged)
+        assert opened.status == 201
+        session = host.sandbox.session(opened.json()["registration_id"])
+        assert session.webhook_url == host.embed.settings.webhook_url
+
+    # --- the body -------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        "content_type",
+        [
+            None,
+            "application/json",
+            "application/json; charset=utf-16",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=b",
+            "multipart/form-data",
+            "text/plain",
+        ],
+    )
+    def test_raw_body(self, host: Host, content_type: str | None) -> None:
+        """The signed bytes arrive as they were sent, whatever they claim to be."""
+        kind = [] if content_type is None else [("Content-Type", content_type)]
+        _, plain = signed_webhook("", registration_id="raw-body")
+        spaced = b"  " + plain.replace(b": ", b"\t:  ") + b"\r\n\n"
+        odd = plain[:-1] + b',"a=1&b":"\xc3\xa9+%20"}'
+        for body in (plain, spaced, odd):
+            assert host.send("POST", "/webhook", [*kind, *host.signed(body)], body).status == 200
+        for body in (b"\x00\xff\xfe", b"a=1&b=2", b"--b\r\n\r\nx\r\n--b--\r\n", b"%" * 1000, b""):
+            refused = host.send("POST", "/webhook", [*kind, *host.signed(body)], body)
+            assert (refused.status, refused.code) == (400, "invalid_payload")
+
+    def test_chunked_body(self, host: Host) -> None:
+        """A body without a Content-Length arrives as well."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="chunked")
+        assert host.send("POST", "/webhook", headers.items(), body, chunked=True).status == 200
+
+    def test_size_limit(self, host: Host) -> None:
+        """64 KiB are read; of more, nothing is, and the answer says so."""
+        _, body = signed_webhook("", registration_id="size-limit")
+        longest, too_long = body.ljust(MAX_BODY), body.ljust(MAX_BODY + 1)
+        assert host.send("POST", "/webhook", host.signed(longest), longest).status == 200
+        for chunked in (True, False):
+            refused = host.send("POST", "/webhook", host.signed(too_long), too_long, chunked=chunked)
+            assert (refused.status, refused.code) == (413, "body_too_large")
+        if not self.buffers_bodies:
+            refused = host.send("POST", "/webhook", host.signed(body), body, announce=10_000_000)
+            assert (refused.status, refused.code) == (413, "body_too_large")
+
+    def test_truncated_body(self, host: Host) -> None:
+        """A body that breaks off counts for nothing."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="truncated")
+        try:
+            answer = host.send(
+                "POST", "/webhook", headers.items(), body, announce=len(body) + 1, hang_up=True
+            )
+        except NoAnswer:
+            pass  # an ASGI server tells that the client has gone, and nobody is left to answer
+        else:
+            assert answer.status == 400
+        assert host.embed.registration("truncated") is None
+
+    # --- headers --------------------------------------------------------------------------------
+
+    def test_duplicate_headers(self, host: Host) -> None:
+        """A header that says two things proves nothing."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="duplicate-headers")
+        second = {"X-CA-Signature": "sha256=" + "0" * 64, "X-CA-Timestamp": "1"}
+        for name, value in second.items():
+            refused = [host.send("POST", "/webhook", [*headers.items(), (name, value)], body)]
+            if self.sees_repeated_headers:
+                refused.append(host.send("POST", "/webhook", [(name, value), *headers.items()], body))
+                refused.append(host.send("POST", "/webhook", [(name, headers[name]), *headers.items()], body))
+            assert {(answer.status, answer.code) for answer in refused} == {(401, "invalid_signature")}
+        assert host.embed.registration("duplicate-headers") is None
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("X-CA-Signature", b""),
+            ("X-CA-Signature", b"sha256=\xff\xfe"),
+            ("X-CA-Signature", b"sha256=" + b"0" * 6000),
+            ("X-CA-Timestamp", "\uff11\uff17".encode()),
+            ("X-CA-Timestamp", b"1e9"),
+            ("X-CA-Timestamp", b"9" * 400),
+        ],
+    )
+    def test_hostile_proof(self, host: Host, name: str, value: bytes) -> None:
+        """A proof that is none is refused as such."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="hostile")
+        refused = host.send("POST", "/webhook", _with(headers, name, value), body)
+        assert (refused.status, refused.code) == (401, "invalid_signature")
+        assert host.embed.registration("hostile") is None
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("Content-Type", b"\xff\xfe"),
+            ("Content-Type", b"application/json; charset=nonsense"),
+            ("Content-Encoding", b"nonsense"),
+            ("Cookie", b"\xff=\xfe;;; =; csrftoken=\xff; session=e30.e30.e30"),
+            ("Origin", b"\xff\xfe"),
+            ("Accept-Language", b"\xff;q=nonsense,,,;"),
+            ("If-None-Match", b'"\xff,,W/'),
+            ("X-CA-Event-Id", b"\x7f\xff" + b"e" * 1000),
+            ("Authorization", b"Basic \xff"),
+        ],
+    )
+    def test_hostile_headers(self, host: Host, name: str, value: bytes) -> None:
+        """Nothing that a header can say is an error of the server's."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="hostile-headers")
+        answers = [
+            host.send("POST", "/webhook", _with(headers, name, value), body),
+            host.send("POST", "/sessions", [(name, value)], b"{}", user="alice"),
+            *(host.send("GET", path, [(name, value)], user="alice") for path in ("/", "/ca-embed.js")),
+        ]
+        assert max(answer.status for answer in answers) < 500
+
+    def test_compressed_body(self, host: Host) -> None:
+        """A compressed body is no delivery: it is refused, not unpacked and believed."""
+        _, body = signed_webhook("", registration_id="compressed")
+        packed = gzip.compress(body)
+        sent = [("Content-Encoding", "gzip"), *host.signed(packed)]
+        assert host.send("POST", "/webhook", sent, packed).status in (400, 401, 415)
+        assert host.embed.registration("compressed") is None
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def test_head(self, host: Host) -> None:
+        """HEAD is answered like GET, without a body."""
+        for path in ("/", "/ca-embed.js", "/health", f"/{javascript().hashed_name}"):
+            got, head = (host.send(method, path, user="alice") for method in ("GET", "HEAD"))
+            assert (head.status, head.body) == (200, b"")
+            assert head.all("content-type") == got.all("content-type")
+            assert set(head.all("content-length")) <= {str(len(got.body))}
+        assert host.send("HEAD", "/sessions/unknown", user="alice").status == 404
+
+    def test_not_found(self, host: Host) -> None:
+        """An unknown path inside the mount is answered by ca_embed."""
+        for method, path in (("GET", "/nothing"), ("GET", "/sessions/a/b"), ("GET", "/ca-embed.0.js")):
+            answer = host.send(method, path, user="alice")
+            assert (answer.status, answer.code) == (404, "not_found")
+
+    def test_method_not_allowed(self, host: Host) -> None:
+        """A wrong method is answered by ca_embed, and told the right one."""
+        for method, path, allowed in (
+            ("GET", "/webhook", {"POST"}),
+            ("DELETE", "/health", {"GET", "HEAD"}),
+            ("PATCH", "/ca-embed.js", {"GET", "HEAD"}),
+        ):
+            answer = host.send(method, path, host.csrf_headers("alice"), user="alice")
+            assert (answer.status, answer.code) == (405, "method_not_allowed")
+            assert allowed <= set(answer.all("allow")[0].split(", "))
+
+    def test_asset(self, host: Host) -> None:
+        """The script arrives whole, and for ever the same under its hashed name."""
+        asset = javascript()
+        plain, hashed = host.send("GET", "/ca-embed.js"), host.send("GET", f"/{asset.hashed_name}")
+        assert plain.body == hashed.body == asset.body
+        assert "immutable" in hashed.all("cache-control")[0]
+
+    def test_answers_without_body(self, host: Host) -> None:
+        """Where HTTP forbids a body, no header makes one up: neither a type nor a length (RFC 9110, 8.6)."""
+        etag = host.send("GET", "/ca-embed.js").all("etag")
+        asked = [("If-None-Match", etag[0])]
+        known = [host.send(method, "/ca-embed.js", asked) for method in ("GET", "HEAD")]
+        assert [(answer.status, answer.all("etag")) for answer in known] == [(304, etag)] * 2
+        for answer in (_preflight(host), *known):
+            assert (answer.body, answer.all("content-type"), answer.all("transfer-encoding")) == (b"", [], [])
+            assert answer.all("content-length") == (["0"] if self.writes_zero_length else [])
+
+    def test_security_headers(self, host: Host) -> None:
+        """Every answer has its security headers, each once, as the core gave them."""
+        answers = [
+            host.send("GET", "/", user="alice"),
+            host.send("GET", "/health"),
+            host.send("GET", "/nothing"),
+            host.send("POST", "/webhook"),
+            host.open_session(),
+        ]
+        for answer in answers:
+            assert answer.all("x-content-type-options") == ["nosniff"]
+            for name in ("content-security-policy", "content-type", "cache-control", "referrer-policy"):
+                assert len(answer.all(name)) == 1
+        assert answers[0].all("cross-origin-opener-policy") == ["same-origin-allow-popups"]
+        assert answers[0].all("cache-control") == ["no-store"]
+
+    # --- at once --------------------------------------------------------------------------------
+
+    def test_concurrent_webhooks(self, host: Host) -> None:
+        """Of equal deliveries at the same moment one is accepted, and the handler runs once."""
+        headers, body = signed_webhook(host.sandbox.partner_token, registration_id="concurrent")
+        with ThreadPoolExecutor(8) as threads:
+            deliveries = [
+                threads.submit(host.send, "POST", "/webhook", headers.items(), body) for _ in range(16)
+            ]
+            told = sorted(delivery.result().json()["status"] for delivery in deliveries)
+        assert told == ["accepted", *["duplicate"] * 15]
+        assert host.runs_of("concurrent") == 1
+
+    def test_slow_storage(self, host: Host) -> None:
+        """While a call waits for the storage, others are answered: nothing blocks an event loop."""
+        registration_id = host.open_session().json()["registration_id"]
+        with ThreadPoolExecutor(1) as threads, host.gate.closed(registration_id):
+            slow = threads.submit(host.send, "GET", f"/sessions/{registration_id}", user="alice")
+            assert host.gate.reached.wait(PATIENCE)
+            assert host.deliver("beside-slow-storage").status == 200
+            assert host.send("GET", "/health").status == 200
+            assert not slow.done()
+        assert slow.result().status == 200
+
+    def test_slow_identify(self, host: Host) -> None:
+        """While `identify` takes its time, webhooks are answered."""
+        with ThreadPoolExecutor(1) as threads, host.gate.closed("sloth"):
+            slow = threads.submit(host.send, "GET", "/sessions/unknown", user="sloth")
+            assert host.gate.reached.wait(PATIENCE)
+            assert host.deliver("beside-slow-identify").status == 200
+            assert not slow.done()
+        assert slow.result().status == 404
+
+
+def _with(headers: dict[str, str], name: str, value: bytes) -> list[tuple[str, str | bytes]]:
+    return [*((kept, text) for kept, text in headers.items() if kept != name), (name, value)]
+
+
+def _preflight(host: Host) -> Answer:
+    asked = [("Origin", f"http://127.0.0.1:{host.port}"), ("Access-Control-Request-Method", "POST")]
+    return host.send("OPTIONS", "/sessions", asked)
+
+
+def _walk_through(host: Host) -> None:
+    opened = host.open_session(lang="es-MX")
+    assert opened.status == 201, opened.body
+    registration_id = opened.json()["registration_id"]
+    assert host.sandbox.session(registration_id).lang == "es"
+    assert host.sandbox.session(registration_id).partner_user_id == "alice"
+    assert _status(host, registration_id) == "started"
+    delivered = host.sandbox.complete(registration_id)
+    assert [(delivery.status_code, delivery.error) for delivery in delivered] == [(200, "")]
+    assert _status(host, registration_id) == "completed"
+    credentials = host.embed.credentials(registration_id)
+    assert credentials is not None
+    assert credentials.app_id == host.sandbox.session(registration_id).app_id
+    assert host.runs_of(registration_id) == 1
+    assert host.sandbox.deliver(registration_id).body == '{"status": "duplicate"}'
+    assert host.runs_of(registration_id) == 1
+
+
+def _status(host: Host, registration_id: str) -> str | None:
+    return host.send("GET", f"/sessions/{registration_id}", user="alice").json().get("status")
+
+
+def _tells_users_apart(host: Host) -> None:
+    registration_id = host.open_session("alice").json()["registration_id"]
+    assert _status(host, registration_id) == "started"
+    _refuses(host.send("GET", f"/sessions/{registration_id}", user="bob"), 404, "not_found")
+    for path in ("/", f"/sessions/{registration_id}"):
+        _refuses(host.send("GET", path), 401, "not_signed_in")
+    _refuses(host.send("POST", "/sessions", host.csrf_headers("alice"), b"{}"), 401, "not_signed_in")
+
+
+def _refuses(answer: Answer, status: int, code: str) -> None:
+    assert (answer.status, answer.code) == (status, code)

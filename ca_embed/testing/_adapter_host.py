@@ -1,0 +1,199 @@
+"""A host application under test: your adapter, served for real, with a sandbox for its ChatArchitect."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from threading import Event
+from typing import Any, Protocol
+
+from ca_embed._registration import Credentials, Registration
+from ca_embed.embed import Embed
+from ca_embed.sandbox import Sandbox
+from ca_embed.storage import SealedRecord
+from ca_embed.storage._memory import MemoryStorage
+from ca_embed.testing._raw_http import PATIENCE, Answer, Pairs, send
+from ca_embed.testing._webhooks import signature_headers, signed_webhook
+
+USER_HEADER = "X-User"
+
+_CSRF = re.compile(r'csrf-header="([^"]*)" csrf-token="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the suite asks you to serve.
+
+    embed: to be mounted by your adapter, at `prefix` inside a host application of your framework.
+    below: the prefix of that whole application ("" or like "/outer"), which the server tells it: as
+        SCRIPT_NAME, as root_path, or in your own way.
+    listener: a listening socket; `public_url` has its port.
+    """
+
+    embed: Embed
+    prefix: str
+    below: str
+    listener: socket.socket
+
+
+class Serving(Protocol):
+    """The part of a contract that a `Host` needs."""
+
+    def serve(self, site: Site) -> AbstractContextManager[None]:
+        """Serve the site until the context ends."""
+
+    def user_of(self, request: Any) -> str | None:
+        """Return the user, from the framework's own request."""
+
+    def in_handler(self) -> None:
+        """Look around in a handler, and raise if something of the framework is missing."""
+
+
+class Gate:
+    """Holds up whoever arrives, once it is closed, until it is opened."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.reached = Event()
+        self._opened = Event()
+
+    @contextmanager
+    def closed(self, name: str) -> Iterator[None]:
+        """Hold up those who come by that name."""
+        self.reached.clear()
+        self._opened.clear()
+        self.name = name
+        try:
+            yield
+        finally:
+            self.name = None
+            self._opened.set()
+
+    def pass_through(self, name: str | None) -> None:
+        """Wait here if the gate is closed for that name."""
+        if name is not None and name == self.name:
+            self.reached.set()
+            self._opened.wait(PATIENCE)
+
+
+class GatedStorage(MemoryStorage):
+    """A storage that can be held up."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self._gate = gate
+
+    def load(self, registration_id: str) -> SealedRecord | None:
+        """Return the record, after the gate."""
+        self._gate.pass_through(registration_id)
+        return super().load(registration_id)
+
+
+@dataclass(slots=True, kw_only=True)
+class Host:
+    """A host application that is being served, and what happens in it."""
+
+    sandbox: Sandbox
+    embed: Embed
+    gate: Gate
+    port: int
+    path: str
+    completed: list[tuple[Registration, Credentials]] = field(default_factory=list)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Pairs = (),
+        body: bytes = b"",
+        *,
+        user: str | None = None,
+        **framing: Any,
+    ) -> Answer:
+        """Send one request, below the mount; see `raw_http.send`."""
+        signed_in = [(USER_HEADER, user)] if user else []
+        return send(self.port, method, self.path + path, [*signed_in, *headers], body, **framing)
+
+    def csrf_headers(self, user: str) -> list[tuple[str, str]]:
+        """Return what a browser that has got the page sends with a POST: cookies, and the page's token."""
+        page = self.send("GET", "/", user=user)
+        cookies = SimpleCookie()
+        for line in page.all("set-cookie"):
+            cookies.load(line)
+        sent = [("Cookie", "; ".join(f"{name}={kept.coded_value}" for name, kept in cookies.items()))]
+        found = _CSRF.search(page.body.decode())
+        token = [(html.unescape(found[1]), html.unescape(found[2]))] if found else []
+        return (sent if cookies else []) + token
+
+    def open_session(self, user: str = "alice", headers: Pairs = (), **fields: object) -> Answer:
+        """Ask for a session as the hosted page does."""
+        asked = [*self.csrf_headers(user), ("Content-Type", "application/json"), *headers]
+        return self.send("POST", "/sessions", asked, json.dumps(fields).encode(), user=user)
+
+    def deliver(self, registration_id: str, **fields: Any) -> Answer:
+        """Send a signed webhook of a registration."""
+        headers, body = signed_webhook(self.sandbox.partner_token, registration_id=registration_id, **fields)
+        return self.send("POST", "/webhook", headers.items(), body)
+
+    def signed(self, body: bytes) -> list[tuple[str, str]]:
+        """Return the two headers that sign these bytes."""
+        return list(signature_headers(self.sandbox.partner_token, body).items())
+
+    def runs_of(self, registration_id: str) -> int:
+        """Tell how often the handler has run for a registration."""
+        return sum(registration.registration_id == registration_id for registration, _ in self.completed)
+
+
+@contextmanager
+def running(contract: Serving, *, prefix: str, below: str = "", asynchronous: bool = False) -> Iterator[Host]:
+    """Serve a host application by the contract's own `serve`.
+
+    asynchronous: `identify` and the handler are coroutine functions.
+    """
+    with Sandbox() as sandbox, socket.create_server(("127.0.0.1", 0)) as listener:
+        port, gate = listener.getsockname()[1], Gate()
+        embed = Embed(
+            base_url=sandbox.base_url,
+            partner_token=sandbox.partner_token,
+            public_url=f"http://127.0.0.1:{port}{below}{prefix}",
+            storage=GatedStorage(gate),
+            encryption_keys="contract-encryption-key",
+            identify=_identify(contract, gate, asynchronous=asynchronous),
+        )
+        host = Host(sandbox=sandbox, embed=embed, gate=gate, port=port, path=below + prefix)
+        embed.on_completed(name="contract")(_handler(contract, host, asynchronous=asynchronous))
+        with contract.serve(Site(embed, prefix, below, listener)):
+            yield host
+        embed.close()
+
+
+def _identify(contract: Serving, gate: Gate, *, asynchronous: bool) -> Callable[[Any], Any]:
+    def identify(request: Any) -> str | None:
+        user = contract.user_of(request)
+        gate.pass_through(user)
+        return user
+
+    async def identify_later(request: Any) -> str | None:
+        await asyncio.sleep(0)
+        return contract.user_of(request)
+
+    return identify_later if asynchronous else identify
+
+
+def _handler(contract: Serving, host: Host, *, asynchronous: bool) -> Callable[..., Any]:
+    def handler(registration: Registration, credentials: Credentials) -> None:
+        contract.in_handler()
+        host.completed.append((registration, credentials))
+
+    async def handler_later(registration: Registration, credentials: Credentials) -> None:
+        await asyncio.sleep(0)
+        handler(registration, credentials)
+
+    return handler_later if asynchronous else handler

@@ -1,0 +1,337 @@
+"""The suite that every storage passes.
+
+Subclass it in a test module of yours:
+
+    class TestMyStorage(StorageContract):
+        @pytest.fixture
+        def open_storage(self, tmp_path):
+            return functools.partial(MyStorage, tmp_path / "records")
+
+`open_storage` is called with no arguments, several times, and each time opens the same place, which
+is empty when a test begins. What it returns is a Storage or an AsyncStorage.
+
+A storage that outlives its process passes `durable_storage_contract` as well.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+import pytest
+
+from ca_embed.storage import DueCursor, SealedRecord, Storage, as_sync, check_storage
+from ca_embed.testing._storage_processes import OpenStorage, record
+
+_T = TypeVar("_T")
+
+# Each is a registration id and a user id that some backend would mistake for another, or for a path.
+NAMES = (
+    "plain",
+    "Plain",
+    "PLAIN",
+    "plain ",
+    " plain",
+    "plain\n",
+    "plain%",
+    "pl_in",
+    "plain'; --",
+    'plain"',
+    "plain\\",
+    "0",
+    "00",
+    ".",
+    "..",
+    "../..",
+    "/etc/passwd",
+    "a/b",
+    "~",
+    "*",
+    "?",
+    "\u00e9",  # one character ...
+    "e\u0301",  # ... and the same letter in two
+    "ß",
+    "ss",
+    "مرحبا",
+    "\u202egnp",
+    "你好",
+    "🦆",
+    "👩\u200d👩\u200d👧",
+    "\uffff",  # sorted by UTF-16 units, it would follow the next
+    "\U00010000",
+    "x" * 255,
+    "x" * 254 + "y",
+    "🦆" * 255,
+)
+DOCUMENTS = (b"", b"\n", bytes(range(256)), b"\xff" * 4096, bytes(range(256)) * 256, b"\0" * 262_144)
+
+
+class StorageContract:
+    """What holds for every storage, within one process."""
+
+    @pytest.fixture
+    def open_storage(self) -> OpenStorage:
+        """Return the function that opens the storage under test; a subclass must define this."""
+        raise NotImplementedError("define the fixture open_storage, as the head of this module shows")
+
+    @pytest.fixture
+    def storage(self, open_storage: OpenStorage) -> Iterator[Storage]:
+        """A storage that is empty."""
+        storage = as_sync(check_storage(open_storage()))
+        yield storage
+        storage.close()
+
+    # ------------------------------------------------------------------------- compare and swap
+
+    def test_what_was_never_saved_is_none(self, storage: Storage) -> None:
+        """An unknown id is None, an empty storage has no pages, and there is nothing to delete."""
+        assert storage.load("nobody") is None
+        assert [*storage.list(limit=10), *storage.list(user_id="nobody", limit=10)] == []
+        assert list(storage.due(1e12, limit=10)) == []
+        assert storage.delete("nobody", 1) is False
+
+    def test_a_record_comes_back_as_it_was_saved(self, storage: Storage) -> None:
+        """Every column and the document come back, with all digits of the time."""
+        saved = record("r", 1, b"document", user_id="user", due_at=1_700_000_000.123456)
+        assert storage.save(saved) is True
+        assert storage.load("r") == saved
+
+    def test_a_place_is_taken_once(self, storage: Storage) -> None:
+        """Version 1 needs an empty place: the second one is refused, and the first stays."""
+        storage.save(record("r", 1, b"first", user_id="user", due_at=1.0))
+        assert storage.save(record("r", 1, b"second", user_id="other")) is False
+        assert storage.load("r") == record("r", 1, b"first", user_id="user", due_at=1.0)
+
+    def test_versions_follow_one_another(self, storage: Storage) -> None:
+        """Only the version after the stored one is saved."""
+        assert storage.save(record("r", 2)) is False
+        assert storage.load("r") is None
+        assert storage.save(record("r", 1)) is True
+        assert storage.save(record("r", 3)) is False
+        assert storage.save(record("r", 2, b"two")) is True
+        assert storage.save(record("r", 2, b"late")) is False
+        assert storage.load("r") == record("r", 2, b"two")
+
+    def test_only_the_known_version_is_deleted(self, storage: Storage) -> None:
+        """A delete with another version changes nothing; after the right one the place is empty."""
+        storage.save(record("r", 1, user_id="user", due_at=1.0))
+        storage.save(record("r", 2, user_id="user", due_at=1.0))
+        assert storage.delete("r", 1) is False
+        assert storage.delete("r", 3) is False
+        assert storage.load("r") is not None
+        assert storage.delete("r", 2) is True
+        assert storage.delete("r", 2) is False
+        assert storage.load("r") is None
+        assert [
+            *storage.list(limit=9),
+            *storage.list(user_id="user", limit=9),
+            *storage.due(9, limit=9),
+        ] == []
+        assert storage.save(record("r", 2)) is False
+        assert storage.save(record("r", 1, b"again")) is True
+
+    def test_one_of_64_threads_wins_each_version(self, storage: Storage) -> None:
+        """However many save the same version at once, one is told True, and its document is stored."""
+        for version in range(1, 4):
+            won = _at_once(64, partial(_save_as, storage, version))
+            assert won.count(True) == 1
+            assert storage.load("r") == record("r", version, str(won.index(True)).encode())
+        assert _at_once(64, lambda _: storage.delete("r", 3)).count(True) == 1
+
+    def test_threads_do_not_disturb_each_other(self, storage: Storage) -> None:
+        """Records that many threads save at once are all there."""
+        assert all(_at_once(32, lambda n: storage.save(record(f"r{n:02}", due_at=float(n)))))
+        assert _ids(storage.list(limit=99)) == [f"r{n:02}" for n in range(32)]
+        assert _ids(storage.due(99, limit=99)) == [f"r{n:02}" for n in range(32)]
+
+    # -------------------------------------------------------------------------- columns and bytes
+
+    @pytest.mark.parametrize("document", DOCUMENTS, ids=len)
+    def test_documents_are_kept_byte_for_byte(self, storage: Storage, document: bytes) -> None:
+        """From nothing to 256 KiB, with all values a byte can have."""
+        storage.save(record("r", 1, document))
+        storage.save(record("s", 1, b"another"))
+        assert storage.load("r") == record("r", 1, document)
+
+    def test_names_are_kept_apart(self, storage: Storage) -> None:
+        """Ids that look alike, or like paths, are different records, sorted by code point."""
+        for number, name in enumerate(NAMES):
+            assert storage.save(record(name, 1, str(number).encode())) is True
+        for number, name in enumerate(NAMES):
+            assert storage.load(name) == record(name, 1, str(number).encode())
+        assert _ids(storage.list(limit=len(NAMES) + 1)) == sorted(NAMES)
+
+    def test_users_are_kept_apart(self, storage: Storage) -> None:
+        """A user's page has this user's records alone, whatever the users are called."""
+        for number, name in enumerate(NAMES):
+            storage.save(record(f"{number} one", user_id=name))
+            storage.save(record(f"{number} two", user_id=name))
+        storage.save(record("nobody's"))
+        for number, name in enumerate(NAMES):
+            found = storage.list(user_id=name, limit=9)
+            assert _ids(found) == [f"{number} one", f"{number} two"]
+            assert {stored.user_id for stored in found} == {name}
+
+    def test_columns_may_be_empty_and_change(self, storage: Storage) -> None:
+        """A record leaves the pages it no longer belongs to, and enters those it now does."""
+        steps = [(None, None), ("ann", 5.0), ("ann", 6.0), ("bob", 6.0), ("bob", None), (None, 7.0)]
+        for version, (user_id, due_at) in enumerate(steps, start=1):
+            changed = record("r", version, user_id=user_id, due_at=due_at)
+            assert storage.save(changed) is True
+            assert storage.load("r") == changed
+            assert list(storage.list(limit=9)) == [changed]
+            for user in ("ann", "bob"):
+                assert list(storage.list(user_id=user, limit=9)) == ([changed] if user == user_id else [])
+            for by in (5.0, 6.0, 7.0):
+                expected = [changed] if due_at is not None and due_at <= by else []
+                assert list(storage.due(by, limit=9)) == expected
+
+    # -------------------------------------------------------------------------------------- pages
+
+    def test_pages_follow_each_other(self, storage: Storage) -> None:
+        """Pages of any length, put together, are all records in order, each once."""
+        names = [f"r{number:02}" for number in range(25)]
+        for name in reversed(names):
+            storage.save(record(name, user_id="ann" if name > "r10" else None))
+        for limit in (1, 7, 25, 26):
+            assert _all_ids(storage, limit) == names
+            assert _all_ids(storage, limit, user_id="ann") == [name for name in names if name > "r10"]
+        assert _ids(storage.list(limit=2, after="r03 and no such record")) == ["r04", "r05"]
+        assert _ids(storage.list(limit=2, after="zzz")) == []
+
+    def test_what_is_due_comes_earliest_first(self, storage: Storage) -> None:
+        """By time, then by id; what is due later, or never, is left out; the cursor divides equal times."""
+        times = {
+            "b": 2.0,
+            "a": 2.0,
+            "c": 2.0,
+            "z": 1.0,
+            "m": 2.5,
+            "late": 3.000001,
+            "never": None,
+            "old": -1.5,
+        }
+        for name, due_at in times.items():
+            storage.save(record(name, due_at=due_at))
+        expected = ["old", "z", "a", "b", "c", "m"]
+        assert _ids(storage.due(3.0, limit=9)) == expected
+        assert _ids(storage.due(2.5, limit=9)) == expected
+        assert _ids(storage.due(2.0, limit=9)) == expected[:-1]
+        for limit in (1, 2, 4, 6, 7):
+            assert _all_due(storage, 3.0, limit) == expected
+        assert _ids(storage.due(3.0, limit=1, after=DueCursor(2.0, "bb, which is not there"))) == ["c"]
+
+    @pytest.mark.parametrize("pages", ["all", "of a user", "due"])
+    def test_pages_hold_still_under_writes(self, storage: Storage, pages: str) -> None:
+        """While others come, change and go, what nobody touches is seen exactly once."""
+        still = [f"r{number:02}-still" for number in range(20)]
+        for number, name in enumerate(still):
+            storage.save(record(name, due_at=float(number), user_id="ann"))
+            storage.save(record(f"r{number:02}-fleeting", due_at=float(number), user_id="ann"))
+        seen: list[str] = []
+        last: SealedRecord | None = None
+        for round_ in count():
+            page = PAGES[pages](storage, last)
+            if not page:
+                break
+            seen += [name for name in _ids(page) if name in still]
+            last = page[-1]
+            _disturb(storage, round_)
+        assert seen == still
+
+    # -------------------------------------------------------------------------------------- close
+
+    def test_close_lets_go_and_the_next_call_opens_again(self, storage: Storage) -> None:
+        """Closing twice, or before the first use, harms nobody, and nothing is lost."""
+        storage.close()
+        storage.save(record("r", due_at=1.0))
+        storage.close()
+        storage.close()
+        assert storage.load("r") == record("r", due_at=1.0)
+        storage.close()
+        assert _ids(storage.due(1.0, limit=1)) == ["r"]
+
+    def test_close_disturbs_nobody(self, storage: Storage) -> None:
+        """Closing while other threads are at work lets them finish."""
+
+        def save_or_close(number: int) -> bool:
+            if number % 4 == 0:
+                storage.close()
+                return True
+            return storage.save(record(f"r{number:02}"))
+
+        assert all(_at_once(24, save_or_close))
+        assert len(storage.list(limit=99)) == 18
+
+
+def _page_of_all(storage: Storage, last: SealedRecord | None) -> Sequence[SealedRecord]:
+    return storage.list(limit=3, after=last.registration_id if last else None)
+
+
+def _page_of_user(storage: Storage, last: SealedRecord | None) -> Sequence[SealedRecord]:
+    return storage.list(limit=3, after=last.registration_id if last else None, user_id="ann")
+
+
+def _page_of_due(storage: Storage, last: SealedRecord | None) -> Sequence[SealedRecord]:
+    cursor = DueCursor(last.due_at or 0.0, last.registration_id) if last else None
+    return storage.due(99.0, limit=3, after=cursor)
+
+
+PAGES = {"all": _page_of_all, "of a user": _page_of_user, "due": _page_of_due}
+
+
+def _disturb(storage: Storage, round_: int) -> None:
+    """Delete a record, change another, add two: one of each pair before the reader, one behind."""
+    if round_ < 20:
+        storage.delete(f"r{round_:02}-fleeting", 1)
+        storage.save(record(f"r{19 - round_:02}-fleeting", 2, due_at=float(round_)))
+        storage.save(record(f"r{round_:02}-new", due_at=float(round_), user_id="ann"))
+        storage.save(record(f"r{19 - round_:02}-newer", due_at=19.0 - round_, user_id="ann"))
+
+
+def _save_as(storage: Storage, version: int, number: int) -> bool:
+    return storage.save(record("r", version, str(number).encode()))
+
+
+def _at_once(threads: int, act: Callable[[int], _T]) -> list[_T]:
+    """Let that many threads `act(number)` at the same moment; return the results by number."""
+    barrier = threading.Barrier(threads)
+
+    def wait_and_act(number: int) -> _T:
+        barrier.wait()
+        return act(number)
+
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # let them get in each other's way
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(wait_and_act, range(threads)))
+    finally:
+        sys.setswitchinterval(patience)
+
+
+def _ids(page: Iterable[SealedRecord]) -> list[str]:
+    return [stored.registration_id for stored in page]
+
+
+def _all_ids(storage: Storage, limit: int, user_id: str | None = None) -> list[str]:
+    found: list[str] = []
+    while page := storage.list(user_id=user_id, limit=limit, after=found[-1] if found else None):
+        assert len(page) <= limit
+        found += _ids(page)
+    return found
+
+
+def _all_due(storage: Storage, by: float, limit: int) -> list[str]:
+    found: list[SealedRecord] = []
+    cursor: DueCursor | None = None
+    while page := storage.due(by, limit=limit, after=cursor):
+        assert len(page) <= limit
+        found += page
+        cursor = DueCursor(page[-1].due_at or 0.0, page[-1].registration_id)
+    return _ids(found)
