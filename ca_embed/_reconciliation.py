@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ca_embed._registrar import Accepted, Handover, Registrar
 from ca_embed._registration import RECONCILE_EVERY, Outcome, State, Status
+from ca_embed._vault.ledger import Ledger
 from ca_embed.errors import PartnerRejected, PartnerTimeout, PartnerUnavailable, RecordUnreadable
 
 logger = logging.getLogger("ca_embed")
 
-_UNREACHABLE_ENOUGH = 3  # failures in a row after which the rest of the pass does not ask
+_STOP_ASKING_AFTER = 3  # failures in a row: the Partner API is down, so the rest of the pass does not ask
 
 
 @dataclass(slots=True)
@@ -34,79 +33,79 @@ class Reconciliation:
     unreadable: int = 0
 
 
-@dataclass(slots=True)
 class Pass:
     """One pass over everything that is due."""
 
-    registrar: Registrar
-    clock: Callable[[], float] = time.time
-    did: Reconciliation = field(default_factory=Reconciliation)
-    _failures_in_a_row: int = 0
+    def __init__(self, registrar: Registrar, ledger: Ledger, now: float) -> None:
+        """Take what is due by `now`, in Unix seconds."""
+        self._registrar = registrar
+        self._ledger = ledger
+        self._now = now
+        self._did = Reconciliation()
+        self._failures_in_a_row = 0
 
     def run(self) -> Reconciliation:
-        """Look after each registration that is due. Raises StorageUnavailable if the storage fails."""
-        for registration_id in self.registrar.ledger.due(self.clock()):
+        """Take each registration that is due. Raises StorageUnavailable if the storage fails."""
+        for registration_id in self._ledger.due(self._now):
             try:
-                self._look_after(registration_id)
+                self._take(registration_id)
             except RecordUnreadable as error:
-                self.did.unreadable += 1
+                self._did.unreadable += 1
                 logger.error("reconcile reason=unreadable %s", error)
-        return self.did
+        return self._did
 
-    def _look_after(self, registration_id: str) -> None:
-        state = self.registrar.ledger.load(registration_id)
+    def _take(self, registration_id: str) -> None:
+        state = self._ledger.load(registration_id)
         if state is None:
             return
         if state.completed:
             self._run_handlers(registration_id)
-        elif self._failures_in_a_row >= _UNREACHABLE_ENOUGH:
-            self.did.unanswered += 1
-            self.registrar.note_expiry(registration_id)
-            self._count_expiry(state)
+        elif self._failures_in_a_row >= _STOP_ASKING_AFTER:
+            self._did.unanswered += 1
+            self._did.expired += self._registrar.note_expiry(registration_id)
         else:
-            self._ask(state)
+            self._ask(registration_id)
 
-    def _ask(self, before: State) -> None:
-        registration_id = before.registration.registration_id
-        asking = self.registrar.begin_asking(registration_id, every=RECONCILE_EVERY)
-        if asking is None:
+    def _ask(self, registration_id: str) -> None:
+        claimed = self._registrar.claim_question(registration_id, every=RECONCILE_EVERY)
+        if claimed is None:
             return
-        self.did.asked += 1
-        answer = self.registrar.ask(asking)
-        self._count_failures(answer)
-        accepted = self.registrar.note_answer(asking, answer)
+        self._did.asked += 1
+        result = self._registrar.ask(claimed)
+        self._count_failures(result)
+        accepted = self._registrar.note_result(claimed, result)
         if accepted is not None:
-            self._completed(registration_id, accepted)
+            self._finish_completed(registration_id, accepted)
         else:
-            self._count_expiry(before)
+            self._count_expiry(claimed)
 
-    def _count_failures(self, answer: object) -> None:
-        if isinstance(answer, PartnerTimeout | PartnerUnavailable):
-            self.did.unanswered += 1
+    def _count_failures(self, result: object) -> None:
+        if isinstance(result, PartnerTimeout | PartnerUnavailable):
+            self._did.unanswered += 1
             self._failures_in_a_row += 1
         else:
-            self.did.unanswered += isinstance(answer, PartnerRejected)
+            self._did.unanswered += isinstance(result, PartnerRejected)
             self._failures_in_a_row = 0
 
-    def _completed(self, registration_id: str, accepted: Accepted) -> None:
+    def _finish_completed(self, registration_id: str, accepted: Accepted) -> None:
         if accepted.outcome is Outcome.ACCEPTED:
-            self.did.completed += 1
+            self._did.completed += 1
         if accepted.handover is not None:
             self._count_handlers(accepted.handover)
         else:
             self._run_handlers(registration_id)
 
     def _count_expiry(self, before: State) -> None:
-        after = self.registrar.look_up(before.registration.registration_id)
+        after = self._ledger.load(before.registration.registration_id)
         if after is not None and before.registration.status != Status.EXPIRED == after.registration.status:
-            self.did.expired += 1
+            self._did.expired += 1
 
     def _run_handlers(self, registration_id: str) -> None:
-        handover = self.registrar.claim_handlers(registration_id)
+        handover = self._registrar.claim_handlers(registration_id)
         if handover is not None:
             self._count_handlers(handover)
 
     def _count_handlers(self, handover: Handover) -> None:
-        ran = self.registrar.hand_over(handover)
-        self.did.handlers_done += ran.done
-        self.did.handlers_failed += ran.failed
+        ran = self._registrar.hand_over(handover)
+        self._did.handlers_done += ran.done
+        self._did.handlers_failed += ran.failed

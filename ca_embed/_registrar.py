@@ -1,36 +1,36 @@
-"""The use cases, in the order in which they happen: create, accept, hand over, ask.
+"""The use cases, in the order in which they happen: create, accept, run the handlers, ask.
 
-Each step either calls the Partner API or touches the storage, never both, so that a door to an event
-loop can run the two in different threads. `Embed` offers them to programs, `http` to browsers.
+Each method either calls the Partner API or touches the storage, never both. So an event loop can run
+the two in different threads, and a slow Partner API delays no storage call.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ca_embed import _registration as rules
+from ca_embed._config import Settings, fitting_language
 from ca_embed._host.handlers import Handlers
-from ca_embed._partner.clients import Partners
+from ca_embed._host.user_ids import UserId, user_id_of
+from ca_embed._partner.clients import PartnerClients
 from ca_embed._registration import Claim, Completion, Outcome, Registration, Session, State
 from ca_embed._vault.ledger import Ledger
-from ca_embed.errors import EmbedError, MismatchedSession, PartnerError, PartnerUnavailable
+from ca_embed.errors import EmbedError, InvalidArgument, MismatchedSession, PartnerError, PartnerUnavailable
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it brings requests, which is slow to import
     from ca_embed._partner.client import Result
 
 logger = logging.getLogger("ca_embed")
 
-Answer: TypeAlias = "Result | PartnerError"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOrder:
-    """What a session is to be created with; all of it chosen by the host's server."""
+    """What a session is to be created with. The host's server chooses all of it, the browser nothing."""
 
     user_id: str
     parent_origin: str
@@ -42,7 +42,7 @@ class SessionOrder:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """One run of the handlers: the claimed state, and the name under which it is claimed."""
+    """The right to run the handlers of one registration: its state, and the worker who has claimed it."""
 
     state: State
     worker: str
@@ -50,7 +50,7 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a completion; `handover` is for the worker that has to run the handlers now."""
+    """What became of a completion. With a `handover`, this worker must run the handlers now."""
 
     outcome: Outcome
     handover: Handover | None = None
@@ -64,33 +64,66 @@ class HandlerCount:
     failed: int = 0
 
 
-class Registrar:
-    """Registers users with ChatArchitect and remembers what came of it.
+def order_session(
+    settings: Settings,
+    user_id: UserId,
+    *,
+    parent_origin: str | None = None,
+    partner_state: str | None = None,
+    integration: str | None = None,
+    lang: str | None = None,
+) -> SessionOrder:
+    """Return what a session is to be created with; the settings fill what is None. Raises InvalidArgument."""
+    if not isinstance(lang, str | None):
+        raise InvalidArgument("lang must be a string")
+    origin = parent_origin or settings.parent_origins[0]
+    if origin not in settings.allowed_origins:
+        raise InvalidArgument("parent_origin is not among parent_origins")
+    return SessionOrder(
+        user_id=checked_user_id(user_id),
+        parent_origin=origin,
+        webhook_url=settings.webhook_url,
+        partner_state=partner_state,
+        integration=integration or settings.integration,
+        lang=fitting_language(lang, otherwise=settings.lang),
+    )
 
-    handlers_at_once: whether accepted credentials are handed over by the worker that stored them.
+
+def checked_user_id(user_id: UserId) -> str:
+    """Return a user id as text. Raises InvalidArgument."""
+    try:
+        return user_id_of(user_id)
+    except (TypeError, ValueError) as problem:
+        raise InvalidArgument(f"user_id: {problem}") from None
+
+
+class Registrar:
+    """Registers users with ChatArchitect and stores what comes of it.
+
+    handlers_at_once: whether the worker that stores credentials also runs the handlers.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        partners: Partners,
+        clients: PartnerClients,
         handlers: Handlers,
         clock: Callable[[], float],
         *,
         handlers_at_once: bool,
     ) -> None:
-        """Work on this ledger, with these partner tokens."""
-        self.ledger = ledger
-        self.partners = partners
+        """Work on this ledger, with these Partner API clients."""
+        self._ledger = ledger
+        self._clients = clients
         self._handlers = handlers
         self._clock = clock
         self._handlers_at_once = handlers_at_once
 
     # --- create ---------------------------------------------------------------------------------
 
-    def open_session(self, order: SessionOrder) -> Session:
-        """Ask the Partner API for a session. Raises PartnerError."""
-        return self.partners.newest.create_session(
+    def create_session(self, order: SessionOrder) -> Session:
+        """Create a session with the Partner API. Raises PartnerError."""
+        return self._clients.newest.create_session(
             parent_origin=order.parent_origin,
             webhook_url=order.webhook_url,
             partner_user_id=order.user_id,
@@ -99,12 +132,12 @@ class Registrar:
             lang=order.lang,
         )
 
-    def remember(self, order: SessionOrder, session: Session) -> None:
-        """Store a session that was opened. Raises StorageUnavailable.
+    def store_session(self, order: SessionOrder, session: Session) -> None:
+        """Store a session that was created. Raises StorageUnavailable.
 
-        An id that is known already as another user's is not handed to this one: PartnerUnavailable.
+        Raises PartnerUnavailable if its id is already stored for another user: it would mix up the two.
         """
-        opened = Registration(
+        created = Registration(
             registration_id=session.registration_id,
             status=session.status,
             user_id=order.user_id,
@@ -115,16 +148,16 @@ class Registrar:
             created_at=datetime.fromtimestamp(self._clock(), UTC),
             expires_at=session.expires_at,
         )
-        token_id, names = self.partners.newest_id, self._handlers.names
+        token_id, names = self._clients.newest_id, self._handlers.names
 
         def decide(known: State | None) -> tuple[bool, State | None]:
-            if known is not None and rules.is_anothers(known, opened):
+            if known is not None and rules.is_anothers(known, created):
                 return False, None
-            return True, rules.open_session(opened, token_id, known, names)
+            return True, rules.begin(created, token_id, known, names)
 
-        if not self.ledger.change(session.registration_id, decide):
+        if not self._ledger.change(session.registration_id, decide):
             raise PartnerUnavailable(
-                f"ChatArchitect opened {session.registration_id!r} again, for another user; ask them why"
+                f"ChatArchitect gave out {session.registration_id!r} again, for another user; ask them why"
             )
         logger.info("sessions reason=created registration_id=%s", session.registration_id)
 
@@ -147,20 +180,20 @@ class Registrar:
                 return Accepted(outcome), following
             return Accepted(outcome, Handover(following, worker)), following
 
-        accepted = self.ledger.change(completion.registration_id, decide)
+        accepted = self._ledger.change(completion.registration_id, decide)
         if accepted.outcome is Outcome.MISMATCHED:
             raise MismatchedSession(
-                f"registration {completion.registration_id!r} was begun for another user or state"
+                f"registration {completion.registration_id!r} was created for another user or state"
             )
         return accepted
 
-    # --- hand over ------------------------------------------------------------------------------
+    # --- run the handlers -----------------------------------------------------------------------
 
     def hand_over(self, handover: Handover) -> HandlerCount:
-        """Run the handlers that are due under this claim, noting each as done or failed.
+        """Run the handlers that are due under this claim, and note each as done or failed.
 
-        A handler that fails is due again later; one whose note cannot be stored runs once more. If the
-        claim has lapsed, because this worker waited for a thread too long, others have the right to run.
+        A handler that fails is due again later. One whose note cannot be stored runs once more. Nothing runs
+        if the claim has ended, because this worker waited too long for a thread: others may run it now.
         """
         worker, done, failed = handover.worker, 0, 0
         state = None if rules.lapsed(handover.state, self._clock()) else handover.state
@@ -168,18 +201,21 @@ class Registrar:
             assert state.credentials is not None  # only accepted credentials owe a run
             succeeded = self._handlers.call(name, state.registration, state.credentials)
             done, failed = done + succeeded, failed + (not succeeded)
-            state = self._note(state, worker, name, succeeded=succeeded)
+            state = self._note_run(state, worker, name, succeeded=succeeded)
         return HandlerCount(done, failed)
 
-    def hand_over_quietly(self, handover: Handover) -> None:
-        """Do so where the credentials are stored already and trouble must not change the answer."""
+    def hand_over_safely(self, handover: Handover) -> None:
+        """Run the handlers of credentials that are stored; log a failing storage instead of raising.
+
+        The acknowledgement is earned already, so nothing here may change the response.
+        """
         try:
             self.hand_over(handover)
         except EmbedError as error:
             logger.error("handler reason=not_noted %s; reconcile() runs it again", error)
 
     def claim_handlers(self, registration_id: str) -> Handover | None:
-        """Claim the handlers of a registration that are due, if nobody else has."""
+        """Claim the handlers of a registration that are due. None if another worker has claimed them."""
         worker = uuid.uuid4().hex
 
         def decide(known: State | None) -> tuple[Handover | None, State | None]:
@@ -189,14 +225,14 @@ class Registrar:
             claimed = rules.claimed(known, worker, now)
             return Handover(claimed, worker), claimed
 
-        return self.ledger.change(registration_id, decide)
+        return self._ledger.change(registration_id, decide)
 
     def _next_handler(self, state: State, worker: str) -> str | None:
         names = rules.runnable(state, worker, self._handlers.names, self._clock())
         return names[0] if names else None
 
-    def _note(self, ran: State, worker: str, name: str, *, succeeded: bool) -> State | None:
-        """Store how a run ended, and keep the claim if there is more to run, else give it back."""
+    def _note_run(self, ran: State, worker: str, name: str, *, succeeded: bool) -> State | None:
+        """Store how a run ended. Keep the claim and return the state if more is to run, else release it."""
 
         def decide(known: State | None) -> tuple[State | None, State | None]:
             if known is None:
@@ -208,70 +244,65 @@ class Registrar:
                 return following, following
             return None, rules.released(noted, worker)
 
-        return self.ledger.change(ran.registration.registration_id, decide)
+        return self._ledger.change(ran.registration.registration_id, decide)
 
     # --- ask ------------------------------------------------------------------------------------
 
-    def begin_asking(self, registration_id: str, *, every: float) -> State | None:
-        """Claim the right to ask the Partner API about an open session; None if it is not due."""
+    def claim_question(self, registration_id: str, *, every: float) -> State | None:
+        """Claim the right to ask the Partner API about an open session.
+
+        None if the session is not open, or was asked about less than `every` seconds ago.
+        """
 
         def decide(known: State | None) -> tuple[State | None, State | None]:
             now = self._clock()
             if known is None or not rules.may_ask(known, now, every=every):
                 return None, None
-            asking = rules.asking(known, now)
-            return asking, asking
+            claimed = rules.asking(known, now)
+            return claimed, claimed
 
-        return self.ledger.change(registration_id, decide)
+        return self._ledger.change(registration_id, decide)
 
-    def ask(self, state: State) -> Answer:
-        """Ask the Partner API, with the token that created the session. Returns trouble, and logs it."""
+    def ask(self, state: State) -> Result | PartnerError:
+        """Ask the Partner API, with the token that created the session. Log its error and return it."""
         registration_id = state.registration.registration_id
         try:
-            return self.partners.of(state.token_id).result(registration_id)
+            return self._clients.of(state.token_id).result(registration_id)
         except PartnerError as error:
             logger.warning("result reason=%s registration_id=%s (%s)", error.code, registration_id, error)
             return error
 
-    def note_answer(self, state: State, answer: Answer) -> Accepted | None:
-        """Store what the Partner API said. Returns what became of a completion, if it told of one."""
-        if not isinstance(answer, PartnerError) and answer.completion is not None:
-            accepted = self.accept(answer.completion)
-            log_outcome("result", answer.completion, accepted.outcome)
+    def note_result(self, asked: State, result: Result | PartnerError) -> Accepted | None:
+        """Store what the Partner API said. Returns what became of the completion, if it reported one."""
+        if not isinstance(result, PartnerError) and result.completion is not None:
+            accepted = self.accept(result.completion)
+            log_outcome("result", result.completion, accepted.outcome)
             return accepted
 
         def decide(known: State | None) -> tuple[None, State | None]:
-            return None, None if known is None else self._after(known, answer)
+            return None, None if known is None else self._after(known, result)
 
-        self.ledger.change(state.registration.registration_id, decide)
+        self._ledger.change(asked.registration.registration_id, decide)
         return None
 
-    def note_expiry(self, registration_id: str) -> None:
-        """Store that an open session's time is over, if it is: that needs nobody's answer."""
+    def note_expiry(self, registration_id: str) -> bool:
+        """Store that an open session has expired, if its time is over. True if it was not stored before."""
 
-        def decide(known: State | None) -> tuple[None, State | None]:
-            return None, None if known is None else rules.expire(known, self._clock())
+        def decide(known: State | None) -> tuple[bool, State | None]:
+            if known is None:
+                return False, None
+            following = rules.expire(known, self._clock())
+            return following.registration.status != known.registration.status, following
 
-        self.ledger.change(registration_id, decide)
+        return self._ledger.change(registration_id, decide)
 
-    def _after(self, known: State, answer: Answer) -> State:
+    def _after(self, known: State, result: Result | PartnerError) -> State:
         now = self._clock()
-        if isinstance(answer, PartnerError):
+        if isinstance(result, PartnerError):
             return rules.unanswered(known, now)
-        return rules.answered(known, answer.status, now)
-
-    # --- look up --------------------------------------------------------------------------------
-
-    def look_up(self, registration_id: str) -> State | None:
-        """Return the state as of now: an open session whose time is over shows as expired."""
-        state = self.ledger.load(registration_id)
-        return None if state is None else rules.expire(state, self._clock())
-
-    def states(self, user_id: str | None = None) -> Iterator[State]:
-        """Return all states, or one user's, as of now, by registration id."""
-        return (rules.expire(state, self._clock()) for state in self.ledger.states(user_id))
+        return rules.answered(known, result.status, now)
 
 
 def log_outcome(source: str, completion: Completion, outcome: Outcome, label: str = "") -> None:
-    """Write the one line that says what became of a completion, and why."""
+    """Log what became of a completion, and why."""
     logger.info("%s reason=%s registration_id=%s%s", source, outcome.value, completion.registration_id, label)

@@ -192,10 +192,8 @@ class Outcome(Enum):
 # --- beginning -----------------------------------------------------------------------------------
 
 
-def open_session(
-    registration: Registration, token_id: str, known: State | None, handlers: tuple[str, ...]
-) -> State:
-    """Begin a registration, or add the session's facts to a completion that was faster than we."""
+def begin(registration: Registration, token_id: str, known: State | None, handlers: tuple[str, ...]) -> State:
+    """Begin a registration. If its completion arrived first, add the session's facts to it."""
     if known is None:
         lost_at = registration.created_at.timestamp() + LOST_AFTER
         return State(registration=registration, token_id=token_id, look_at=lost_at, host_handlers=handlers)

@@ -8,30 +8,29 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from ca_embed._config import Settings, collect, environment, fitting_language, read_settings
-from ca_embed._host.calls import Identify, UserId, user_id_of
-from ca_embed._host.handlers import Handler, Handlers
-from ca_embed._host.threads import Executors, Pool
-from ca_embed._partner.clients import Partners
+from ca_embed._config import collect, environment, read_settings
+from ca_embed._core import Core, build_core
+from ca_embed._host.handlers import Handler
+from ca_embed._host.identify import Identify
+from ca_embed._host.threads import Pool
+from ca_embed._host.user_ids import UserId
 from ca_embed._reconciliation import Pass, Reconciliation
-from ca_embed._registrar import Registrar, SessionOrder
-from ca_embed._registration import Credentials, Registration, Session
+from ca_embed._registrar import checked_user_id, order_session
+from ca_embed._registration import Credentials, Registration, Session, State
 from ca_embed._vault import maintenance
-from ca_embed._vault.keyring import Keyring
-from ca_embed._vault.ledger import Ledger
 from ca_embed._vault.maintenance import Progress, Rotation
-from ca_embed._webhook import Verifier, is_registration_id
+from ca_embed._webhook import is_registration_id
 from ca_embed.errors import ConfigurationError, InvalidArgument, NotFound
 from ca_embed.storage._base import AsyncStorage, Storage
 from ca_embed.storage._resolve import open_storage
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported when they are used: `import ca_embed` is light
     from ca_embed._partner.client import Retry
     from ca_embed.asgi import AsgiApp
-    from ca_embed.assets._html import Html
-    from ca_embed.http._messages import Csrf
+    from ca_embed.assets._html import Csrf, Html
     from ca_embed.wsgi import WsgiApp
 
+__all__ = ["Embed"]
 
 _H = TypeVar("_H", bound=Handler)
 
@@ -54,9 +53,6 @@ class Embed:
     clock: returns Unix seconds.
 
     Raises ConfigurationError, which names everything that is missing or wrong.
-
-    What docs/python.md names is promised. Not promised, for the other modules of ca_embed alone, and
-    subject to change: `settings`, `identify`, `clock`, `verifier`, `executors`, `registrar`, `order`.
     """
 
     def __init__(
@@ -98,17 +94,8 @@ class Embed:
             problems.append('handlers must be "request" or "reconcile"')
         if settings is None or opened is None or problems:
             raise ConfigurationError(problems)
-        self.settings: Settings = settings
-        self.identify = identify
-        self.clock = clock
-        self.verifier = Verifier(settings.tokens, settings.replay_window)
-        self.executors = Executors()
-        self._handlers = Handlers()
-        self._partners = Partners(settings.base_url, settings.tokens)
-        self._keyring = Keyring(settings.keys)
-        self._ledger = Ledger(opened, self._keyring)
-        self.registrar = Registrar(
-            self._ledger, self._partners, self._handlers, clock, handlers_at_once=handlers == "request"
+        self._core: Core = build_core(
+            settings, opened, identify=identify, clock=clock, handlers_at_once=handlers == "request"
         )
 
     @classmethod
@@ -118,7 +105,7 @@ class Embed:
 
     def __repr__(self) -> str:
         """Show where it is mounted, and no secret."""
-        return f"<Embed {self.settings.public_url} with {self.settings.base_url}>"
+        return f"<Embed {self._core.settings.public_url} with {self._core.settings.base_url}>"
 
     # --- mounting -------------------------------------------------------------------------------
 
@@ -156,7 +143,7 @@ class Embed:
         from ca_embed.assets._html import snippet
 
         return snippet(
-            self.settings,
+            self._core.settings,
             endpoint=endpoint,
             mode=mode,
             lang=lang,
@@ -172,15 +159,15 @@ class Embed:
     @overload
     def on_completed(self, *, name: str) -> Callable[[_H], _H]: ...
     def on_completed(self, handler: _H | None = None, *, name: str | None = None) -> _H | Callable[[_H], _H]:
-        """Decorate a function that is to get `(registration, credentials)` once they are stored.
+        """Register a function that gets `(registration, credentials)` once they are stored.
 
-        It may be asynchronous. It runs at least once for each accepted set of credentials; what it
-        raises changes no answer and makes it due again. `name` is what the storage remembers; by
-        default the function's own, so give one to a function that may move.
+        Use it as a decorator. The function may be asynchronous. It runs at least once for each accepted
+        set of credentials. If it raises, no response changes, and it runs again later.
+        name: what the storage remembers; by default the function's own. Give one to a function that may move.
         """
 
         def keep(function: _H) -> _H:
-            self._handlers.add(function, name)
+            self._core.handlers.add(function, name)
             return function
 
         return keep if handler is None else keep(handler)
@@ -196,102 +183,81 @@ class Embed:
         integration: str | None = None,
         lang: str | None = None,
     ) -> Session:
-        """Open a session with ChatArchitect for one of your users, and store it.
+        """Create a session with ChatArchitect for one of your users, and store it.
 
         parent_origin: the page's; by default the first of `parent_origins`.
         partner_state: your own opaque text, returned in the webhook and checked there.
         Raises PartnerError, StorageUnavailable, or InvalidArgument.
         """
-        order = self.order(
+        core = self._core
+        order = order_session(
+            core.settings,
             user_id,
             parent_origin=parent_origin,
             partner_state=partner_state,
             integration=integration,
             lang=lang,
         )
-        session = self.registrar.open_session(order)
-        self.registrar.remember(order, session)
+        session = core.registrar.create_session(order)
+        core.registrar.store_session(order, session)
         return session
-
-    def order(
-        self,
-        user_id: UserId,
-        *,
-        parent_origin: str | None = None,
-        partner_state: str | None = None,
-        integration: str | None = None,
-        lang: str | None = None,
-    ) -> SessionOrder:
-        """Say what a session is to be created with, filling in the settings. Raises InvalidArgument."""
-        if not isinstance(lang, str | None):
-            raise InvalidArgument("lang must be a string")
-        origin = parent_origin or self.settings.parent_origins[0]
-        if origin not in self.settings.allowed_origins:
-            raise InvalidArgument("parent_origin is not among parent_origins")
-        return SessionOrder(
-            user_id=_checked_user_id(user_id),
-            parent_origin=origin,
-            webhook_url=self.settings.webhook_url,
-            partner_state=partner_state,
-            integration=integration or self.settings.integration,
-            lang=fitting_language(lang, otherwise=self.settings.lang),
-        )
 
     def registration(self, registration_id: str) -> Registration | None:
         """Return what is known about a registration, or None. Raises StorageUnavailable."""
-        state = self.registrar.look_up(registration_id) if is_registration_id(registration_id) else None
+        state = self._state(registration_id)
         return None if state is None else state.registration
 
     def registrations(self, user_id: UserId | None = None, status: str | None = None) -> list[Registration]:
         """Return all registrations, or one user's, or those of one status, by registration id."""
-        whose = None if user_id is None else _checked_user_id(user_id)
-        found = (state.registration for state in self.registrar.states(whose))
+        whose = None if user_id is None else checked_user_id(user_id)
+        found = (state.registration for state in self._core.ledger.states(whose))
         return [registration for registration in found if status in (None, registration.status)]
 
     def credentials(self, registration_id: str) -> Credentials | None:
         """Return the credentials of a completed registration, else None. Raises StorageUnavailable."""
-        state = self._ledger.load(registration_id) if is_registration_id(registration_id) else None
+        state = self._state(registration_id)
         return None if state is None else state.credentials
 
+    def _state(self, registration_id: str) -> State | None:
+        return self._core.ledger.load(registration_id) if is_registration_id(registration_id) else None
+
     def reconcile(self) -> Reconciliation:
-        """Finish what is due, and say what was done. Run it regularly, for example once a minute.
+        """Finish what is due, and return what was done. Run it regularly, for example once a minute.
 
         Asks the Partner API about open sessions older than 5 seconds, runs handlers that are due, and
-        marks what has expired. Any number of processes may do so at once.
+        marks what has expired. Any number of processes may run it at once.
         """
-        return Pass(self.registrar, self.clock).run()
+        return Pass(self._core.registrar, self._core.ledger, self._core.clock()).run()
 
     def retry_webhook(self, registration_id: str) -> Retry:
         """Ask ChatArchitect to deliver the webhook of a completed registration again.
 
         Raises NotFound if the registration is not known here, else PartnerError.
         """
-        state = self._ledger.load(registration_id) if is_registration_id(registration_id) else None
+        state = self._state(registration_id)
         if state is None:
             raise NotFound(f"registration {registration_id!r} is not known here")
-        return self._partners.of(state.token_id).retry_webhook(registration_id)
+        return self._core.clients.of(state.token_id).retry_webhook(registration_id)
 
     def rotate_keys(self, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
-        """Seal under the first key what older ones have sealed; say what was (or would be) done.
+        """Seal every record under the first key, and return what was done (dry_run: what would be done).
 
-        May run while the application does, and again after it was interrupted. `progress` gets the
-        number of records looked at so far. Raises StorageUnavailable.
+        It may run while the application runs. After an interruption, run it again.
+        progress: gets the number of records checked so far. Raises StorageUnavailable.
         """
-        return maintenance.rotate_keys(
-            self._ledger, self._keyring.key_ids[0], dry_run=dry_run, progress=progress
-        )
+        return maintenance.rotate_keys(self._core.ledger, dry_run=dry_run, progress=progress)
 
     def key_usage(self) -> dict[str, int]:
-        """Count the stored records under each key id. A key that counts none may go."""
-        counted = maintenance.key_usage(self._ledger)
-        return {**dict.fromkeys(self._keyring.key_ids, 0), **counted}
+        """Count the stored records under each key id. You may remove a key that counts none."""
+        counted = maintenance.key_usage(self._core.ledger)
+        return {**dict.fromkeys(self._core.ledger.key_ids, 0), **counted}
 
     def forget(self, user_id: UserId) -> int:
         """Remove all registrations of one of your users, with their credentials; return how many.
 
         For requests to erase personal data. It does not unregister the number with ChatArchitect.
         """
-        return maintenance.forget(self._ledger, _checked_user_id(user_id))
+        return maintenance.forget(self._core.ledger, checked_user_id(user_id))
 
     def purge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
         """Remove sessions that expired that long ago without a completion; return how many.
@@ -301,14 +267,12 @@ class Embed:
         if older_than < timedelta():
             raise InvalidArgument("older_than must not be negative")
         return maintenance.purge_expired(
-            self._ledger, older_than=older_than, now=self.clock(), dry_run=dry_run
+            self._core.ledger, older_than=older_than, now=self._core.clock(), dry_run=dry_run
         )
 
     def close(self) -> None:
         """Release connections, files and threads. The next use opens them again."""
-        self.executors.close()
-        self._partners.close()
-        self._ledger.close()
+        self._core.close()
 
     # --- the same, awaitable --------------------------------------------------------------------
 
@@ -330,56 +294,49 @@ class Embed:
             integration=integration,
             lang=lang,
         )
-        return await self.executors.run(Pool.PARTNER, call)
+        return await self._core.threads.run(Pool.PARTNER, call)
 
     async def aregistration(self, registration_id: str) -> Registration | None:
         """Await `registration`."""
-        return await self.executors.run(Pool.STORAGE, partial(self.registration, registration_id))
+        return await self._core.threads.run(Pool.STORAGE, partial(self.registration, registration_id))
 
     async def aregistrations(
         self, user_id: UserId | None = None, status: str | None = None
     ) -> list[Registration]:
         """Await `registrations`."""
-        return await self.executors.run(Pool.STORAGE, partial(self.registrations, user_id, status))
+        return await self._core.threads.run(Pool.STORAGE, partial(self.registrations, user_id, status))
 
     async def acredentials(self, registration_id: str) -> Credentials | None:
         """Await `credentials`."""
-        return await self.executors.run(Pool.STORAGE, partial(self.credentials, registration_id))
+        return await self._core.threads.run(Pool.STORAGE, partial(self.credentials, registration_id))
 
     async def areconcile(self) -> Reconciliation:
         """Await `reconcile`."""
-        return await self.executors.run(Pool.PARTNER, self.reconcile)
+        return await self._core.threads.run(Pool.PARTNER, self.reconcile)
 
     async def aretry_webhook(self, registration_id: str) -> Retry:
         """Await `retry_webhook`."""
-        return await self.executors.run(Pool.PARTNER, partial(self.retry_webhook, registration_id))
+        return await self._core.threads.run(Pool.PARTNER, partial(self.retry_webhook, registration_id))
 
     async def arotate_keys(self, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
         """Await `rotate_keys`; `progress` is called in its thread."""
         call = partial(self.rotate_keys, dry_run=dry_run, progress=progress)
-        return await self.executors.run(Pool.STORAGE, call)
+        return await self._core.threads.run(Pool.STORAGE, call)
 
     async def akey_usage(self) -> dict[str, int]:
         """Await `key_usage`."""
-        return await self.executors.run(Pool.STORAGE, self.key_usage)
+        return await self._core.threads.run(Pool.STORAGE, self.key_usage)
 
     async def aforget(self, user_id: UserId) -> int:
         """Await `forget`."""
-        return await self.executors.run(Pool.STORAGE, partial(self.forget, user_id))
+        return await self._core.threads.run(Pool.STORAGE, partial(self.forget, user_id))
 
     async def apurge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
         """Await `purge_expired`."""
-        return await self.executors.run(
+        return await self._core.threads.run(
             Pool.STORAGE, partial(self.purge_expired, older_than, dry_run=dry_run)
         )
 
     async def aclose(self) -> None:
         """Await `close`."""
-        await self.executors.run(Pool.STORAGE, self.close)
-
-
-def _checked_user_id(user_id: UserId) -> str:
-    try:
-        return user_id_of(user_id)
-    except (TypeError, ValueError) as problem:
-        raise InvalidArgument(f"user_id: {problem}") from None
+        await self._core.threads.run(Pool.STORAGE, self.close)

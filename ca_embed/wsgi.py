@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wsgi import get_input_stream
 
-from ca_embed.errors import UnreadableBody
-from ca_embed.http._endpoints import respond
-from ca_embed.http._messages import (
-    MAX_BODY,
-    Request,
-    announced_length,
-    checked_body,
-    mount_path,
-    relative_path,
-)
+from ca_embed._core import HasCore
+from ca_embed.http import Csrf, Request, Response, path_below, read_stream, relative_path, respond
+from ca_embed.http._paths import require_mount_prefix
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from ca_embed.embed import Embed
+__all__ = ["Middleware", "answer_environ", "read_body"]
 
 
 class WsgiApp:
     """All endpoints of an Embed, as one WSGI application."""
 
-    def __init__(self, embed: Embed) -> None:
+    def __init__(self, embed: HasCore) -> None:
         """Serve this Embed."""
         self._embed = embed
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        request = request_from(environ)
+        request = _request(environ, relative_path(_text(environ.get("PATH_INFO", "")), root_path=""))
         response = respond(self._embed, request, partial(read_body, environ, request))
         phrase = HTTPStatus(response.status).phrase
         start_response(f"{response.status} {phrase}", response.headers)
@@ -50,47 +44,54 @@ class Middleware:
     prefix: a path like "/chatarchitect"; by default the path of `public_url`.
     """
 
-    def __init__(self, app: WSGIApplication, embed: Embed, prefix: str | None = None) -> None:
-        """Give requests below the prefix to the Embed, and all others to the application."""
-        mount = mount_path(embed.settings.public_path if prefix is None else prefix)
-        self._dispatch = DispatcherMiddleware(app, {mount.encode().decode("latin-1"): embed.wsgi})  # PEP 3333
+    def __init__(self, app: WSGIApplication, embed: HasCore, prefix: str | None = None) -> None:
+        """Give requests below the prefix to the Embed, and all others to the application.
+
+        Raises ConfigurationError for a prefix that is no path.
+        """
+        mount = require_mount_prefix(embed, prefix)
+        in_environ = mount.encode().decode("latin-1")  # PEP 3333: bytes as latin-1 text
+        self._dispatch = DispatcherMiddleware(app, {in_environ: WsgiApp(embed)})
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         return self._dispatch(environ, start_response)
 
 
-def request_from(environ: WSGIEnvironment, native: object = None) -> Request:
-    """Read everything but the body. `native` is what `identify` gets, by default the environ itself."""
-    return Request(
-        method=environ["REQUEST_METHOD"],
-        path=relative_path(_text(environ.get("PATH_INFO", "")), root_path=""),
-        headers=tuple(
-            (name.lower(), value.encode("latin-1", "replace")) for name, value in EnvironHeaders(environ)
-        ),
-        native=environ if native is None else native,
-    )
+def answer_environ(
+    embed: HasCore,
+    environ: WSGIEnvironment,
+    *,
+    rest: str | None,
+    native: object,
+    read: Callable[[Request], bytes] | None = None,
+    csrf: Callable[[], Csrf | None] | None = None,
+) -> Response:
+    """Answer a request of a framework that stands on WSGI, in the thread that it gave us.
+
+    rest: the path below the mount, as a catch-all route has matched it; None for the bare mount.
+    native: what `identify` gets, usually the framework's own request.
+    read: returns the body, where the framework may have read or wrapped it; see `read_stream`.
+    csrf: returns the CSRF token for the hosted page; None if the host has no CSRF protection.
+    """
+    request = replace(_request(environ, path_below(rest)), native=native, csrf=csrf)
+    return respond(embed, request, partial(read or partial(read_body, environ), request))
 
 
 def read_body(environ: WSGIEnvironment, request: Request) -> bytes:
-    """Read the body, and not a byte more than is allowed. Raises UnreadableBody, BodyTooLarge."""
+    """Read the body of a WSGI request, 64 KiB at most. Raises UnreadableBody, BodyTooLarge."""
     return read_stream(get_input_stream(environ), request)
 
 
-def read_stream(stream: IO[bytes], request: Request, kept: Callable[[], bytes] = bytes) -> bytes:
-    """Do the same with a stream that ends where the body ends.
-
-    kept: gives the body if something before us has read the stream and kept what it read.
-    """
-    announced_length(request)
-    chunks, missing = [], MAX_BODY + 1
-    try:
-        while missing and (chunk := stream.read(missing)):
-            chunks.append(chunk)
-            missing -= len(chunk)
-    except Exception:  # noqa: BLE001 (each server has its own for a body that breaks off)
-        raise UnreadableBody("The body ended before all of it had arrived.") from None
-    return checked_body(b"".join(chunks) or kept(), request)
+def _request(environ: WSGIEnvironment, path: str) -> Request:
+    return Request(
+        method=environ["REQUEST_METHOD"],
+        path=path,
+        headers=tuple(
+            (name.lower(), value.encode("latin-1", "replace")) for name, value in EnvironHeaders(environ)
+        ),
+        native=environ,
+    )
 
 
 def _text(native_string: str) -> str:

@@ -42,7 +42,7 @@ class Walk:
 
     def __init__(self, demo: Demo) -> None:
         self._demo = demo
-        self._mount = demo.embed.settings.public_url
+        self._mount = demo.embed._core.settings.public_url
         self.registration_id = ""
         self.browser = requests.Session()  # it keeps the host's cookie, as a browser does
         self.browser.trust_env = False  # no proxy in front of this machine

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from ca_embed._cli.command import Commands
 from ca_embed._cli.output import print_fields, print_json, print_table, say
 from ca_embed._cli.progress import progress
-from ca_embed._cli.source import add_app_option, vault_of
+from ca_embed._cli.source import add_app_option, ledger_of
 from ca_embed._vault import maintenance
 
 
@@ -86,12 +86,12 @@ def generate(args: argparse.Namespace) -> int:
 
 def keys(args: argparse.Namespace) -> int:
     """Count, and tell which key may go."""
-    ledger, keyring = vault_of(args)
+    ledger = ledger_of(args)
     try:
         counted = maintenance.key_usage(ledger)
     finally:
         ledger.close()
-    usages = _usages(keyring.key_ids, counted)
+    usages = _usages(ledger.key_ids, counted)
     if args.json:
         for usage in usages:
             print_json(asdict(usage) | {"seals": usage.seals, "may_go": usage.may_go})
@@ -114,10 +114,10 @@ def _usages(key_ids: Sequence[str], counted: Counter[str]) -> list[Usage]:
 
 def rotate(args: argparse.Namespace) -> int:
     """Re-seal, and tell what was done."""
-    ledger, keyring = vault_of(args)
+    ledger = ledger_of(args)
     try:
         with progress("Rotating", ledger.records) as shown:
-            did = maintenance.rotate_keys(ledger, keyring.key_ids[0], dry_run=args.dry_run, progress=shown)
+            did = maintenance.rotate_keys(ledger, dry_run=args.dry_run, progress=shown)
     finally:
         ledger.close()
     fields = asdict(did) | {"dry_run": args.dry_run}

@@ -16,7 +16,7 @@ from ca_embed._cli.command import Commands
 from ca_embed._cli.output import WrongUsage, print_fields, print_json, say
 from ca_embed._cli.progress import progress
 from ca_embed._cli.source import add_app_option, ledger_of
-from ca_embed._host.calls import is_user_id
+from ca_embed._host.user_ids import is_user_id
 from ca_embed._vault import maintenance
 from ca_embed._vault.ledger import registrations_in
 from ca_embed._vault.maintenance import Copied

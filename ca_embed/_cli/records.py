@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ca_embed._cli.command import Commands
 from ca_embed._cli.output import WrongUsage, print_fields, print_json, print_table, say
 from ca_embed._cli.source import add_app_option, ledger_of
-from ca_embed._registration import HandlerRun, State, expire
+from ca_embed._registration import HandlerRun, State
 from ca_embed._vault.ledger import Ledger
 from ca_embed._webhook import is_registration_id
 
@@ -36,7 +34,7 @@ def list_registrations(args: argparse.Namespace) -> int:
     """List what is stored."""
     ledger = ledger_of(args)
     try:
-        found = (state.registration for state in _as_of_now(ledger.states(args.user)))
+        found = (state.registration for state in ledger.states(args.user))
         wanted = (one for one in found if args.status in (None, one.status))
         if args.json:
             for registration in wanted:
@@ -66,7 +64,7 @@ def show(args: argparse.Namespace) -> int:
 
 
 def _show_all(args: argparse.Namespace, ledger: Ledger) -> int:
-    for number, state in enumerate(_as_of_now(ledger.states())):
+    for number, state in enumerate(ledger.states()):
         if number and not args.json:
             print()
         _print(args, state)
@@ -76,12 +74,7 @@ def _show_all(args: argparse.Namespace, ledger: Ledger) -> int:
 def _load(ledger: Ledger, registration_id: str) -> State | None:
     if not is_registration_id(registration_id):
         raise WrongUsage("a registration id is 1 to 128 of A-Z a-z 0-9 _ -")
-    state = ledger.load(registration_id)
-    return None if state is None else expire(state, time.time())
-
-
-def _as_of_now(states: Iterator[State]) -> Iterator[State]:
-    return (expire(state, time.time()) for state in states)
+    return ledger.load(registration_id)
 
 
 def _print(args: argparse.Namespace, state: State) -> None:

@@ -18,7 +18,6 @@ from ca_embed._config import collect, environment, read_base_url, read_keys, rea
 from ca_embed.errors import ConfigurationError, EmbedError
 
 if TYPE_CHECKING:
-    from ca_embed._vault.keyring import Keyring
     from ca_embed._vault.ledger import Ledger
     from ca_embed.embed import Embed
 
@@ -48,32 +47,25 @@ def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:
 
 
 def ledger_of(args: argparse.Namespace) -> Ledger:
-    """Return the stored registrations, for which storage and keys are enough."""
-    return vault_of(args)[0]
-
-
-def vault_of(args: argparse.Namespace) -> tuple[Ledger, Keyring]:
-    """Return the stored registrations and the keys that open them."""
+    """Return the stored registrations. Storage and keys are enough for that."""
     from ca_embed._vault.keyring import Keyring
     from ca_embed._vault.ledger import Ledger
     from ca_embed.storage._resolve import open_storage
 
     if args.app:
-        embed = load_app(args.app)
-        return embed.registrar.ledger, Keyring(embed.settings.keys)
+        return load_app(args.app)._core.ledger
     given, problems = environment(), list[str]()
     storage = collect(problems, partial(open_storage, given.get("storage")))
     keys = collect(problems, partial(read_keys, given.get("encryption_keys")))
     if storage is None or keys is None:
         raise ConfigurationError(problems)
-    keyring = Keyring(keys)
-    return Ledger(storage, keyring), keyring
+    return Ledger(storage, Keyring(keys))
 
 
 def partner_of(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     """Return the Partner API's base URL and the partner tokens, the newest first."""
     if args.app:
-        settings = load_app(args.app).settings
+        settings = load_app(args.app)._core.settings
         return settings.base_url, settings.tokens
     given, problems = environment(), list[str]()
     base_url = collect(problems, partial(read_base_url, given.get("base_url")))
@@ -86,7 +78,7 @@ def partner_of(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
 def tokens_of(args: argparse.Namespace) -> tuple[tuple[str, ...], float]:
     """Return the partner tokens and the replay window in seconds."""
     if args.app:
-        settings = load_app(args.app).settings
+        settings = load_app(args.app)._core.settings
         return settings.tokens, settings.replay_window
     return read_tokens(environment().get("partner_token")), 300
 

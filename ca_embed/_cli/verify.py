@@ -16,7 +16,6 @@ from ca_embed._cli.source import add_app_option, tokens_of
 from ca_embed._registration import Completion
 from ca_embed._webhook import Authenticated, Verifier, parse_instant, read_event, token_id
 from ca_embed.errors import InvalidPayload, RequestError
-from ca_embed.http._messages import MAX_BODY
 
 _ADVICE = {
     "too_large": "No webhook is that long; see what else is in the file.",
@@ -87,6 +86,8 @@ def verify(args: argparse.Namespace) -> int:
 
 def judge(capture: Capture, tokens: Sequence[str], window: float, now: float) -> Verdict:
     """Make the endpoint's checks in its order; of what is authentic but stale the event is read too."""
+    from ca_embed.http import MAX_BODY
+
     if len(capture.body) > MAX_BODY:
         return Verdict(reason="too_large", message=f"the body has {len(capture.body)} bytes")
     try:

@@ -1,4 +1,4 @@
-"""Threads for what would block an event loop: separate, bounded pools, so that neither starves another."""
+"""Threads for calls that block: a bounded pool for each thing they wait for, so none starves another."""
 
 from __future__ import annotations
 
@@ -16,46 +16,52 @@ from ca_embed.errors import EmbedError, PartnerBusy, StorageUnavailable
 
 _T = TypeVar("_T")
 
-_LONGEST_WAIT = 5.0  # seconds in a queue after which a call gives up: the answer is due in 10
+_LONGEST_WAIT = 5.0  # seconds in a queue after which a call gives up: the response is due in 10
 _CREATING, _ASKING = 2, 1  # threads of the host's server in a Partner API call: many servers have but 4
-_HANGS_AFTER = 1.0  # seconds after which nobody waits behind a call: who waits takes a thread as well
+_HANGS_AFTER = 1.0  # seconds; no thread waits behind a call this old, for waiting takes a thread as well
 
 
 class Pool(Enum):
-    """What a blocking call waits for. The value names its threads and says how many there are."""
+    """What a blocking call waits for. The value is the name of its threads and their number."""
 
     STORAGE = ("storage", 16)
     PARTNER = ("partner", 16)
     HANDLERS = ("handlers", 8)
 
 
-class Executors:
-    """One thread pool each, made when first used; `close` and a fork make the next use begin anew."""
+class Threads:
+    """A thread pool for each `Pool`, made at its first use and made anew after `close` or a fork."""
 
     _lock: threading.Lock
     _executors: dict[Pool, ThreadPoolExecutor]
-    _line: _Line
+    _creating: _Queue
+    _asking: threading.Semaphore
 
     def __init__(self) -> None:
-        """Begin without a thread."""
-        self._begin()
-        _everywhere.add(self)
+        """Start no thread yet."""
+        self._reset()
+        _instances.add(self)
 
     async def run(self, pool: Pool, call: Callable[[], _T]) -> _T:
-        """Run the call in a thread of that pool. It may use `asgiref.sync.async_to_sync` to get back here."""
+        """Await the call in a thread of that pool.
+
+        The call may use `asgiref.sync.async_to_sync` to run on the caller's event loop. Raises PartnerBusy or
+        StorageUnavailable if no thread is free within 5 seconds.
+        """
         from asgiref.sync import sync_to_async
 
         call = _not_after(time.monotonic() + _LONGEST_WAIT, pool, call)
         return await sync_to_async(call, thread_sensitive=False, executor=self._executor(pool))()
 
-    def run_here(self, pool: Pool, call: Callable[[], _T], *, can_do_without: bool = False) -> _T:
-        """Run the call in the caller's thread, which the host's server lends.
+    def run_here(self, pool: Pool, call: Callable[[], _T], *, optional: bool = False) -> _T:
+        """Make the call in the caller's thread, which belongs to the host's server.
 
-        can_do_without: the caller has another way if the Partner API is busy, so it does not wait.
+        Few threads at a time may be in a Partner API call, so that some are left for webhooks.
+        optional: do not wait for a place. Raises PartnerBusy if there is none.
         """
         if pool is not Pool.PARTNER:
             return call()
-        with self._line.asking() if can_do_without else self._line.creating():
+        with self._asking_place() if optional else self._creating.place():
             return call()
 
     def close(self) -> None:
@@ -65,10 +71,11 @@ class Executors:
         for executor in executors.values():
             executor.shutdown(wait=False)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._executors = {}
-        self._line = _Line()
+        self._creating = _Queue()
+        self._asking = threading.Semaphore(_ASKING)
 
     def _executor(self, pool: Pool) -> ThreadPoolExecutor:
         with self._lock:
@@ -77,22 +84,28 @@ class Executors:
                 self._executors[pool] = ThreadPoolExecutor(threads, thread_name_prefix=f"ca_embed-{name}")
             return self._executors[pool]
 
+    @contextmanager
+    def _asking_place(self) -> Generator[None]:
+        asking = self._asking
+        if not asking.acquire(blocking=False):
+            raise _full(Pool.PARTNER)
+        try:
+            yield
+        finally:
+            asking.release()
 
-class _Line:
-    """Where threads of the host's server stand in line for the Partner API.
 
-    Few are let in, so that some are left for webhooks, and nobody waits behind a call that hangs.
-    """
+class _Queue:
+    """Places for calls that create a session. A call waits for a place, but not behind one that hangs."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._begun: list[float] = []  # when each call that creates a session began, the oldest first
-        self._asking = 0
+        self._begun: list[float] = []  # when each call in a place began, the oldest first
 
     @contextmanager
-    def creating(self) -> Generator[None]:
+    def place(self) -> Generator[None]:
         """Wait for a place, and keep it for the block. Raises PartnerBusy."""
-        began = self._begin(time.monotonic() + _LONGEST_WAIT)
+        began = self._wait(time.monotonic() + _LONGEST_WAIT)
         try:
             yield
         finally:
@@ -100,20 +113,7 @@ class _Line:
                 self._begun.remove(began)
                 self._changed.notify()
 
-    @contextmanager
-    def asking(self) -> Generator[None]:
-        """Take a place if there is one, and keep it for the block. Raises PartnerBusy."""
-        with self._changed:
-            if self._asking >= _ASKING:
-                raise _full(Pool.PARTNER)
-            self._asking += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._asking -= 1
-
-    def _begin(self, latest_start: float) -> float:
+    def _wait(self, latest_start: float) -> float:
         with self._changed:
             while len(self._begun) >= _CREATING:
                 left = min(latest_start, self._begun[0] + _HANGS_AFTER) - time.monotonic()
@@ -125,17 +125,17 @@ class _Line:
             return began
 
 
-_everywhere: WeakSet[Executors] = WeakSet()
+_instances: WeakSet[Threads] = WeakSet()
 
 
-def _begin_everywhere() -> None:
+def _reset_all() -> None:
     """A child process has none of its parent's threads, but locks that they may have held."""
-    for executors in list(_everywhere):
-        executors._begin()
+    for threads in list(_instances):
+        threads._reset()
 
 
 if hasattr(os, "register_at_fork"):  # where a process can fork at all
-    os.register_at_fork(after_in_child=_begin_everywhere)
+    os.register_at_fork(after_in_child=_reset_all)
 
 
 def _full(pool: Pool) -> EmbedError:

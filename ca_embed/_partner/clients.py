@@ -1,4 +1,4 @@
-"""One Partner API client per live partner token: the first calls, and each session keeps to its own."""
+"""One Partner API client for each live partner token."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from ca_embed._webhook import token_id
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it brings requests, which is slow to import
     from ca_embed._partner.client import PartnerClient
 
 CREATE_DEADLINE = 25.0  # seconds; with the wait for a thread, a browser is answered within 30
 
 
-class Partners:
+class PartnerClients:
     """The Partner API under every configured token. Nothing is opened before the first call."""
 
     def __init__(self, base_url: str, tokens: Sequence[str]) -> None:
-        """Call this base URL; the first token is the newest."""
+        """Call this base URL. The first token is the newest."""
         self._base_url = base_url
         self._tokens = {token_id(token): token for token in tokens}
         self.newest_id = token_id(tokens[0])
@@ -29,11 +29,11 @@ class Partners:
         return self._clients[self.newest_id]
 
     def of(self, identity: str) -> PartnerClient:
-        """Return the client of the token that created a session; once it is retired, the newest."""
+        """Return the client of the token that created a session; the newest client if that one is retired."""
         return self._clients.get(identity, self.newest)
 
     def close(self) -> None:
-        """Close the pooled connections; the next call opens new ones."""
+        """Close the pooled connections. The next call opens new ones."""
         if "_clients" in self.__dict__:
             for client in self._clients.values():
                 client.close()

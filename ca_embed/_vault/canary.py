@@ -1,6 +1,6 @@
-"""The canary: a record that opens under any key that the storage was written with.
+"""The canary: a record that shows at the first use of a storage whether the keys fit it.
 
-Keys that do not fit a storage show at its first use, not when the first customer's record is opened.
+Without it, wrong keys would show only when the first customer's record is opened.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _FIELD = "canary"
 
 
 def copy_canary(source: Storage, target: Storage) -> None:
-    """Let keys that do not fit show in a copy as well, unless it has a canary of its own."""
+    """Copy the canary, so that wrong keys show in the copy as well. A canary that is there stays."""
     canary = source.load(_ID)
     if canary is not None:
         target.save(SealedRecord(_ID, 1, None, None, canary.document))
 
 
 class Canary:
-    """Looked at before anything is opened, once; sealed anew before anything is sealed, once.
+    """Checked once before the first record is opened; sealed under the first key before one is sealed.
 
-    Only writing moves it to a newer key: whoever just looks locks nobody out who has the older one.
+    Reading never moves it to a newer key: that would lock out processes that have only the older one.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Canary:
             self._fits = True
 
     def before_sealing(self) -> None:
-        """Do the same, and see that the canary is sealed under the first key."""
+        """Seal the canary under the first key. Raises UnknownKey or Tampered if the keys do not fit."""
         if self._is_newest:
             return
         canary = self._opened()
         newest = canary is not None and key_id_of(canary.document) == self._keyring.key_ids[0]
-        # If another process has just put its own there, that one is opened at the next use.
+        # If another process was faster, its canary is opened at the next use.
         self._is_newest = newest or self._save(self._sealed(canary.version + 1 if canary else 1))
 
     def _opened(self) -> SealedRecord | None:

@@ -1,7 +1,7 @@
 """The ledger: registrations, sealed, in a storage that can compare and swap.
 
-Everything that changes a registration goes through `change`, which is where exactly-once lives: load,
-decide, and save only if nobody else has saved meanwhile; else decide again on what they saved.
+Every change of a registration goes through `change`, and exactly-once rests on it: load the record,
+decide, and save only if the record has not changed in between; else decide again on the new record.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
-from ca_embed._host.calls import is_user_id
-from ca_embed._registration import State, due_at
+from ca_embed._host.user_ids import is_user_id
+from ca_embed._registration import State, due_at, expire
 from ca_embed._vault import document
 from ca_embed._vault.canary import Canary
 from ca_embed._vault.keyring import Keyring
@@ -33,7 +33,7 @@ logger = logging.getLogger("ca_embed")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _PAGE = 100
-_PATIENCE = 5.0  # seconds of losing every race before a change gives up
+_GIVE_UP_AFTER = 5.0  # seconds in which others changed the record at each attempt to save it
 _FIELD = "document"
 _PROBE = "~probe"  # no registration id has a "~"
 
@@ -41,25 +41,28 @@ _PROBE = "~probe"  # no registration id has a "~"
 class Ledger:
     """Keeps states by registration id, sealed under the keyring."""
 
-    def __init__(self, storage: Storage, keyring: Keyring) -> None:
-        """Write to the storage, sealed by the keyring's first key."""
-        self._storage = _Careful(storage)
+    def __init__(self, storage: Storage, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
+        """Write to the storage, sealed by the keyring's first key. `clock` returns Unix seconds."""
+        self._storage = _StorageErrors(storage)
         self._keyring = keyring
+        self._clock = clock
         self._canary = Canary(self._storage.load, self._storage.save, keyring)
 
     def load(self, registration_id: str) -> State | None:
-        """Return the state, or None if there is none. Raises StorageUnavailable."""
+        """Return the state as of now, or None if there is none. Raises StorageUnavailable."""
         self._canary.before_opening()
         record = self._storage.load(registration_id)
-        return None if record is None else self.opened(record)
+        return None if record is None else self._as_of_now(record)
 
     def change(self, registration_id: str, decide: Callable[[State | None], tuple[_T, State | None]]) -> _T:
-        """Let `decide` see the present state and return its result with the next state, or None to leave it.
+        """Let `decide` see the stored state; store the next state that it returns, and return its result.
 
-        `decide` may be called several times. When this returns, the next state is durable.
+        decide: gets the state as stored, or None, and returns its result and the next state, or None to
+            change nothing. It may be called several times.
+        When this returns, the next state is durable. Raises StorageUnavailable.
         """
         self._canary.before_sealing()
-        give_up = time.monotonic() + _PATIENCE
+        give_up = time.monotonic() + _GIVE_UP_AFTER
         while True:
             record = self._storage.load(registration_id)
             known = None if record is None else self.opened(record)
@@ -69,11 +72,11 @@ class Ledger:
             if self._storage.save(self._seal(following, version=record.version + 1 if record else 1)):
                 return result
             if time.monotonic() > give_up:
-                raise StorageContention(f"registration {registration_id!r} is changed without a pause")
+                raise StorageContention(f"registration {registration_id!r} changes all the time; try again")
             time.sleep(random.uniform(0, 0.01))  # noqa: S311 (to get out of step with the others)
 
     def due(self, by: float) -> Iterator[str]:
-        """Name the registrations that somebody must look at by that time, the earliest first."""
+        """Yield the ids of the registrations that are due by that time, the earliest first."""
         self._canary.before_opening()
         cursor = None
         while page := self._storage.due(by, limit=_PAGE, after=cursor):
@@ -82,20 +85,20 @@ class Ledger:
             cursor = DueCursor(last.due_at or 0.0, last.registration_id)
 
     def states(self, user_id: str | None = None) -> Iterator[State]:
-        """Return all states, or one user's, by registration id. One that cannot be opened is logged."""
+        """Yield all states as of now, or one user's, by registration id; log what cannot be opened."""
         self._canary.before_opening()
         for record in self.records(user_id):
             try:
-                yield self.opened(record)
+                yield self._as_of_now(record)
             except RecordUnreadable as error:
                 logger.error("list reason=unreadable %s", error)
 
     def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
-        """Return the sealed records, or one user's, by registration id, after that id."""
+        """Return all sealed records, or one user's, ordered by registration id and after that id."""
         return registrations_in(self._storage, user_id, after)
 
     def opened(self, record: SealedRecord) -> State:
-        """Return the state that a record holds. Raises RecordUnreadable."""
+        """Return the state that a record holds, as it was stored. Raises RecordUnreadable."""
         registration_id = record.registration_id
         plain = self._keyring.open(record.document, registration_id=registration_id, field=_FIELD)
         try:
@@ -108,7 +111,7 @@ class Ledger:
         return state
 
     def reseal(self, record: SealedRecord) -> bool:
-        """Seal a record under the first key; False if it has changed meanwhile, which seals it too."""
+        """Seal a record under the first key. False if another process changed it, which sealed it as well."""
         state = self.opened(record)
         self._canary.before_sealing()
         return self._storage.save(self._seal(state, version=record.version + 1))
@@ -133,6 +136,15 @@ class Ledger:
         """Release what the storage holds; the next use opens it again."""
         self._storage.close()
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of all encryption keys, the sealing one first."""
+        return self._keyring.key_ids
+
+    def _as_of_now(self, record: SealedRecord) -> State:
+        """Return the state of a record; an open session whose time is over has expired."""
+        return expire(self.opened(record), self._clock())
+
     def _seal(self, state: State, version: int) -> SealedRecord:
         registration = state.registration
         registration_id = registration.registration_id
@@ -151,24 +163,24 @@ def registrations_in(
 
 
 def _owner(state: State) -> str | None:
-    """Return the user to search by; what a webhook names may be no user id of this host."""
+    """Return the user id to search by. A webhook may name a user with an id that this host cannot have."""
     user_id = state.registration.user_id
     return user_id if is_user_id(user_id) else None
 
 
-class _Careful:
-    """A storage whose every failure is a StorageUnavailable, whatever its driver raises."""
+class _StorageErrors:
+    """A storage that raises StorageUnavailable for every error of its driver."""
 
     def __init__(self, storage: Storage) -> None:
-        self.load = _careful(storage.load)
-        self.save = _careful(storage.save)
-        self.delete = _careful(storage.delete)
-        self.due = _careful(storage.due)
-        self.list = _careful(storage.list)
-        self.close = _careful(storage.close)
+        self.load = _with_storage_errors(storage.load)
+        self.save = _with_storage_errors(storage.save)
+        self.delete = _with_storage_errors(storage.delete)
+        self.due = _with_storage_errors(storage.due)
+        self.list = _with_storage_errors(storage.list)
+        self.close = _with_storage_errors(storage.close)
 
 
-def _careful(call: Callable[_P, _T]) -> Callable[_P, _T]:
+def _with_storage_errors(call: Callable[_P, _T]) -> Callable[_P, _T]:
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return call(*args, **kwargs)

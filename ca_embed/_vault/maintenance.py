@@ -1,7 +1,7 @@
-"""Looking after what is stored: keys that rotate, users that are erased, storages that change.
+"""Maintenance of what is stored: rotate keys, erase users, remove what expired, copy to another storage.
 
-Everything here goes through the storage's compare-and-swap, record by record, so it may run while the
-application does, may be interrupted, and finds where it was when it is run again.
+Each function works record by record through the storage's compare-and-swap. So it may run while the
+application runs, and after an interruption the next run does the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ca_embed.storage._base import SealedRecord, Storage
 logger = logging.getLogger("ca_embed")
 
 Progress = Callable[[int], None]
-"""Gets the number of registrations that have been looked at so far."""
+"""Gets the number of registrations that have been checked so far."""
 
 
 @dataclass(slots=True)
@@ -52,11 +52,9 @@ class Copied:
     unreadable: int = 0
 
 
-def rotate_keys(
-    ledger: Ledger, first_key_id: str, *, dry_run: bool = False, progress: Progress | None = None
-) -> Rotation:
+def rotate_keys(ledger: Ledger, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
     """Seal every record under the first key that is not yet. Raises StorageUnavailable."""
-    did = Rotation()
+    did, first_key_id = Rotation(), ledger.key_ids[0]
     for seen, record in enumerate(ledger.records(), start=1):
         if key_id_of(record.document) == first_key_id:
             did.current += 1

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from ca_embed.adapters._shared import answer, prefix_of
 from ca_embed.embed import Embed
+from ca_embed.http import answer, mount_prefix
 
 
 def routes(embed: Embed, prefix: str | None = None) -> list[web.RouteDef]:
@@ -30,7 +30,7 @@ def routes(embed: Embed, prefix: str | None = None) -> list[web.RouteDef]:
         )
         return web.Response(body=response.body, status=response.status, headers=response.headers)
 
-    path = prefix_of(embed, prefix)
+    path = mount_prefix(embed, prefix)
     below_it = web.route("*", path + "/{rest:.*}", endpoints, name="chatarchitect")
     return [below_it, web.route("*", path, endpoints)] if path else [below_it]
 

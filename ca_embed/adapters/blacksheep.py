@@ -15,10 +15,9 @@ from typing import Any
 from blacksheep import Application, Content, Request, Response, StreamedContent
 from blacksheep.server.csrf import AntiForgeryHandler, ignore_anti_forgery
 
-from ca_embed.adapters._shared import METHODS, answer, prefix_of
+from ca_embed import http
 from ca_embed.embed import Embed
-from ca_embed.http import _messages as messages
-from ca_embed.http._messages import Csrf
+from ca_embed.http import METHODS, Csrf, answer, mount_prefix
 
 
 def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
@@ -42,7 +41,7 @@ def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
     async def webhook(request: Request) -> Response:
         return await respond(request, "webhook")
 
-    path = prefix_of(embed, prefix)
+    path = mount_prefix(embed, prefix)
     app.router.add("POST", path + "/webhook", ignore_anti_forgery()(webhook))
     for method in METHODS:
         app.router.add(method, path or "/", endpoints)
@@ -63,7 +62,7 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _native(response: messages.Response) -> Response:
+def _native(response: http.Response) -> Response:
     """Turn type and length into a `Content`; BlackSheep writes these two headers itself."""
     headers = {name.lower().encode(): value.encode() for name, value in response.headers}
     kind, length = headers.pop(b"content-type", None), int(headers.pop(b"content-length", 0))

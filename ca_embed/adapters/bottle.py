@@ -11,24 +11,24 @@ from __future__ import annotations
 
 from bottle import Bottle, HTTPResponse, request
 
-from ca_embed.adapters._shared import answer_wsgi, prefix_of
+from ca_embed import http
 from ca_embed.embed import Embed
-from ca_embed.http import _messages as messages
-from ca_embed.wsgi import read_body, read_stream
+from ca_embed.http import mount_prefix, read_stream
+from ca_embed.wsgi import answer_environ, read_body
 
 
 def mount(app: Bottle, embed: Embed, prefix: str | None = None) -> None:
     """Answer all requests below the prefix (by default the path of `public_url`)."""
 
     def endpoints(rest: str = "") -> HTTPResponse:
-        response = answer_wsgi(embed, request.environ, rest=rest, native=request.copy(), read=_read)
+        response = answer_environ(embed, request.environ, rest=rest, native=request.copy(), read=_read)
         return HTTPResponse(response.body, response.status, response.headers)
 
-    path = prefix_of(embed, prefix)
+    path = mount_prefix(embed, prefix)
     app.route([path or "/", f"{path}/", f"{path}/<rest:path>"], "ANY", endpoints)
 
 
-def _read(asked: messages.Request) -> bytes:
+def _read(asked: http.Request) -> bytes:
     """Read what the server sends; Bottle's own `request.body` breaks on chunks that a server has undone."""
     if "bottle.request.body" in request.environ:
         return read_stream(request.body, asked)  # a hook has read it, and it begins again

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import cherrypy
 
-from ca_embed.adapters._shared import answer_wsgi
 from ca_embed.embed import Embed
+from ca_embed.wsgi import answer_environ
 
 
 class Endpoints:
@@ -32,7 +32,7 @@ class Endpoints:
         """Answer one request."""
         request = cherrypy.serving.request
         rest = request.path_info.removeprefix("/")
-        response = answer_wsgi(self._embed, request.wsgi_environ, rest=rest, native=request)
+        response = answer_environ(self._embed, request.wsgi_environ, rest=rest, native=request)
         native = cherrypy.serving.response
         native.status = response.status
         native.headers.pop("Content-Type", None)  # CherryPy names one even where there is no body

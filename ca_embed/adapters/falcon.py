@@ -13,17 +13,17 @@ from typing import Any
 import falcon
 import falcon.asgi
 
-from ca_embed.adapters._shared import answer, answer_wsgi, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.http._messages import Response
+from ca_embed.http import Response, answer, mount_prefix
+from ca_embed.wsgi import answer_environ
 
 
 def mount(app: falcon.App[Any, Any], embed: Embed, prefix: str | None = None) -> None:
     """Answer all requests below the prefix (by default the path of `public_url`)."""
-    below_it = re.compile(re.escape(prefix_of(embed, prefix)) + r"(?:/(?P<rest>.*))?\Z", re.DOTALL)
+    below_it = re.compile(re.escape(mount_prefix(embed, prefix)) + r"(?:/(?P<rest>.*))?\Z", re.DOTALL)
 
     def sink(req: falcon.Request, resp: falcon.Response, **caught: Any) -> None:
-        _fill(resp, answer_wsgi(embed, req.env, rest=caught.get("rest"), native=req))
+        _fill(resp, answer_environ(embed, req.env, rest=caught.get("rest"), native=req))
 
     async def async_sink(req: falcon.asgi.Request, resp: Any, **caught: Any) -> None:
         response = await answer(

@@ -15,9 +15,9 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from ca_embed.adapters._openapi import DELIVER, OPEN, READ
-from ca_embed.adapters._shared import METHODS, prefix_of
-from ca_embed.adapters.starlette import respond
+from ca_embed.adapters.starlette import _respond
 from ca_embed.embed import Embed
+from ca_embed.http import METHODS, mount_prefix
 
 
 def router(
@@ -29,17 +29,17 @@ def router(
     def for_users(rest: str) -> Callable[..., Awaitable[Response]]:
         async def endpoint(request: Request, user: Any = whoever) -> Response:
             identify = None if current_user is None else lambda _request: user
-            return await respond(embed, request, rest.format(**request.path_params), identify)
+            return await _respond(embed, request, rest.format(**request.path_params), identify)
 
         return endpoint
 
     async def for_all(request: Request) -> Response:
-        return await respond(embed, request, request.path_params["rest"])
+        return await _respond(embed, request, request.path_params["rest"])
 
     async def webhook(request: Request) -> Response:
-        return await respond(embed, request, "webhook")
+        return await _respond(embed, request, "webhook")
 
-    path = prefix_of(embed, prefix)
+    path = mount_prefix(embed, prefix)
     routes = APIRouter(tags=["ChatArchitect"])
     read, page = ["GET", "HEAD"], for_users("")
     opened, session = for_users("sessions"), for_users("sessions/{registration_id}")
@@ -52,7 +52,7 @@ def router(
         routes.add_api_route(f"{path}/sessions/{{registration_id}}{slash}", session, methods=read, **hidden)
         if path or slash:
             routes.add_api_route(path + slash, page, methods=read, name="chatarchitect", **hidden)
-    routes.add_api_route(f"{path}/{{rest:path}}", for_all, methods=METHODS, **hidden)
+    routes.add_api_route(f"{path}/{{rest:path}}", for_all, methods=list(METHODS), **hidden)
     return routes
 
 

@@ -18,20 +18,19 @@ from flask import Blueprint, Response, current_app, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 
-from ca_embed.adapters._shared import METHODS, answer_wsgi, prefix_of
 from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
-from ca_embed.http._messages import Csrf, Request
-from ca_embed.wsgi import read_stream
+from ca_embed.http import METHODS, Csrf, Request, mount_prefix, read_stream
+from ca_embed.wsgi import answer_environ
 
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     """Return all endpoints as a blueprint; without a `url_prefix` they are at the path of `public_url`."""
-    adapter = Blueprint(name, __name__, url_prefix=prefix_of(embed, None) or None)
+    adapter = Blueprint(name, __name__, url_prefix=mount_prefix(embed, None) or None)
     exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
 
     def endpoints(rest: str = "") -> Response:
-        answer = answer_wsgi(embed, request.environ, rest=rest, native=request, read=_read, csrf=_csrf)
+        answer = answer_environ(embed, request.environ, rest=rest, native=request, read=_read, csrf=_csrf)
         # As a list, for then Flask leaves the Content-Length as it is, also for HEAD.
         return _Answer([answer.body], answer.status, answer.headers)
 

@@ -17,9 +17,8 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 from litestar.utils.scope.state import ScopeState
 
-from ca_embed.adapters._shared import answer, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.http._messages import Csrf
+from ca_embed.http import Csrf, answer, mount_prefix
 
 
 def router(embed: Embed, prefix: str | None = None) -> Router:
@@ -33,7 +32,7 @@ def router(embed: Embed, prefix: str | None = None) -> Router:
     async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(embed, "/webhook", scope, receive, send)
 
-    return Router(prefix_of(embed, prefix) or "/", route_handlers=[endpoints, webhook])
+    return Router(mount_prefix(embed, prefix) or "/", route_handlers=[endpoints, webhook])
 
 
 def csrf_token(request: Request[Any, Any, Any]) -> Csrf | None:

@@ -20,16 +20,16 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from ca_embed.adapters._shared import answer_wsgi
 from ca_embed.embed import Embed
-from ca_embed.http._messages import Csrf
+from ca_embed.http import Csrf
+from ca_embed.wsgi import answer_environ
 
 
 def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurator], None]:
     """Return what `config.include` takes; all endpoints are below its `route_prefix`."""
 
     def view(request: Request) -> Response:
-        response = answer_wsgi(
+        response = answer_environ(
             embed,
             request.environ,
             rest=request.matchdict.get("rest"),

@@ -13,14 +13,14 @@ from typing import Any
 from quart import Blueprint, Response, request, url_for
 from quart.blueprints import BlueprintSetupState
 
-from ca_embed.adapters._shared import METHODS, answer, prefix_of
 from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
+from ca_embed.http import METHODS, answer, mount_prefix
 
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     """Return all endpoints as a blueprint; without a `url_prefix` they are at the path of `public_url`."""
-    adapter = Blueprint(name, __name__, url_prefix=prefix_of(embed, None) or None)
+    adapter = Blueprint(name, __name__, url_prefix=mount_prefix(embed, None) or None)
     exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
 
     async def endpoints(rest: str = "") -> Response:

@@ -13,8 +13,8 @@ from typing import Any
 
 from sanic import Blueprint, HTTPResponse, Request
 
-from ca_embed.adapters._shared import METHODS, answer, prefix_of
 from ca_embed.embed import Embed
+from ca_embed.http import METHODS, answer, mount_prefix
 
 
 def blueprint(embed: Embed, prefix: str | None = None, name: str = "chatarchitect") -> Blueprint:
@@ -31,7 +31,7 @@ def blueprint(embed: Embed, prefix: str | None = None, name: str = "chatarchitec
         )
         return HTTPResponse(response.body, response.status, dict(response.headers))
 
-    adapter = Blueprint(name, url_prefix=prefix_of(embed, prefix))
+    adapter = Blueprint(name, url_prefix=mount_prefix(embed, prefix))
     adapter.add_route(endpoints, "/", METHODS, name="page", stream=True)
     adapter.add_route(endpoints, "/<rest:path>", METHODS, name="endpoints", stream=True, unquote=True)
     return adapter

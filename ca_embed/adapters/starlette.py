@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ca_embed._host.calls import Identify
-from ca_embed.adapters._shared import answer, prefix_of
+from ca_embed._host.identify import Identify
 from ca_embed.embed import Embed
+from ca_embed.http import answer, mount_prefix
 
 
 def routes(embed: Embed, prefix: str | None = None) -> list[Route]:
@@ -23,13 +23,13 @@ def routes(embed: Embed, prefix: str | None = None) -> list[Route]:
 
     Both are named "chatarchitect": `request.url_for("chatarchitect", rest="")` is the hosted page.
     """
-    path = prefix_of(embed, prefix)
+    path = mount_prefix(embed, prefix)
     endpoint = _Endpoint(embed)
     below_it = Route(path + "/{rest:path}", endpoint, name="chatarchitect")
     return [below_it, Route(path, endpoint)] if path else [below_it]
 
 
-async def respond(embed: Embed, request: Request, rest: str, identify: Identify | None = None) -> Response:
+async def _respond(embed: Embed, request: Request, rest: str, identify: Identify | None = None) -> Response:
     """Answer a request; `rest` is its path below the mount, `identify` finds the user if not the Embed's."""
     response = await answer(
         embed,
@@ -50,5 +50,5 @@ class _Endpoint:
         self._embed = embed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await respond(self._embed, Request(scope, receive), scope["path_params"].get("rest", ""))
+        response = await _respond(self._embed, Request(scope, receive), scope["path_params"].get("rest", ""))
         await response(scope, receive, send)

@@ -16,9 +16,8 @@ from inspect import isawaitable
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler, stream_request_body
 
-from ca_embed.adapters._shared import METHODS, answer, prefix_of
 from ca_embed.embed import Embed
-from ca_embed.http._messages import MAX_BODY, Csrf
+from ca_embed.http import MAX_BODY, METHODS, Csrf, answer, mount_prefix
 
 
 def rules(
@@ -27,7 +26,7 @@ def rules(
     """Return rules for all endpoints, below the prefix (by default the path of `public_url`)."""
     handler: type[RequestHandler] = type("ChatArchitectHandler", (_Endpoints, base), {})
     stream_request_body(handler)
-    path = re.escape(prefix_of(embed, prefix))
+    path = re.escape(mount_prefix(embed, prefix))
     webhook = URLSpec(f"{path}/(webhook/?)", handler, {"embed": embed, "is_webhook": True})
     return [webhook, URLSpec(f"{path}(?:/(.*))?", handler, {"embed": embed}, name="chatarchitect")]
 
@@ -40,7 +39,7 @@ def xsrf_token(handler: RequestHandler) -> Csrf | None:
 
 
 class _Endpoints(RequestHandler):
-    SUPPORTED_METHODS = tuple(METHODS)
+    SUPPORTED_METHODS = METHODS
 
     def initialize(self, embed: Embed, *, is_webhook: bool = False) -> None:
         self._embed = embed

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from typing import NamedTuple
 
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
@@ -15,7 +16,6 @@ from ca_embed._config import LANGUAGES, Settings
 from ca_embed._host.page_headers import FEATURES
 from ca_embed._urls import require_base
 from ca_embed.assets._script import javascript
-from ca_embed.http._messages import Csrf
 
 _TITLES = {
     "de": (
@@ -30,6 +30,13 @@ _TITLES = {
 assert set(_TITLES) == set(LANGUAGES)
 
 _ANY_ORIGIN = "https://any.invalid"
+
+
+class Csrf(NamedTuple):
+    """What the host's CSRF protection asks of a request: the name of a header, and its value."""
+
+    header: str
+    token: str
 
 
 class Html(str):

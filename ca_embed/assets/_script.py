@@ -10,8 +10,8 @@ from importlib.resources import files
 
 
 @dataclass(frozen=True, slots=True)
-class Asset:
-    """One file to serve. `integrity` is its Subresource Integrity value, `digest` names the bytes."""
+class Script:
+    """The file to serve. `integrity` is its Subresource Integrity value, `digest` names the bytes."""
 
     body: bytes
     digest: str
@@ -24,8 +24,8 @@ class Asset:
 
 
 @cache
-def javascript() -> Asset:
+def javascript() -> Script:
     """Return the asset that this release ships."""
     body = files("ca_embed").joinpath("assets", "ca-embed.js").read_bytes()
     sha384 = base64.b64encode(hashlib.sha384(body).digest()).decode()
-    return Asset(body, hashlib.sha256(body).hexdigest()[:16], f"sha384-{sha384}")
+    return Script(body, hashlib.sha256(body).hexdigest()[:16], f"sha384-{sha384}")

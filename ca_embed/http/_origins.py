@@ -1,49 +1,55 @@
-"""Which pages may ask: the rules on `Origin` and `Sec-Fetch-Site`. Pure."""
+"""Which pages may ask: the rules on `Origin` and `Sec-Fetch-Site`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
+from ca_embed._config import Settings
 from ca_embed.errors import ForbiddenOrigin
+from ca_embed.http._messages import Headers, Request
 
 _NAMES = re.compile(r"[A-Za-z0-9-]+(?:,[ ]?[A-Za-z0-9-]+)*")
-_OWN_PAGES = frozenset({"same-origin", "none"})
+_OWN_PAGES = (b"same-origin", b"none")
 
 
-def asking_origin(
-    origins: Sequence[bytes], fetch_sites: Sequence[bytes], allowed: frozenset[str]
-) -> str | None:
-    """Return the origin of the page that asks; None if no page of another origin does.
+def asking_origin(settings: Settings, request: Request) -> str | None:
+    """Return the origin of the page that asks, or None if no page of another origin asks.
 
-    origins, fetch_sites: all values of the headers Origin and Sec-Fetch-Site. A browser sends Origin
-    with every POST and every cross-origin read (Fetch Standard), and a page cannot forge either.
-    Raises ForbiddenOrigin.
+    A browser sends Origin with every POST and every cross-origin read (Fetch Standard), and a page cannot
+    forge it, nor Sec-Fetch-Site. Raises ForbiddenOrigin.
     """
+    origins = request.all("origin")
     if origins:
-        origin = origins[0].decode("latin-1")
-        if len(origins) > 1 or origin not in allowed:
+        origin = _allowed_origin(settings, origins)
+        if origin is None:
             raise ForbiddenOrigin("the page's origin is not in parent_origins")
         return origin
-    if any(site.decode("latin-1") not in _OWN_PAGES for site in fetch_sites):
-        raise ForbiddenOrigin("a page of another origin asks, without saying which")
+    if any(site not in _OWN_PAGES for site in request.all("sec-fetch-site")):
+        raise ForbiddenOrigin("a page of another origin asks and does not name it")
     return None
 
 
-def cors_headers(origin: str | None) -> list[tuple[str, str]]:
-    """Return the headers that let an allowed page read the answer (Fetch Standard, CORS)."""
-    if origin is None:
-        return []
-    return [("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true")]
+def page_headers(settings: Settings, request: Request) -> Headers:
+    """Return the headers that let a page of an allowed origin read the response (Fetch Standard, CORS)."""
+    headers = [("Vary", "Origin")]
+    origin = _allowed_origin(settings, request.all("origin"))
+    if origin is not None:
+        headers.append(("Access-Control-Allow-Origin", origin))
+        headers.append(("Access-Control-Allow-Credentials", "true"))
+    return headers
 
 
-def preflight_headers(methods: Sequence[str], asked_headers: str) -> list[tuple[str, str]]:
-    """Return what a preflight of an allowed page is answered, beside `cors_headers`."""
+def preflight_headers(method: str, asked_headers: str) -> Headers:
+    """Return the headers that answer the preflight of an allowed page, besides `page_headers`."""
+    allowed = asked_headers if _NAMES.fullmatch(asked_headers) else "content-type"
     return [
-        ("Access-Control-Allow-Methods", ", ".join(methods)),
-        (
-            "Access-Control-Allow-Headers",
-            asked_headers if _NAMES.fullmatch(asked_headers) else "content-type",
-        ),
+        ("Access-Control-Allow-Methods", method),
+        ("Access-Control-Allow-Headers", allowed),
         ("Access-Control-Max-Age", "600"),
     ]
+
+
+def _allowed_origin(settings: Settings, origins: list[bytes]) -> str | None:
+    """Return the origin that the header names, if it names one that is allowed."""
+    origin = origins[0].decode("latin-1") if len(origins) == 1 else None
+    return origin if origin in settings.allowed_origins else None

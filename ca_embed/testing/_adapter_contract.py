@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import pytest
 
 from ca_embed.assets._script import javascript
-from ca_embed.http._messages import MAX_BODY
+from ca_embed.http import MAX_BODY
 from ca_embed.testing._adapter_host import Host, Site, running
 from ca_embed.testing._raw_http import PATIENCE, Answer, NoAnswer
 from ca_embed.testing._webhooks import signed_webhook
@@ -138,7 +138,7 @@ class AdapterContract(ABC):
         opened = host.open_session(headers=forged)
         assert opened.status == 201
         session = host.sandbox.session(opened.json()["registration_id"])
-        assert session.webhook_url == host.embed.settings.webhook_url
+        assert session.webhook_url == host.embed._core.settings.webhook_url
 
     # --- the body -------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +31,8 @@ class TestFastAPI(AdapterContract):
 class TestFastAPIDependency(AdapterContract):
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
-        ask, site.embed.identify = site.embed.identify, None
+        core = site.embed._core
+        ask, site.embed._core = core.identify, replace(core, identify=None)
 
         def current_user(request: Request) -> str | None:
             return ask(request)

@@ -22,7 +22,7 @@ def open_hosted_page(page: Page) -> Page:
             identify=lambda request: None,
         )
     ) as embed:
-        made = hosted_page(embed.settings, "en")
+        made = hosted_page(embed._core.settings, "en")
     site.script.whole = made.html.replace("<head>", '<head><script src="/spy.js"></script>')
     site.script.page_headers = {"Content-Security-Policy": made.policy}
     return page.open(path="/chatarchitect/").until("idle")

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import BytesIO
@@ -446,7 +447,7 @@ def test_it_is_delivered_as_by_chatarchitect(operate: Run, behind: Any, world: A
     behind(look)
     assert operate("doctor").code == 0
     ((headers, body),) = seen
-    newest = world.embed.settings.tokens[0]
+    newest = world.embed._core.settings.tokens[0]
     assert headers["Content-Type"] == "application/json"
     assert headers["X-Ca-Signature"] == sign(body, int(headers["X-Ca-Timestamp"]), newest)
     assert headers["X-Ca-Event-Id"] == "evt_doctor_1"
@@ -455,7 +456,9 @@ def test_it_is_delivered_as_by_chatarchitect(operate: Run, behind: Any, world: A
 
 def test_another_token_is_deployed(examine: Run, world: Any) -> None:
     """The token that is newest here must be one of those that are deployed."""
-    world.embed.verifier = Verifier(world.embed.settings.tokens[1:], 300)
+    world.embed._core = replace(
+        world.embed._core, verifier=Verifier(world.embed._core.settings.tokens[1:], 300)
+    )
     findings = examine()
 
     assert failed(findings) == {"mount: delivery"}
@@ -476,7 +479,7 @@ def test_the_servers_clock(
     """A server whose clock is wrong is told from one with another token, and by how much if it tells."""
     moment = time.time()
     server, date = ahead
-    world.embed.clock = lambda: moment + server
+    world.embed._core = replace(world.embed._core, clock=lambda: moment + server)
     date_of_others(format_datetime(datetime.fromtimestamp(moment + date, UTC), usegmt=True))
     finding = examine()["mount: delivery"]
 

@@ -95,7 +95,7 @@ def test_a_blank_token_is_one_problem() -> None:
 def test_a_public_url_with_a_path(path: str) -> None:
     """Any path that stands in a URL as it is will do."""
     with closing(embed := build(public_url=f"https://crm.example{path}")):
-        assert embed.settings.webhook_url == f"https://crm.example{path.rstrip('/')}/webhook"
+        assert embed._core.settings.webhook_url == f"https://crm.example{path.rstrip('/')}/webhook"
 
 
 def test_all_problems_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_from_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     }.items():
         monkeypatch.setenv(f"CA_EMBED_{name}", value)
     with closing(embed := Embed.from_env(integration="Other")):
-        settings = embed.settings
+        settings = embed._core.settings
         assert settings.base_url == NOBODY_LISTENS
         assert settings.webhook_url == f"{PUBLIC_URL}/webhook"
         assert settings.tokens == (TOKEN, LONG)
@@ -150,14 +150,14 @@ def test_from_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 def test_http_on_this_machine(host: str) -> None:
     """Plain http is accepted for loopback hosts."""
     with closing(embed := build(base_url=f"http://{host}", public_url=f"http://{host}/ca")):
-        assert embed.settings.iframe_origin == f"http://{host.lower()}"
+        assert embed._core.settings.iframe_origin == f"http://{host.lower()}"
 
 
 def test_parent_origins_default(sandbox: Any) -> None:
     """Without parent_origins, or with an empty list, the mount's own origin is the only one."""
     for origins in (None, [], ()):
         with closing(embed := build(parent_origins=origins)):
-            assert embed.settings.allowed_origins == {"https://crm.example"}
+            assert embed._core.settings.allowed_origins == {"https://crm.example"}
 
 
 def test_every_argument_is_by_name() -> None:

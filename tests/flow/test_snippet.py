@@ -51,7 +51,7 @@ def test_a_language_that_is_set_leaves_the_page_its_own() -> None:
 )
 def test_language_of_the_hosted_page(accept_language: str, spoken: str) -> None:
     """The hosted page speaks what its reader's browser asks for, and else what is set."""
-    assert hosted_page(build(lang="ru").settings, accept_language).lang == spoken
+    assert hosted_page(build(lang="ru")._core.settings, accept_language).lang == spoken
 
 
 def test_everything_is_escaped() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ca_embed import Embed, PartnerRejected, Status
+from ca_embed._registrar import order_session
 from ca_embed.errors import InvalidArgument, NotFound
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import MemoryStorage
@@ -122,11 +123,11 @@ def test_a_session_for_another_page(sandbox: Sandbox) -> None:
 def test_a_webhook_that_is_faster_than_we(client_of: ClientOf, sandbox: Sandbox) -> None:
     """A webhook that comes before its session was stored is kept, and the session adds its facts."""
     embed = at_sandbox(sandbox)
-    order = embed.order("u1", partner_state="s1", lang="es")
-    session = embed.registrar.open_session(order)
+    order = order_session(embed._core.settings, "u1", partner_state="s1", lang="es")
+    session = embed._core.registrar.create_session(order)
     sandbox.complete(session.registration_id, deliver=False)
     assert client_of(embed).deliver(sandbox.signed_webhook(session.registration_id)).status == 200
-    embed.registrar.remember(order, session)
+    embed._core.registrar.store_session(order, session)
     registration = embed.registration(session.registration_id)
     assert registration is not None
     assert (registration.status, registration.lang, registration.user_id) == ("completed", "es", "u1")

@@ -8,6 +8,7 @@ import pytest
 from webtest import TestApp
 
 from ca_embed import PartnerUnavailable, Session
+from ca_embed._registrar import order_session
 from tests.flow.kit import NOBODY_LISTENS, SECRET, build, closing, delivery
 
 
@@ -21,9 +22,11 @@ def test_an_id_that_is_given_out_twice() -> None:
     """The second user does not get the first one's registration."""
     embed = build()
     with closing(embed):
-        embed.registrar.remember(embed.order("first"), session("same"))
+        embed._core.registrar.store_session(order_session(embed._core.settings, "first"), session("same"))
         with pytest.raises(PartnerUnavailable, match="same"):
-            embed.registrar.remember(embed.order("second"), session("same"))
+            embed._core.registrar.store_session(
+                order_session(embed._core.settings, "second"), session("same")
+            )
         registration = embed.registration("same")
         assert registration is not None
         assert registration.user_id == "first"
@@ -36,7 +39,9 @@ def test_a_webhook_for_another_user_that_is_faster_than_the_session() -> None:
         headers, body = delivery(registration_id="early", partner_user_id="first")
         assert TestApp(embed.wsgi).post("/webhook", body, headers=headers).json == {"status": "accepted"}
         with pytest.raises(PartnerUnavailable):
-            embed.registrar.remember(embed.order("second"), session("early"))
+            embed._core.registrar.store_session(
+                order_session(embed._core.settings, "second"), session("early")
+            )
         assert embed.registrations("second") == []
 
 
@@ -46,7 +51,7 @@ def test_a_webhook_that_is_faster_than_its_session() -> None:
     with closing(embed):
         headers, body = delivery(registration_id="early", partner_user_id="first")
         TestApp(embed.wsgi).post("/webhook", body, headers=headers)
-        embed.registrar.remember(embed.order("first"), session("early"))
+        embed._core.registrar.store_session(order_session(embed._core.settings, "first"), session("early"))
         credentials = embed.credentials("early")
         assert credentials is not None
         assert credentials.app_secret == SECRET

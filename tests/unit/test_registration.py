@@ -25,6 +25,7 @@ from ca_embed._registration import (
     Status,
     answered,
     asking,
+    begin,
     claimed,
     complete,
     due_at,
@@ -32,7 +33,6 @@ from ca_embed._registration import (
     handled,
     lapsed,
     may_ask,
-    open_session,
     released,
     runnable,
     unanswered,
@@ -53,7 +53,7 @@ REGISTRATION = Registration(
     created_at=datetime.fromtimestamp(NOW, UTC),
     expires_at=EXPIRES,
 )
-OPEN = open_session(REGISTRATION, "token1", None, ())
+OPEN = begin(REGISTRATION, "token1", None, ())
 CREDENTIALS = Credentials(
     app_id="ca_app_123", app_secret="fake-secret-value", phone="42", integration="My CRM", completed_at=TEN
 )
@@ -112,7 +112,7 @@ def test_a_new_session_is_looked_at_soon() -> None:
 def test_a_completion_may_be_faster_than_its_session() -> None:
     """The session's facts are added to a completion that came first, and nothing of it is lost."""
     early = completed(None, replace(WEBHOOK, token_id="token2"), now=NOW - 1)
-    state = open_session(REGISTRATION, "token1", early, ())
+    state = begin(REGISTRATION, "token1", early, ())
     assert state.registration == completed().registration
     assert state.credentials == CREDENTIALS
     assert state.generation == 1
@@ -125,34 +125,34 @@ def test_the_order_of_arrival_does_not_matter(ordered: str | None) -> None:
     """Session then webhook, or webhook then session: the registration is the same."""
     registration = replace(REGISTRATION, integration=ordered)
     webhook = with_credentials(WEBHOOK, integration="Partner")
-    session_first = completed(open_session(registration, "token1", None, ()), webhook)
-    webhook_first = open_session(registration, "token1", completed(None, webhook), ())
+    session_first = completed(begin(registration, "token1", None, ()), webhook)
+    webhook_first = begin(registration, "token1", completed(None, webhook), ())
     assert session_first.registration == webhook_first.registration
 
 
 def test_a_session_that_is_stored_twice_stays_open() -> None:
     """Storing a session again, because the first answer got lost, changes nothing and owes nothing."""
-    once = open_session(REGISTRATION, "token1", None, ("one",))
-    assert open_session(REGISTRATION, "token1", once, ("one",)) == once
+    once = begin(REGISTRATION, "token1", None, ("one",))
+    assert begin(REGISTRATION, "token1", once, ("one",)) == once
 
 
 def test_a_session_brings_its_handlers_to_an_early_completion() -> None:
     """If a process without handlers took the webhook, those of the session's process are owed."""
-    state = open_session(REGISTRATION, "token1", completed(None), ("one", "two"))
+    state = begin(REGISTRATION, "token1", completed(None), ("one", "two"))
     assert runnable(state, "me", ("one", "two"), NOW) == ("one", "two")
     assert due_at(state) == NOW
 
 
 def test_a_session_brings_its_handlers_to_later_credentials() -> None:
     """Also credentials that come after that owe the handlers of the session's process."""
-    early = open_session(REGISTRATION, "token1", completed(None, handlers=("one",)), ("one", "two"))
+    early = begin(REGISTRATION, "token1", completed(None, handlers=("one",)), ("one", "two"))
     assert completed(early, NEWER).handlers == (HandlerRun("one", NOW), HandlerRun("two", NOW))
 
 
 def test_handlers_that_ran_early_do_not_run_again() -> None:
     """If the webhook's process has run its handlers already, the session does not owe them anew."""
     ran = handled(completed(None, handlers=("one",)), "one", 1, NOW, done=True)
-    assert due_at(open_session(REGISTRATION, "token1", ran, ("one",))) is None
+    assert due_at(begin(REGISTRATION, "token1", ran, ("one",))) is None
 
 
 # --- completion ------------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ def test_no_handlers_no_claim() -> None:
 
 def test_handlers_of_the_sessions_process_are_owed() -> None:
     """A process without handlers owes those of the process that created the session, unclaimed."""
-    state = completed(open_session(REGISTRATION, "token1", None, ("one",)), claim=MINE)
+    state = completed(begin(REGISTRATION, "token1", None, ("one",)), claim=MINE)
     assert state.handlers == (HandlerRun("one", NOW),)
     assert state.claim is None
 

@@ -110,7 +110,7 @@ class Crm:
                 "style-src 'self'",
                 "img-src 'self'",
                 "connect-src 'self'",
-                f"frame-src {self._embed.settings.iframe_origin}",
+                f"frame-src {self._embed._core.settings.iframe_origin}",
                 "frame-ancestors 'none'",
                 "base-uri 'none'",
                 "form-action 'none'",

@@ -85,17 +85,17 @@ def _checks(embed: Embed, pages: Sequence[str]) -> Iterator[Finding]:
     from ca_embed._cli.doctor.page import check_page
     from ca_embed._cli.doctor.partner import check_partner
 
-    yield from check_partner(embed.settings, embed.clock)
-    yield from check_mount(embed.settings, embed.clock)
+    yield from check_partner(embed._core.settings, embed._core.clock)
+    yield from check_mount(embed._core.settings, embed._core.clock)
     for page in pages:
-        yield from check_page(page, embed.settings.iframe_origin)
+        yield from check_page(page, embed._core.settings.iframe_origin)
     if not pages:
         yield skip("pages", "give --page URL for each page of yours that shows the registration")
 
 
 def _storage(embed: Embed) -> Finding:
     try:
-        embed.registrar.ledger.probe()
+        embed._core.ledger.probe()
     except RecordUnreadable as error:
         advice = "Give the encryption keys that it was written with, or the storage that these keys are for."
         return fail(_STORAGE, str(error), advice)

@@ -31,7 +31,7 @@ def configuration(**_: Any) -> list[CheckMessage]:
 def mounted_where_it_says(**_: Any) -> list[CheckMessage]:
     """Find a `public_url` that leads somewhere else."""
     try:
-        public_path = get_embed().settings.public_path
+        public_path = get_embed()._core.settings.public_path
         mount = reverse("chatarchitect:page").rstrip("/")
     except ConfigurationError:
         return []

@@ -8,7 +8,6 @@ handlers may use the ORM.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,11 +20,9 @@ from django.middleware.csrf import get_token
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from ca_embed.adapters._shared import below
 from ca_embed.embed import Embed
-from ca_embed.http._endpoints import respond
-from ca_embed.http._messages import Csrf, Request
-from ca_embed.wsgi import read_body, read_stream, request_from
+from ca_embed.http import Csrf, Request, read_stream
+from ca_embed.wsgi import answer_environ, read_body
 
 
 def patterns(embed: Embed) -> list[Any]:
@@ -61,10 +58,14 @@ def _ours(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 
 def _answer(embed: Embed, request: HttpRequest, rest: str) -> HttpResponse:
-    asked = replace(
-        request_from(request.META, native=request), path=below(rest), csrf=partial(csrf_token, request)
+    response = answer_environ(
+        embed,
+        request.META,
+        rest=rest,
+        native=request,
+        read=partial(_body, request),
+        csrf=partial(csrf_token, request),
     )
-    response = respond(embed, asked, lambda: _body(request, asked))
     headers = dict(response.headers)
     native = HttpResponse(response.body, status=response.status, headers=headers)
     if "Content-Type" not in headers:

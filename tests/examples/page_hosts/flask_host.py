@@ -20,7 +20,7 @@ def flask_host(embed: Embed, scripts: Mapping[str, Path]) -> Flask:
     app = Flask(__name__, template_folder=str(Path(__file__).parent), static_folder=None)
     app.jinja_loader.searchpath.append(str(EXAMPLES))
     app.register_blueprint(blueprint(embed))
-    add_examples(app, embed.settings.iframe_origin, scripts)
+    add_examples(app, embed._core.settings.iframe_origin, scripts)
     add_what_they_lead_to(app, embed)
     return app
 

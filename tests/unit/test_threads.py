@@ -11,77 +11,77 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ca_embed._host.threads import Executors, Pool
+from ca_embed._host.threads import Pool, Threads
 from ca_embed.errors import PartnerBusy
 
 
 def test_a_crowd_is_served_while_calls_are_answered() -> None:
     """Everybody gets through, two at a time, however many come at once, as long as the calls are short."""
-    executors = Executors()
+    pools = Threads()
 
     def short() -> str:
         time.sleep(0.2)
         return "served"
 
     with ThreadPoolExecutor(14) as crowd:
-        served = [crowd.submit(executors.run_here, Pool.PARTNER, short) for _ in range(14)]
+        served = [crowd.submit(pools.run_here, Pool.PARTNER, short) for _ in range(14)]
         assert [call.result() for call in served] == ["served"] * 14
 
 
 def test_nobody_waits_behind_calls_that_hang() -> None:
     """While two calls hang, the next are told to try again; once they end, the next is served."""
-    executors, begun, let_go = Executors(), threading.Barrier(3), threading.Event()
+    pools, begun, let_go = Threads(), threading.Barrier(3), threading.Event()
 
     def hang() -> None:
         begun.wait(10)
         let_go.wait(60)
 
     with ThreadPoolExecutor(2) as others:
-        hanging = [others.submit(executors.run_here, Pool.PARTNER, hang) for _ in range(2)]
+        hanging = [others.submit(pools.run_here, Pool.PARTNER, hang) for _ in range(2)]
         begun.wait(10)
         for _ in range(2):
             with pytest.raises(PartnerBusy, match="waiting"):
-                executors.run_here(Pool.PARTNER, lambda: None)
-        assert executors.run_here(Pool.STORAGE, lambda: "at once") == "at once"
+                pools.run_here(Pool.PARTNER, lambda: None)
+        assert pools.run_here(Pool.STORAGE, lambda: "at once") == "at once"
         let_go.set()
         for call in hanging:
             call.result()
-    assert executors.run_here(Pool.PARTNER, lambda: "served") == "served"
+    assert pools.run_here(Pool.PARTNER, lambda: "served") == "served"
 
 
 def test_who_can_do_without_neither_waits_nor_keeps_others_waiting() -> None:
     """Asking how far a registration is takes no place from creating one."""
-    executors, begun, let_go = Executors(), threading.Event(), threading.Event()
+    pools, begun, let_go = Threads(), threading.Event(), threading.Event()
 
     def hang() -> None:
         begun.set()
         let_go.wait(60)
 
     with ThreadPoolExecutor(1) as other:
-        hanging = other.submit(executors.run_here, Pool.PARTNER, hang, can_do_without=True)
+        hanging = other.submit(pools.run_here, Pool.PARTNER, hang, optional=True)
         assert begun.wait(10)
         with pytest.raises(PartnerBusy):
-            executors.run_here(Pool.PARTNER, lambda: None, can_do_without=True)
-        assert executors.run_here(Pool.PARTNER, lambda: "created") == "created"
+            pools.run_here(Pool.PARTNER, lambda: None, optional=True)
+        assert pools.run_here(Pool.PARTNER, lambda: "created") == "created"
         let_go.set()
         hanging.result()
-    assert executors.run_here(Pool.PARTNER, lambda: "asked", can_do_without=True) == "asked"
+    assert pools.run_here(Pool.PARTNER, lambda: "asked", optional=True) == "asked"
 
 
 def test_a_child_process_begins_anew() -> None:
     """After a fork, the threads and the places of the parent do not keep the child waiting."""
-    executors, begun, let_go = Executors(), threading.Barrier(3), threading.Event()
+    pools, begun, let_go = Threads(), threading.Barrier(3), threading.Event()
 
     def hang() -> None:
         begun.wait(10)
         let_go.wait(60)
 
     async def in_a_thread() -> str:
-        return await asyncio.wait_for(executors.run(Pool.STORAGE, lambda: "served"), 10)
+        return await asyncio.wait_for(pools.run(Pool.STORAGE, lambda: "served"), 10)
 
     assert asyncio.run(in_a_thread()) == "served"
     with ThreadPoolExecutor(2) as others:
-        hanging = [others.submit(executors.run_here, Pool.PARTNER, hang) for _ in range(2)]
+        hanging = [others.submit(pools.run_here, Pool.PARTNER, hang) for _ in range(2)]
         begun.wait(10)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the case at hand
@@ -89,7 +89,7 @@ def test_a_child_process_begins_anew() -> None:
         if child == 0:
             served = False
             try:
-                served = asyncio.run(in_a_thread()) == executors.run_here(Pool.PARTNER, lambda: "served")
+                served = asyncio.run(in_a_thread()) == pools.run_here(Pool.PARTNER, lambda: "served")
             finally:
                 os._exit(0 if served else 1)
         assert os.waitpid(child, 0)[1] == 0

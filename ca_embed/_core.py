@@ -1,0 +1,71 @@
+"""What the doors and the endpoints may use: the parts of an Embed, wired together once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ca_embed._config import Settings
+from ca_embed._host.handlers import Handlers
+from ca_embed._host.identify import Identify
+from ca_embed._host.threads import Threads
+from ca_embed._partner.clients import PartnerClients
+from ca_embed._registrar import Registrar
+from ca_embed._vault.keyring import Keyring
+from ca_embed._vault.ledger import Ledger
+from ca_embed._webhook import Verifier
+from ca_embed.storage._base import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Core:
+    """The parts of one Embed. All threads and event loops share them."""
+
+    settings: Settings
+    clock: Callable[[], float]
+    identify: Identify | None
+    verifier: Verifier
+    threads: Threads
+    handlers: Handlers
+    clients: PartnerClients
+    ledger: Ledger
+    registrar: Registrar
+
+    def close(self) -> None:
+        """Release connections, files and threads. The next use opens them again."""
+        self.threads.close()
+        self.clients.close()
+        self.ledger.close()
+
+
+class HasCore(Protocol):
+    """An `Embed`, as modules below it see it."""
+
+    @property
+    def _core(self) -> Core: ...
+
+
+def build_core(
+    settings: Settings,
+    storage: Storage,
+    *,
+    identify: Identify | None,
+    clock: Callable[[], float],
+    handlers_at_once: bool,
+) -> Core:
+    """Wire the parts together; open nothing yet."""
+    handlers = Handlers()
+    clients = PartnerClients(settings.base_url, settings.tokens)
+    ledger = Ledger(storage, Keyring(settings.keys), clock)
+    return Core(
+        settings=settings,
+        clock=clock,
+        identify=identify,
+        verifier=Verifier(settings.tokens, settings.replay_window),
+        threads=Threads(),
+        handlers=handlers,
+        clients=clients,
+        ledger=ledger,
+        registrar=Registrar(ledger, clients, handlers, clock, handlers_at_once=handlers_at_once),
+    )

@@ -1,0 +1,94 @@
+"""Which endpoint answers which request, and what every response has in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+from werkzeug.routing import Map, RequestRedirect, Rule
+
+from ca_embed._core import Core
+from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RequestError
+from ca_embed.http import _health, _page, _sessions, _webhook
+from ca_embed.http._log import event_label
+from ca_embed.http._messages import Headers, Request, Response, error_response, finished
+from ca_embed.http._origins import page_headers
+from ca_embed.http._steps import Steps
+
+logger = logging.getLogger("ca_embed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """An endpoint and what is to be known about it before it runs.
+
+    name: the first word of its lines in the log.
+    endpoint: gets the core, the request and the variables of the path. One that waits for nothing is a
+        plain function.
+    for_pages: pages of allowed origins may read its responses (CORS).
+    """
+
+    name: str
+    endpoint: Callable[..., Steps[Response] | Response]
+    for_pages: bool = False
+
+
+def _rule(method: str, path: str, route: _Route) -> Rule:
+    return Rule(path, methods=[method], endpoint=route)
+
+
+_ROUTES = Map(
+    [
+        _rule("GET", "/", _Route("page", _page.hosted_page)),
+        _rule("POST", "/sessions", _Route("sessions", _sessions.create_session, for_pages=True)),
+        _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, for_pages=True)),
+        _rule("GET", "/sessions/<registration_id>", _Route("session", _sessions.session, for_pages=True)),
+        _rule(
+            "OPTIONS",
+            "/sessions/<registration_id>",
+            _Route("session", _sessions.preflight_get, for_pages=True),
+        ),
+        _rule("POST", "/webhook", _Route("webhook", _webhook.webhook)),
+        _rule("GET", "/ca-embed.js", _Route("asset", _page.script)),
+        _rule("GET", "/ca-embed.<digest>.js", _Route("hashed_asset", _page.hashed_script)),
+        _rule("GET", "/health", _Route("health", _health.health)),
+    ],
+    merge_slashes=False,
+)
+
+
+def response_to(core: Core, request: Request) -> Steps[Response]:
+    """Find the endpoint of a request, run it, and complete its response. An error becomes a response too."""
+    name, extra_headers = "request", Headers()
+    try:
+        route, values = _match(request)
+        name = route.name
+        if route.for_pages:
+            extra_headers = page_headers(core.settings, request)
+        answered = route.endpoint(core, request, **values)
+        response = answered if isinstance(answered, Response) else (yield from answered)
+    except EmbedError as error:
+        _log_refusal(name, error, request)
+        response = error_response(error)
+    return finished(response, request.method, extra_headers)
+
+
+def _match(request: Request) -> tuple[_Route, dict[str, str]]:
+    if not request.path.startswith("/") or request.path.startswith("//"):  # werkzeug would accept both
+        raise NotFound("no such path")
+    try:
+        route, values = _ROUTES.bind("mount").match(request.path, request.method)
+        return route, dict(values)
+    except WrongMethod as error:
+        raise MethodNotAllowed(sorted(error.valid_methods or ())) from None
+    except (HTTPException, RequestRedirect):
+        raise NotFound("no such path") from None
+
+
+def _log_refusal(name: str, error: EmbedError, request: Request) -> None:
+    reason = error.reason if isinstance(error, RequestError) else error.code
+    level = logging.DEBUG if isinstance(error, NotFound | MethodNotAllowed) else logging.WARNING
+    logger.log(level, "%s reason=%s (%s)%s", name, reason, error, event_label(request))

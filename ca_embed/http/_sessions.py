@@ -1,0 +1,116 @@
+"""`POST /sessions` and `GET /sessions/<registration_id>`: what the page asks for its signed-in user."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ca_embed._core import Core
+from ca_embed._host.threads import Pool
+from ca_embed._registrar import order_session
+from ca_embed._registration import ASK_EVERY, State
+from ca_embed._strict_json import NotStrictJson, parse_object
+from ca_embed._webhook import is_registration_id
+from ca_embed.errors import InvalidRequest, MethodNotAllowed, NotFound, PartnerBusy
+from ca_embed.http._handlers import run_handlers
+from ca_embed.http._messages import Request, Response, json_response
+from ca_embed.http._origins import asking_origin, preflight_headers
+from ca_embed.http._steps import Steps, blocking, identify, optional, read_body
+
+
+def create_session(core: Core, request: Request) -> Steps[Response]:
+    """Open a session with ChatArchitect for the signed-in user, and store it."""
+    origin = asking_origin(core.settings, request)
+    user_id = yield from identify()
+    lang = _asked_language((yield from read_body()))
+    order = order_session(core.settings, user_id, parent_origin=origin, lang=lang)
+    session = yield from blocking(Pool.PARTNER, core.registrar.create_session, order)
+    yield from blocking(Pool.STORAGE, core.registrar.store_session, order, session)
+    return json_response(
+        201,
+        {
+            "registration_id": session.registration_id,
+            "iframe_url": session.iframe_url,
+            "iframe_origin": core.settings.iframe_origin,
+            "expires_at": session.expires_at.isoformat(),
+            "status": session.status,
+        },
+    )
+
+
+def session(core: Core, request: Request, registration_id: str) -> Steps[Response]:
+    """Show a registration to its owner. Ask the Partner API first if the webhook has not come."""
+    asking_origin(core.settings, request)
+    user_id = yield from identify()
+    state = yield from blocking(Pool.STORAGE, _find, core, registration_id, user_id)
+    if state.completed:
+        return _shown(state)
+    claimed = yield from blocking(
+        Pool.STORAGE, core.registrar.claim_question, registration_id, every=ASK_EVERY
+    )
+    if claimed is None:  # asked a moment ago
+        return _shown(state)
+    try:
+        result = yield from optional(Pool.PARTNER, core.registrar.ask, claimed)
+    except PartnerBusy:  # what is stored is good enough
+        return _shown(state)
+    accepted = yield from blocking(Pool.STORAGE, core.registrar.note_result, claimed, result)
+    state = (yield from blocking(Pool.STORAGE, core.ledger.load, registration_id)) or claimed
+    yield from run_handlers(core, accepted)
+    return _shown(state)
+
+
+def preflight_post(core: Core, request: Request) -> Response:
+    """Answer the preflight of `POST /sessions`."""
+    return _preflight(core, request, ["POST"])
+
+
+def preflight_get(core: Core, request: Request, registration_id: str) -> Response:  # noqa: ARG001 (of the path)
+    """Answer the preflight of `GET /sessions/<registration_id>`."""
+    return _preflight(core, request, ["GET", "HEAD"])
+
+
+def _preflight(core: Core, request: Request, methods: list[str]) -> Response:
+    asking_origin(core.settings, request)
+    if not request.all("origin") or not request.all("access-control-request-method"):
+        raise MethodNotAllowed(methods)
+    return Response(204, preflight_headers(methods[0], request.text("access-control-request-headers")), b"")
+
+
+def _asked_language(body: bytes) -> str | None:
+    """Read the optional body of `POST /sessions`: only the language may be the browser's choice."""
+    if not body.strip():
+        return None
+    try:
+        lang = parse_object(body).get("lang")
+    except NotStrictJson as problem:
+        raise InvalidRequest(f"The body is not a JSON object: {problem}.") from None
+    if lang is not None and not isinstance(lang, str):
+        raise InvalidRequest("lang is not a string.")
+    return lang
+
+
+def _find(core: Core, registration_id: str, user_id: str) -> State:
+    """Return a registration of this user. Another user's is not found either."""
+    state = core.ledger.load(registration_id) if is_registration_id(registration_id) else None
+    if state is None or state.registration.user_id != user_id:
+        raise NotFound("no such registration of this user")
+    return state
+
+
+def _shown(state: State) -> Response:
+    """Show a registration to its owner's browser: its progress, no credentials."""
+    registration = state.registration
+    return json_response(
+        200,
+        {
+            "registration_id": registration.registration_id,
+            "status": registration.status,
+            "expires_at": _iso(registration.expires_at),
+            "phone": registration.phone,
+            "completed_at": _iso(registration.completed_at),
+        },
+    )
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
