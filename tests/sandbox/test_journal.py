@@ -79,7 +79,7 @@ def test_forgets_the_oldest() -> None:
     """It keeps the last thousand exchanges, numbered on."""
     journal = Journal()
     for _ in range(1001):
-        journal.note("call", "GET", "/partner", request_headers=(), request_body=b"")
+        journal.add("call", "GET", "/partner", request_headers=(), request_body=b"")
     entries = journal.entries()
     assert (len(entries), entries[0].number, entries[-1].number) == (1000, 2, 1001)
     assert [entry.number for entry in journal.entries(after=999)] == [1000, 1001]

@@ -114,7 +114,7 @@ def test_advances_only_in_progress(sandbox: Sandbox, partner: Partner) -> None:
         lambda: sandbox.fail(registration_id, "x"),
         lambda: sandbox.cancel(registration_id),
     ):
-        with pytest.raises(ValueError, match="completed already"):
+        with pytest.raises(ValueError, match="is completed; this step needs"):
             jump()
 
 
