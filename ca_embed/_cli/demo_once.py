@@ -115,9 +115,9 @@ class _Run:
         secret = self._demo.sandbox.secret_of(self.registration_id)
         _require(
             credentials is not None and credentials.app_secret == secret,
-            "it returns other credentials",
+            "embed.credentials() returns other ones",
         )
-        return f"embed.credentials() returns them: {credentials}"
+        return f"embed.credentials() opens the record: {credentials}"
 
     def _request(self, method: str, url: str, status: int, **options: Any) -> requests.Response:
         response = self.browser.request(method, url, timeout=30, **options)
