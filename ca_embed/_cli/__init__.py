@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        return _nobody_reads()
-    except Exception as error:  # noqa: BLE001 (an operator gets a sentence, whatever it was)
+        return _reader_closed()
+    except Exception as error:  # noqa: BLE001 (an operator gets a sentence for every error)
         return _explain(error)
     return code
 
@@ -55,11 +55,11 @@ def _parser() -> argparse.ArgumentParser:
 def _log_to_stderr(level: int) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("ca_embed").setLevel(level)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # what fails for good is said once, by us
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # no warnings about retries
 
 
 def _explain(error: Exception) -> int:
-    """Say what went wrong and what to do, without a traceback, and choose the exit code."""
+    """Print what went wrong and what to do, without a traceback. Returns the exit code."""
     match error:
         case ConfigurationError():
             say("ca-embed: settings are missing or wrong:")
@@ -72,17 +72,18 @@ def _explain(error: Exception) -> int:
         case EmbedError():
             say(f"ca-embed: {one_line(str(error))}")
         case OSError(errno=errno.EADDRINUSE):
-            say("ca-embed: the port is taken by another program; give a free one with --port")
+            say("ca-embed: another program uses this port; give a free one with --port")
         case OSError():
             place = f"{error.filename}: " if error.filename else ""
             say(f"ca-embed: {one_line(place + (error.strerror or type(error).__name__))}")
         case _:
-            # Its message is not ours, so it may quote anything.
-            say(f"ca-embed: this should not happen ({type(error).__name__}); please report it")
+            # Its message is not ours, and may quote a secret.
+            say(f"ca-embed: unexpected error ({type(error).__name__}); please report it")
     return FAILED
 
 
-def _nobody_reads() -> int:
-    """End quietly when the reader of a pipe has gone, as in `ca-embed list | head`."""
+def _reader_closed() -> int:
+    """End quietly when the reader of the pipe has ended, as in `ca-embed list | head`."""
+    # Python flushes stdout once more at its exit, and would print a traceback without this.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED

@@ -1,4 +1,4 @@
-"""A webhook as somebody has captured it: a request in a file, or a body and its two headers."""
+"""A captured webhook: a request in a file, or a body and its two headers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REQUEST_LINE = re.compile(rb"[A-Z]+ \S+ HTTP/[0-9.]+\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What arrived: the raw body, and all values of the two headers that sign it."""
+    """A captured webhook. body: the raw bytes. timestamps, signatures: all values of the two headers."""
 
     body: bytes = field(repr=False)
     timestamps: tuple[bytes, ...]
@@ -29,24 +29,28 @@ def read_file(name: str) -> bytes:
 
 
 def read_http(raw: bytes) -> Capture:
-    """Read header lines, a blank line, and the body; a request line may come first. Raises WrongUsage."""
+    """Read header lines, a blank line and the body. A request line may stand first. Raises WrongUsage."""
     stream = BytesIO(raw[found.end() :] if (found := _REQUEST_LINE.match(raw)) else raw)
     try:
         headers = parse_headers(stream)
     except HTTPException:
-        raise WrongUsage("the capture has no readable header lines") from None
+        raise WrongUsage(
+            "the capture has no readable header lines; give them, a blank line, and the body"
+        ) from None
     return Capture(
-        body=_as_announced(stream.read(), headers.get("Content-Length", "")),
+        body=_cut_to_length(stream.read(), headers.get("Content-Length", "")),
         timestamps=tuple(value.encode("latin-1") for value in headers.get_all("X-CA-Timestamp", ())),
         signatures=tuple(value.encode("latin-1") for value in headers.get_all("X-CA-Signature", ())),
     )
 
 
-def _as_announced(body: bytes, content_length: str) -> bytes:
-    """Leave out what the capturing tool added behind the body, and refuse what it has lost."""
+def _cut_to_length(body: bytes, content_length: str) -> bytes:
+    """Return the body without bytes that the capturing tool added. Raises WrongUsage if bytes are missing."""
     if not content_length.isdecimal():
         return body
     length = int(content_length)
     if len(body) < length:
-        raise WrongUsage(f"the capture is cut off: Content-Length is {length}, and {len(body)} bytes follow")
+        raise WrongUsage(
+            f"the capture is cut off: Content-Length is {length}, but {len(body)} bytes follow; capture again"
+        )
     return body[:length]

@@ -1,4 +1,4 @@
-"""Commands that run until they are interrupted, by Ctrl-C (SIGINT) or by a supervisor (SIGTERM)."""
+"""Wait for Ctrl-C (SIGINT) or for the SIGTERM of a supervisor."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Within the block, the first signal is waited for; a second one ends the process at once."""
+    """Inside the block, `wait` returns at the first signal. A second signal ends the process at once."""
 
     def __init__(self) -> None:
-        # Of all that one can wait for, a SimpleQueue is what a signal handler may safely touch.
+        # A signal handler may interrupt any lock; SimpleQueue.put() is safe there (reentrant).
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
-        """Take over both signals."""
+        """Install the handlers of both signals."""
         self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give them back."""
+        """Put the earlier handlers back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for a signal, at most so long. Tells whether one came."""
+        """Wait for a signal, at most `seconds`. Returns whether one came."""
         try:
             self._signals.get(timeout=seconds)
         except queue.Empty:

@@ -1,4 +1,4 @@
-"""`generate-key`, `keys`, `rotate-keys`: a new encryption key, what the present ones seal, and its change."""
+"""`generate-key`, `keys`, `rotate-keys`: a new encryption key, the use of each key, and re-sealing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ca_embed._vault import maintenance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """How many records a key has sealed. place: its place in `encryption_keys`; None: it is not there."""
+    """How many records a key has sealed. place: its place in `encryption_keys`, or None."""
 
     key_id: str
     records: int
@@ -24,26 +24,26 @@ class Usage:
 
     @property
     def seals(self) -> bool:
-        """Whether it seals what is written now."""
+        """Whether it seals new records."""
         return self.place == 0
 
     @property
     def may_go(self) -> bool:
-        """Whether no record needs it any more."""
+        """Whether it may be removed: no record needs it."""
         return bool(self.place) and not self.records
 
     @property
     def meaning(self) -> str:
-        """Say what to make of it."""
+        """The sentence for the operator."""
         if self.seals:
-            return "seals what is written now"
+            return "seals new records"
         if self.may_go:
             return "may go: no record needs it"
         if self.place:
-            return "opens what it has sealed; `ca-embed rotate-keys` re-seals that under the first key"
+            return "opens older records; `ca-embed rotate-keys` re-seals them under the first key"
         if self.key_id == "foreign":
-            return "not sealed by ca_embed: another program has written here"
-        return "is not in encryption_keys: add it again, for without it these records cannot be opened"
+            return "not sealed by ca_embed: find out which program writes here"
+        return "is not in encryption_keys: add it again, or these records cannot be opened"
 
 
 def add_to(commands: Commands) -> None:
@@ -52,17 +52,17 @@ def add_to(commands: Commands) -> None:
     generated.set_defaults(run=generate)
     counted = commands.add_parser(
         "keys",
-        help="count the records under each encryption key, and tell which key may go",
-        description="Count the records under each encryption key, named by its id, never by the key itself.",
+        help="count the records under each encryption key, and show which key may go",
+        description="Count the records under each encryption key. Keys are shown by id, never in full.",
     )
     counted.set_defaults(run=keys)
     rotated = commands.add_parser(
         "rotate-keys",
-        help="seal under the first encryption key what older ones have sealed",
-        description="Seal under the first encryption key what older ones have sealed. The application may "
-        "run meanwhile; after an interruption, run it again. Exits 1 if a record cannot be opened.",
+        help="re-seal older records under the first encryption key",
+        description="Re-seal the records of older encryption keys under the first one. The application may "
+        "run meanwhile. After an interruption, run it again. Exits 1 if a record cannot be opened.",
     )
-    rotated.add_argument("--dry-run", action="store_true", help="change nothing, tell what would be done")
+    rotated.add_argument("--dry-run", action="store_true", help="change nothing, show what would be done")
     rotated.set_defaults(run=rotate)
     for parser in (generated, counted, rotated):
         parser.add_argument("--json", action="store_true", help="print JSON")
@@ -71,7 +71,7 @@ def add_to(commands: Commands) -> None:
 
 
 def generate(args: argparse.Namespace) -> int:
-    """Print a key: the one secret that this program prints, as it is nobody's yet."""
+    """Print a new key. It is the only secret that this program prints, since it is not in use yet."""
     from ca_embed._vault.keyring import generate_key
 
     key = generate_key()
@@ -79,13 +79,13 @@ def generate(args: argparse.Namespace) -> int:
         print_json({"encryption_key": key})
     else:
         print(key)
-    say("Put it first in CA_EMBED_ENCRYPTION_KEYS and keep the old ones behind it; without it, what it")
-    say("seals is lost. Keep a copy where your other secrets are kept, apart from the storage's backups.")
+    say("Put it first in CA_EMBED_ENCRYPTION_KEYS, and keep the old keys after it. Keep a copy with your")
+    say("other secrets, apart from the storage's backups: records cannot be opened without their key.")
     return 0
 
 
 def keys(args: argparse.Namespace) -> int:
-    """Count, and tell which key may go."""
+    """Count the records under each key, and show which key may go."""
     ledger = ledger_of(args)
     try:
         counted = maintenance.key_usage(ledger)
@@ -100,20 +100,20 @@ def keys(args: argparse.Namespace) -> int:
             ("key_id", "records", "meaning"), [(one.key_id, one.records, one.meaning) for one in usages]
         )
     if any(usage.may_go for usage in usages):
-        say("Before a key goes: no process may have it first any more, and backups that are older than the")
-        say("last rotation still need it.")
+        say("Before you remove a key, check that no running process has it as its first key.")
+        say("Backups from before the last rotation still need it.")
     return 0
 
 
 def _usages(key_ids: Sequence[str], counted: Counter[str]) -> list[Usage]:
-    """Put the keys in their own order, and behind them what is sealed otherwise."""
+    """Return the known keys in their order, then the other keys that have sealed records."""
     known = [Usage(key_id=key_id, records=counted[key_id], place=n) for n, key_id in enumerate(key_ids)]
     others = sorted(counted.keys() - set(key_ids))
     return known + [Usage(key_id=key_id, records=counted[key_id], place=None) for key_id in others]
 
 
 def rotate(args: argparse.Namespace) -> int:
-    """Re-seal, and tell what was done."""
+    """Re-seal older records under the first key, and print the counts."""
     ledger = ledger_of(args)
     try:
         with progress("Rotating", ledger.records) as shown:
@@ -126,6 +126,6 @@ def rotate(args: argparse.Namespace) -> int:
     else:
         print_fields(fields)
     if did.unreadable:
-        say("What is unreadable was left as it is; `ca-embed keys` tells which keys are missing.")
+        say("Unreadable records were left as they are. `ca-embed keys` shows which keys are missing.")
         return 1
     return 0

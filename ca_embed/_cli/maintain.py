@@ -1,4 +1,4 @@
-"""`copy` and `purge`: what is stored moves to another storage, or goes."""
+"""`copy` and `purge`: copy registrations to another storage, or remove them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ca_embed._vault.ledger import Ledger
     from ca_embed.storage._base import Storage
 
-_MOST_DAYS = 36_500
+_MAX_DAYS = 36_500
 _FROM_ENVIRONMENT = "env:"
 
 
@@ -43,12 +43,14 @@ def _add_copy(commands: Commands) -> argparse.ArgumentParser:
         "copy",
         help="copy all registrations to another storage",
         description="Copy all registrations, sealed as they are, from one storage URL to another, and read "
-        "each back. What is there already is left alone, so after an interruption, run it again. Stop the "
-        "application first: what it changes meanwhile is not carried over. Exits 1 if a record is "
-        "unreadable, or differs from the one that the other storage has already.",
+        "each back. Records that TO has already are left alone, so after an interruption, run it again. Stop "
+        "the application first: what it changes meanwhile is not copied. Exits 1 if a record is unreadable, "
+        "or differs from the one that TO has already.",
     )
     parser.add_argument(
-        "source", metavar="FROM", help="the storage URL to read from, or env:NAME: the variable that holds it"
+        "source",
+        metavar="FROM",
+        help="the storage URL to read from, or env:NAME for an environment variable with it",
     )
     parser.add_argument("target", metavar="TO", help="the storage URL to write to, or env:NAME")
     parser.set_defaults(run=copy)
@@ -58,21 +60,24 @@ def _add_copy(commands: Commands) -> argparse.ArgumentParser:
 def _add_purge(commands: Commands) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         "purge",
-        help="remove expired sessions, or all that is stored of one user",
+        help="remove expired sessions, or all registrations of one user",
         description="Remove sessions that expired without a completion, or all registrations of one user "
-        "with their credentials, or both. It does not ask again; --dry-run tells beforehand.",
+        "with their credentials, or both. It does not ask for confirmation; try --dry-run first.",
     )
     parser.add_argument(
-        "--expired-for", type=_days, metavar="DAYS", help="sessions that expired so many days ago or earlier"
+        "--expired-for",
+        type=_days,
+        metavar="DAYS",
+        help="sessions that expired at least so many days ago",
     )
     parser.add_argument("--user", type=_user_id, metavar="USER_ID", help="all registrations of this user")
-    parser.add_argument("--dry-run", action="store_true", help="remove nothing, tell what would be")
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing, show what would be removed")
     parser.set_defaults(run=purge)
     return parser
 
 
 def copy(args: argparse.Namespace) -> int:
-    """Copy, and tell what was done."""
+    """Copy all registrations, and print the counts."""
     source, target = _source("FROM", args.source), _storage("TO", args.target)
     try:
         with progress("Copying", partial(registrations_in, source)) as shown:
@@ -81,15 +86,15 @@ def copy(args: argparse.Namespace) -> int:
         source.close()
         target.close()
     _report(args, asdict(did))
-    return _judge(did)
+    return _exit_code(did)
 
 
 def _source(name: str, given: str) -> Storage:
-    """Return a storage to read from. One on this machine's disk must be there: a mistyped one is empty."""
+    """Return a storage to read from. One on disk must exist: a mistyped path would look empty."""
     storage = _storage(name, given)
     path: Path | None = getattr(storage, "path", None)
     if path is not None and not path.exists():
-        raise WrongUsage(f"{name}: there is no {path}")
+        raise WrongUsage(f"{name}: there is no {path}; check the path")
     return storage
 
 
@@ -102,37 +107,38 @@ def _storage(name: str, given: str) -> Storage:
     except ConfigurationError as error:
         raise WrongUsage(f"{name}: {'; '.join(error.problems)}") from None
     if isinstance(storage, MemoryStorage):
-        raise WrongUsage(f"{name}: what memory: holds begins and ends with this command")
+        raise WrongUsage(f"{name}: memory: is empty and ends with this command; name another storage")
     return storage
 
 
 def _url(name: str, given: str) -> str:
-    """Return the URL, from the environment if need be: what is typed can be read in the list of processes."""
+    """Return the URL, or the value of the variable in env:NAME, which hides a password from `ps`."""
     variable = given.removeprefix(_FROM_ENVIRONMENT)
     if variable == given:
         return given
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
-        raise WrongUsage(f"{name}: behind env: stands the name of a variable, which holds the URL")
+        raise WrongUsage(f"{name}: after env: give the name of an environment variable that holds the URL")
     if not (url := os.environ.get(variable)):
-        raise WrongUsage(f"{name}: the environment variable {variable} is not set")
+        raise WrongUsage(f"{name}: the environment variable {variable} is not set; set it to the URL")
     return url
 
 
-def _judge(did: Copied) -> int:
-    """Say what is to be done about what could not be copied, and choose the exit code."""
+def _exit_code(did: Copied) -> int:
+    """Print what to do about records that were not copied. Returns the exit code."""
     if did == Copied():
-        say("FROM holds no registrations. Is that its URL?")
+        say("FROM holds no registrations. Check its URL.")
     if did.differing:
-        say("What differs was left as it is in TO: it was changed, there or in FROM, after it was copied.")
+        say("Differing records were left as they are in TO: one side changed after an earlier copy. The log")
+        say("names them; check which side is right.")
     if did.unreadable:
-        say("What is unreadable was not copied; the lines above name it.")
+        say("Unreadable records were not copied. The log names them, and says what to do.")
     return 1 if did.differing or did.unreadable else 0
 
 
 def purge(args: argparse.Namespace) -> int:
-    """Remove, and tell how much that was."""
+    """Remove registrations, and print how many."""
     if args.expired_for is None and args.user is None:
-        raise WrongUsage("purge what? Give --expired-for DAYS, --user USER_ID, or both")
+        raise WrongUsage("give --expired-for DAYS, --user USER_ID, or both")
     ledger = ledger_of(args)
     try:
         removed = _purge(args, ledger)
@@ -140,7 +146,7 @@ def purge(args: argparse.Namespace) -> int:
         ledger.close()
     _report(args, removed | {"dry_run": args.dry_run})
     if args.user is not None:
-        say("This is about what is stored here. ChatArchitect and Meta keep what they have.")
+        say("Only this storage was purged. ChatArchitect and Meta keep their data: ask them to erase it.")
     return 0
 
 
@@ -167,13 +173,13 @@ def _report(args: argparse.Namespace, fields: dict[str, object]) -> None:
 
 
 def _days(text: str) -> timedelta:
-    if not (text.isascii() and text.isdecimal()) or len(text) > 5 or int(text) > _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"a whole number of days, 0 to {_MOST_DAYS}")
+    if not (text.isascii() and text.isdecimal()) or len(text) > 5 or int(text) > _MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"give a whole number of days, 0 to {_MAX_DAYS}")
     return timedelta(days=int(text))
 
 
 def _user_id(text: str) -> str:
-    """Refuse what is nobody, above all the empty text of a shell variable that is not set."""
+    """Return a user id. Refuse an empty text above all: a shell variable may not be set."""
     if not is_user_id(text):
         raise argparse.ArgumentTypeError("a user id is 1 to 255 printable characters")
     return text

@@ -1,4 +1,4 @@
-"""What commands print: data to stdout, as text for people or as JSON for programs; the rest to stderr."""
+"""The output of commands. Data goes to stdout, as text or as JSON; everything else goes to stderr."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from datetime import datetime
 
 
 class WrongUsage(Exception):
-    """The command cannot be run as it was typed. The message says how it can."""
+    """The arguments of the command are wrong. The message says how to fix them."""
 
 
-def say(words: str) -> None:
-    """Tell the operator something that is not the command's data."""
-    print(words, file=sys.stderr, flush=True)
+def say(text: str) -> None:
+    """Print a line for the operator to stderr."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document on a line of its own."""
-    print(json.dumps(value, default=_plain), flush=True)
+    """Print one JSON document in one line."""
+    print(json.dumps(value, default=_json_default), flush=True)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
-    """Print names and values, one a line."""
+    """Print one name and its value per line."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        print(f"{name:<{width}}  {_shown(value)}".rstrip(), flush=True)
+        print(f"{name:<{width}}  {_text(value)}".rstrip(), flush=True)
 
 
 def print_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under a heading, in columns as wide as they need to be."""
-    lines = [list(names), *([_shown(cell) for cell in row] for row in rows)]
+    """Print rows under a heading, in aligned columns."""
+    lines = [list(names), *([_text(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def one_line(text: str) -> str:
-    """Return the text as one line that no terminal takes for commands."""
+    """Return the text in one line, without control characters, which a terminal could obey."""
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -52,7 +52,7 @@ def _shown(value: object) -> str:
     return one_line(str(value))
 
 
-def _plain(value: object) -> str:
+def _json_default(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"JSON has no form for {type(value).__name__}")

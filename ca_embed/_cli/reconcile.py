@@ -22,35 +22,35 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "reconcile",
         help="finish what a lost webhook, a crash or a failing handler left open",
-        description="Finish what is due, and report it. Exits 1 if something that is due could not be done.",
+        description="Finish what is due, and print the counts. Exits 1 if something due could not be done.",
     )
     parser.add_argument(
-        "--every", type=pause_seconds, metavar="SECONDS", help="again and again, until interrupted"
+        "--every", type=pause_seconds, metavar="SECONDS", help="repeat after so many seconds, until Ctrl-C"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, one line a pass")
+    parser.add_argument("--json", action="store_true", help="print JSON, one line per pass")
     add_app_option(parser)
     parser.set_defaults(run=reconcile)
 
 
 def reconcile(args: argparse.Namespace) -> int:
-    """Make one pass, or one every so many seconds."""
+    """Make one pass, or with --every one after another."""
     embed = embed_of(args)
     if not args.app:
-        say("Without --app no on_completed handler is known here: none will run for what this completes.")
+        say("Without --app, no on_completed handler runs here; they stay due for a process that has them.")
     try:
-        return _one_pass(args, embed) if args.every is None else _pass_after_pass(args, embed)
+        return _run_once(args, embed) if args.every is None else _run_repeatedly(args, embed)
     finally:
         embed.close()
 
 
-def _one_pass(args: argparse.Namespace, embed: Embed) -> int:
+def _run_once(args: argparse.Namespace, embed: Embed) -> int:
     did = embed.reconcile()
     _report(args, did)
     return 1 if did.unanswered or did.handlers_failed or did.unreadable else 0
 
 
-def _pass_after_pass(args: argparse.Namespace, embed: Embed) -> int:
-    say(f"A pass every {args.every:g} s; Ctrl-C ends it.")
+def _run_repeatedly(args: argparse.Namespace, embed: Embed) -> int:
+    say(f"One pass every {args.every:g} s. Ctrl-C ends it.")
     with Interruption() as interruption:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""`list` and `show`: the stored registrations, never a secret."""
+"""`list` and `show`: print the stored registrations, never a secret."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _COLUMNS = ("registration_id", "status", "user_id", "phone", "created_at", "comp
 
 def add_to(commands: Commands) -> None:
     """Add the commands."""
-    listed = commands.add_parser("list", help="list the registrations; with --json, one a line")
-    listed.add_argument("--user", metavar="USER_ID", help="those of this user alone")
-    listed.add_argument("--status", help="those of this status alone, like completed")
+    listed = commands.add_parser("list", help="list the registrations; with --json, one per line")
+    listed.add_argument("--user", metavar="USER_ID", help="only those of this user")
+    listed.add_argument("--status", help="only those of this status, like completed")
     listed.set_defaults(run=list_registrations)
     shown = commands.add_parser("show", help="show a registration, or all of them, in full")
     shown.add_argument("registration_id", nargs="?")
@@ -31,7 +31,7 @@ def add_to(commands: Commands) -> None:
 
 
 def list_registrations(args: argparse.Namespace) -> int:
-    """List what is stored."""
+    """List the stored registrations."""
     ledger = ledger_of(args)
     try:
         found = (state.registration for state in ledger.states(args.user))
@@ -48,7 +48,7 @@ def list_registrations(args: argparse.Namespace) -> int:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Show everything that is known about a registration, its handler runs included."""
+    """Show one registration or all, with their handler runs."""
     ledger = ledger_of(args)
     try:
         if args.registration_id is None:
@@ -57,7 +57,7 @@ def show(args: argparse.Namespace) -> int:
     finally:
         ledger.close()
     if state is None:
-        say(f"ca-embed: no registration {args.registration_id!r} is stored here; `ca-embed list` names all")
+        say(f"ca-embed: no registration {args.registration_id!r} is stored here; `ca-embed list` shows all")
         return 1
     _print(args, state)
     return 0
@@ -82,19 +82,19 @@ def _print(args: argparse.Namespace, state: State) -> None:
     if state.credentials is not None:
         fields["app_id"] = state.credentials.app_id
     if args.json:
-        print_json(fields | {"handlers": [_run(run) for run in state.handlers]})
+        print_json(fields | {"handlers": [_handler_fields(run) for run in state.handlers]})
         return
     if state.credentials is not None:
-        fields["app_secret"] = "sealed; your application gets it from embed.credentials()"  # noqa: S105 (it says where the secret is)
-    print_fields(fields | {f"handler {run.name}": _told(run) for run in state.handlers})
+        fields["app_secret"] = "sealed; your application gets it from embed.credentials()"  # noqa: S105 (a sentence, no secret)
+    print_fields(fields | {f"handler {run.name}": _handler_text(run) for run in state.handlers})
 
 
-def _run(run: HandlerRun) -> dict[str, object]:
+def _handler_fields(run: HandlerRun) -> dict[str, object]:
     due_at = None if run.due_at is None else datetime.fromtimestamp(run.due_at, UTC)
     return {"name": run.name, "done": run.due_at is None, "due_at": due_at, "attempts": run.attempts}
 
 
-def _told(run: HandlerRun) -> str:
+def _handler_text(run: HandlerRun) -> str:
     if run.due_at is None:
         return f"done, attempt {run.attempts}"
     due_at = datetime.fromtimestamp(run.due_at, UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""`sandbox`: a local stand-in for ChatArchitect."""
+"""`sandbox`: run a local stand-in for ChatArchitect."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 def add_to(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser("sandbox", help="run a local ChatArchitect to develop against")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
-    parser.add_argument("--port", type=port_number, default=0, help="the port (a free one)")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=port_number, default=0, help="the port (default: a free one)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run_sandbox)
 
 
 def run_sandbox(args: argparse.Namespace) -> int:
-    """Run it until interrupted."""
+    """Run the sandbox until Ctrl-C."""
     from ca_embed.sandbox import Sandbox
 
     with Interruption() as interruption, Sandbox(host=args.host, port=args.port) as sandbox:
@@ -46,4 +46,4 @@ def _introduce(args: argparse.Namespace, sandbox: Sandbox) -> None:
                 "log page": log_page,
             }
         )
-    say("Everything is kept in memory. Ctrl-C ends it.")
+    say("It keeps everything in memory. Ctrl-C ends it.")

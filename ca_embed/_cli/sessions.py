@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_NOT_MINE = (401, 403, 404)  # what the Partner API answers a token that is retired or another partner's
+# The Partner API's statuses for a retired token, and for a session of another token.
+_OTHER_TOKEN = (401, 403, 404)
 
 
 def add_to(commands: Commands) -> None:
@@ -27,11 +28,11 @@ def add_to(commands: Commands) -> None:
     create.add_argument("--lang", help="de, en, es, pt or ru")
     create.add_argument("--integration", help="the name that the registration shows for your application")
     create.add_argument("--parent-origin", help="the page's origin, if it is not the first allowed one")
-    create.add_argument("--partner-state", help="an opaque text that the webhook must return")
+    create.add_argument("--partner-state", help="a text that comes back with the webhook")
     create.set_defaults(run=create_session)
-    asked = commands.add_parser("result", help="ask ChatArchitect how far a registration is")
+    asked = commands.add_parser("result", help="ask ChatArchitect for the status of a registration")
     asked.set_defaults(run=result)
-    retried = commands.add_parser("retry-webhook", help="have ChatArchitect send a webhook again")
+    retried = commands.add_parser("retry-webhook", help="make ChatArchitect send a webhook again")
     retried.set_defaults(run=retry_webhook)
     for parser in (asked, retried):
         parser.add_argument("registration_id")
@@ -41,7 +42,7 @@ def add_to(commands: Commands) -> None:
 
 
 def create_session(args: argparse.Namespace) -> int:
-    """Open a session and store it; the iframe's URL is safe to hand to the user's browser."""
+    """Open a session, store it, and print it. The iframe's URL may go to the user's browser."""
     embed = embed_of(args)
     try:
         session = embed.create_session(
@@ -58,11 +59,11 @@ def create_session(args: argparse.Namespace) -> int:
 
 
 def result(args: argparse.Namespace) -> int:
-    """Show how far a registration is; of completed ones everything but the secret."""
-    answer = _ask(args, lambda client: client.result(args.registration_id))
-    shown: dict[str, object] = {"registration_id": args.registration_id, "status": answer.status}
-    if answer.completion is not None:
-        credentials = answer.completion.credentials
+    """Print the status of a registration, and of a completed one everything but the secret."""
+    found = _ask(args, lambda client: client.result(args.registration_id))
+    shown: dict[str, object] = {"registration_id": args.registration_id, "status": found.status}
+    if found.completion is not None:
+        credentials = found.completion.credentials
         shown |= {name: getattr(credentials, name) for name in ("app_id", "phone", "integration")}
         shown["completed_at"] = credentials.completed_at
     _print(args, shown)
@@ -70,14 +71,14 @@ def result(args: argparse.Namespace) -> int:
 
 
 def retry_webhook(args: argparse.Namespace) -> int:
-    """Have the webhook sent again, and tell whether it arrived."""
+    """Make ChatArchitect send the webhook again, and print whether it arrived."""
     retry = _ask(args, lambda client: client.retry_webhook(args.registration_id))
     _print(args, {"registration_id": args.registration_id, **asdict(retry)})
     return 1 if retry.last_error else 0
 
 
 def _ask(args: argparse.Namespace, call: Callable[[PartnerClient], _T]) -> _T:
-    """Call with the newest token, and with older ones if the registration is not the newer one's."""
+    """Make the call with the newest token, then with older ones until the registration is found."""
     from ca_embed._partner.client import PartnerClient
 
     base_url, tokens = partner_of(args)
@@ -87,7 +88,7 @@ def _ask(args: argparse.Namespace, call: Callable[[PartnerClient], _T]) -> _T:
             with client:
                 return call(client)
         except PartnerRejected as error:
-            if error.partner_status not in _NOT_MINE:
+            if error.partner_status not in _OTHER_TOKEN:
                 raise
     with last:
         return call(last)

@@ -1,6 +1,6 @@
-"""Where a command's settings come from: the host application's own Embed, or the environment.
+"""The settings of a command, from the environment or from the host application's own Embed (`--app`).
 
-Each command asks for what it needs and no more: a webhook can be verified with a partner token alone.
+A command reads only the settings that it needs: `verify` works with a partner token alone.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 
 def add_app_option(parser: argparse.ArgumentParser) -> None:
-    """Let the command take the host's own Embed."""
+    """Add the option --app, for the host's own Embed."""
     parser.add_argument(
         "--app",
         metavar="MODULE:NAME",
-        type=_named,
+        type=_not_empty,
         help="your application's own Embed, like crm.whatsapp:embed, instead of the environment",
     )
 
 
-def _named(text: str) -> str:
-    """Refuse the empty text of a shell variable that is not set: it does not mean the environment."""
+def _not_empty(text: str) -> str:
+    """Refuse an empty text: it is a shell variable that is not set, and does not mean the environment."""
     if not text:
-        raise argparse.ArgumentTypeError("MODULE:NAME, like crm.whatsapp:embed")
+        raise argparse.ArgumentTypeError("give MODULE:NAME, like crm.whatsapp:embed")
     return text
 
 
 def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:
-    """Return the Embed of `--app`, else one from the environment. Raises ConfigurationError, WrongUsage."""
+    """Return the Embed of --app, or one from the environment. Raises ConfigurationError, WrongUsage."""
     from ca_embed.embed import Embed
 
     return load_app(args.app) if args.app else Embed.from_env(**overrides)
 
 
 def ledger_of(args: argparse.Namespace) -> Ledger:
-    """Return the stored registrations. Storage and keys are enough for that."""
+    """Return the ledger of registrations. It needs the storage and the keys only."""
     from ca_embed._vault.keyring import Keyring
     from ca_embed._vault.ledger import Ledger
     from ca_embed.storage._resolve import open_storage
@@ -84,7 +84,7 @@ def tokens_of(args: argparse.Namespace) -> tuple[tuple[str, ...], float]:
 
 
 def load_app(path: str) -> Embed:
-    """Import the host's Embed, as its server would: from the working directory. Raises WrongUsage."""
+    """Import the host's Embed from the working directory, as its server does. Raises WrongUsage."""
     from ca_embed.embed import Embed
 
     module_name, colon, names = path.partition(":")
@@ -94,7 +94,7 @@ def load_app(path: str) -> Embed:
     for name in names.split("."):
         found = getattr(found, name, None)
     if not isinstance(found, Embed):
-        raise WrongUsage(f"--app {path}: there is no Embed under this name in {module_name}")
+        raise WrongUsage(f"--app {path}: {module_name} has no Embed of this name")
     return found
 
 
@@ -102,14 +102,14 @@ def _import(module_name: str) -> object:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what the host prints is none of our data
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for our data alone
             return import_module(module_name)
     except EmbedError:
         raise
     except ModuleNotFoundError as error:
-        words = f"--app: there is no module {error.name!r} here; run this where it can be imported"
-        raise WrongUsage(words) from None
+        message = f"--app: there is no module {error.name!r} here; run this where it can be imported"
+        raise WrongUsage(message) from None
     except Exception as error:  # noqa: BLE001 (the host's code may raise anything)
-        # Its message may quote whatever the host's settings hold.
+        # Its message may quote a secret of the host's settings.
         kind = type(error).__name__
         raise WrongUsage(f"--app: {kind} in {module_name}; see why with: python -m {module_name}") from None

@@ -1,4 +1,4 @@
-"""`verify`: say whether a captured webhook is good in itself, and if not, which check fails."""
+"""`verify`: check a captured webhook, and show which check fails."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ from ca_embed._webhook import Authenticated, Verifier, parse_instant, read_event
 from ca_embed.errors import InvalidPayload, RequestError
 
 _ADVICE = {
-    "too_large": "No webhook is that long; see what else is in the file.",
-    "bad_shape": "Each of the two headers occurs once: ASCII digits, and sha256= with 64 hex digits.",
-    "bad_mac": "Either another token has signed, or these are not the body's bytes as they were sent.",
-    "stale": "Tell when it arrived with --at. If that was just now, set this machine's clock.",
-    "bad_json": "The signature is right: ChatArchitect sent it like this.",
-    "bad_payload": "The signature is right: ChatArchitect sent it like this.",
-    "ignored": "Events of types that are not known yet are answered with 200.",
-    "ok": "The storage is not looked at: by what is there, the endpoint answers accepted, duplicate, or 409 "
+    "too_large": "No webhook is that long; check what else is in the file.",
+    "bad_shape": "Give each of the two headers once: ASCII digits, and sha256= with 64 hex digits.",
+    "bad_mac": "Check that the token is the one that signed, and that the body has the bytes that were sent.",
+    "stale": "Give the time when it arrived with --at. If that was just now, set this machine's clock.",
+    "bad_json": "The signature is right, so ChatArchitect sent it like this: ask ChatArchitect.",
+    "bad_payload": "The signature is right, so ChatArchitect sent it like this: ask ChatArchitect.",
+    "ignored": "The endpoint answers 200 to events of unknown types, and stores nothing.",
+    "ok": "The storage is not looked at. The endpoint looks there, and answers accepted, duplicate, or 409 "
     "mismatched_session if the session was created for another user or state.",
 }
-
 
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the checks say. `reason` is the code that the log would show; `ok` and `ignored` are good."""
+    """The result of the checks. reason: as in the endpoint's log, or "ok"; "ok" and "ignored" are good."""
 
     reason: str
     message: str
@@ -44,7 +43,7 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether nothing in the delivery itself keeps it from a 2xx."""
+        """Whether every check passes that needs no storage."""
         return self.reason in ("ok", "ignored")
 
 
@@ -53,17 +52,22 @@ def add_to(commands: Commands) -> None:
     parser = commands.add_parser(
         "verify",
         help="check a captured webhook",
-        description="Check a captured webhook as the endpoint does before it looks at the storage, and say "
-        "which check fails.",
+        description="Make the checks that the endpoint makes before it looks at the storage, and show which "
+        "one fails.",
     )
-    parser.add_argument("body", metavar="FILE", nargs="?", help="the raw body; - is stdin")
+    parser.add_argument("body", metavar="FILE", nargs="?", help="the raw body; - reads stdin")
     parser.add_argument("--timestamp", metavar="TEXT", help="the value of X-CA-Timestamp")
     parser.add_argument("--signature", metavar="TEXT", help="the value of X-CA-Signature")
     parser.add_argument(
-        "--http", metavar="FILE", help="instead: header lines, a blank line, and the body; - is stdin"
+        "--http",
+        metavar="FILE",
+        help="instead: header lines, a blank line, and the body; - reads stdin",
     )
     parser.add_argument(
-        "--at", type=_moment, metavar="TIME", help="when it arrived: Unix seconds or ISO 8601; by default now"
+        "--at",
+        type=_moment,
+        metavar="TIME",
+        help="when it arrived: Unix seconds or ISO 8601 (default: now)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_app_option(parser)
@@ -71,11 +75,11 @@ def add_to(commands: Commands) -> None:
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Check, and tell; exits 0 if the webhook is good."""
+    """Check a captured webhook, and print the result. Returns 0 if it is good."""
     capture = _capture(args)
     tokens, window = tokens_of(args)
     now = time.time() if args.at is None else args.at
-    verdict = judge(capture, tokens, window, now)
+    verdict = check(capture, tokens, window, now)
     if args.json:
         print_json(_fields(verdict, tokens, now))
     else:
@@ -84,8 +88,12 @@ def verify(args: argparse.Namespace) -> int:
     return 0 if verdict.good else 1
 
 
-def judge(capture: Capture, tokens: Sequence[str], window: float, now: float) -> Verdict:
-    """Make the endpoint's checks in its order; of what is authentic but stale the event is read too."""
+def check(capture: Capture, tokens: Sequence[str], window: float, now: float) -> Verdict:
+    """Make the endpoint's checks in its order. The event of a stale webhook is read too.
+
+    tokens: the partner tokens. window: the replay window in seconds. now: the time of arrival, in Unix
+    seconds.
+    """
     from ca_embed.http import MAX_BODY
 
     if len(capture.body) > MAX_BODY:
@@ -93,10 +101,10 @@ def judge(capture: Capture, tokens: Sequence[str], window: float, now: float) ->
     try:
         authenticated = _verified(capture, tokens, math.inf, now)
     except RequestError as error:
-        return Verdict(reason=error.reason, message=_diagnosed(str(error), capture, tokens, now))
+        return Verdict(reason=error.reason, message=_explain(str(error), capture, tokens, now))
     if authenticated.signed_at > _LAST_SECOND:
-        return Verdict(reason="stale", message="the timestamp lies after the year 9999")
-    verdict = _read(capture.body, authenticated)
+        return Verdict(reason="stale", message="the timestamp is after the year 9999")
+    verdict = _verdict_on_event(capture.body, authenticated)
     try:
         _verified(capture, tokens, window, now)
     except RequestError as error:
@@ -108,8 +116,8 @@ def _verified(capture: Capture, tokens: Sequence[str], window: float, now: float
     return Verifier(tokens, window).verify(capture.body, capture.timestamps, capture.signatures, now)
 
 
-def _diagnosed(message: str, capture: Capture, tokens: Sequence[str], now: float) -> str:
-    """Name the header that is not there once, or recognise a line break that was added to the body."""
+def _explain(message: str, capture: Capture, tokens: Sequence[str], now: float) -> str:
+    """Return a more exact message for a missing or repeated header, or an added line break."""
     for name, values in (("X-CA-Timestamp", capture.timestamps), ("X-CA-Signature", capture.signatures)):
         if len(values) != 1:
             return f"{name} is {'repeated' if values else 'missing'}"
@@ -120,10 +128,10 @@ def _diagnosed(message: str, capture: Capture, tokens: Sequence[str], now: float
         _verified(bare, tokens, math.inf, now)
     except RequestError:
         return message
-    return f"{message}; without the line break at its end the body fits, so the capture has added that"
+    return f"{message}; it fits without the line break at the end, so the capture has added that: remove it"
 
 
-def _read(body: bytes, authenticated: Authenticated) -> Verdict:
+def _verdict_on_event(body: bytes, authenticated: Authenticated) -> Verdict:
     try:
         completion = read_event(body, authenticated)
     except InvalidPayload as error:
@@ -144,12 +152,12 @@ def _fields(verdict: Verdict, tokens: Sequence[str], now: float) -> dict[str, ob
         place = [token_id(token) for token in tokens].index(verdict.authenticated.token_id)
         fields["signed_with"] = f"partner token {place + 1} of {len(tokens)}"
     if verdict.completion is not None:
-        fields |= _event(verdict.completion)
+        fields |= _event_fields(verdict.completion)
     return fields
 
 
-def _event(completion: Completion) -> dict[str, object]:
-    """Show the event, with its secret masked."""
+def _event_fields(completion: Completion) -> dict[str, object]:
+    """Return the event's fields, with its secret masked."""
     event: dict[str, object] = {"registration_id": completion.registration_id}
     if completion.echo is not None:
         event |= {"partner_user_id": completion.echo.user_id, "partner_state": completion.echo.partner_state}
@@ -157,8 +165,8 @@ def _event(completion: Completion) -> dict[str, object]:
 
 
 def _capture(args: argparse.Namespace) -> Capture:
-    apart = [value for value in (args.body, args.timestamp, args.signature) if value is not None]
-    if args.http is not None and not apart:
+    separate = [value for value in (args.body, args.timestamp, args.signature) if value is not None]
+    if args.http is not None and not separate:
         return read_http(read_file(args.http))
     if args.http is not None or args.body is None:
         raise WrongUsage("give --timestamp, --signature and the body's FILE, or --http FILE alone")
@@ -173,4 +181,6 @@ def _moment(text: str) -> float:
     try:
         return float(text) if text.isdecimal() else parse_instant(text, "--at").timestamp()
     except InvalidPayload:
-        raise argparse.ArgumentTypeError("Unix seconds, or ISO 8601 like 2026-07-04T10:00:00+00:00") from None
+        raise argparse.ArgumentTypeError(
+            "give Unix seconds, or ISO 8601 like 2026-07-04T10:00:00+00:00"
+        ) from None

@@ -1,4 +1,4 @@
-"""The sandbox's WSGI application: which part answers which path."""
+"""The sandbox's WSGI application. It routes each path to the part that answers it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 from ca_embed.sandbox import _inputs as inputs
-from ca_embed.sandbox._answers import error
 from ca_embed.sandbox._inputs import Refusal
+from ca_embed.sandbox._responses import error_response
 from ca_embed.sandbox._sessions import UnknownSession
 
 if TYPE_CHECKING:
@@ -27,32 +27,32 @@ Endpoint = Callable[..., Response]
 
 
 class SandboxRequest(Request):
-    """A request whose body is bounded, and read once: what could not be read is not tried again."""
+    """A request whose body has a limit and is read once. A failed read is not repeated."""
 
     max_content_length = inputs.BODY_LIMIT
     body_read = b""
 
     def read_body(self) -> None:
-        """Read the body; an HTTPException if it is too long or did not arrive as announced."""
+        """Read the body. Raises HTTPException if it is too long or shorter than announced."""
         self.body_read = self.get_data()
 
 
 class App:
-    """Answers every request: with what it asked for, or with the guide's error shape."""
+    """Answers every request. Errors have the guide's error shape."""
 
     def __init__(self, partner_api: PartnerApi, pages: Pages, control: Control, journal: Journal) -> None:
         self._partner_api = partner_api
         self._journal = journal
         rules: Iterable[tuple[str, Endpoint]] = (
             ("/partner", self._partner_call),
-            ("/partner-moved", self._partner_call_elsewhere),
+            ("/partner-moved", self._redirected_partner_call),
             *pages.rules(),
             *control.rules(),
         )
         self._routes = Map([Rule(path, endpoint=endpoint) for path, endpoint in rules], merge_slashes=False)
 
     def __call__(self, environ: dict[str, object], start_response: Callable[..., object]) -> Iterable[bytes]:
-        """Be a WSGI application."""
+        """Answer one request, as a WSGI application."""
         request = SandboxRequest(environ)
         response = self._guarded(self._routed, request)
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -71,16 +71,16 @@ class App:
         request.read_body()
         return self._partner_api.answer(request)
 
-    def _partner_call_elsewhere(self, request: SandboxRequest) -> Response:
-        """Show in the journal that somebody followed a redirect, and with which headers."""
-        return self._journaled(request, self._guarded(self._read_and_deny, request))
+    def _redirected_partner_call(self, request: SandboxRequest) -> Response:
+        """Note in the journal that a client followed the knob's redirect, and with which headers."""
+        return self._journaled(request, self._guarded(self._read_and_refuse, request))
 
-    def _read_and_deny(self, request: SandboxRequest) -> Response:
+    def _read_and_refuse(self, request: SandboxRequest) -> Response:
         request.read_body()
         raise Refusal(404, "Not found")
 
     def _journaled(self, request: SandboxRequest, response: Response) -> Response:
-        self._journal.note(
+        self._journal.add(
             "call",
             request.method,
             request.full_path.rstrip("?"),
@@ -92,25 +92,25 @@ class App:
         )
         return response
 
-    def _guarded(self, answer: Callable[[SandboxRequest], Response], request: SandboxRequest) -> Response:
-        """Let no exception out: each becomes an answer of the guide's error shape."""
+    def _guarded(self, endpoint: Callable[[SandboxRequest], Response], request: SandboxRequest) -> Response:
+        """Call the endpoint, and turn every exception into a response of the guide's error shape."""
         try:
-            return answer(request)
+            return endpoint(request)
         except Refusal as refusal:
-            return error(refusal.status, refusal.message)
+            return error_response(refusal.status, refusal.message)
         except UnknownSession:
-            return error(404, "Session not found")
+            return error_response(404, "Session not found")
         except HTTPException as problem:
             return _http_error(problem)
         except Exception:
             logger.exception("the sandbox failed to answer %s %s", request.method, request.path)
-            return error(500, "Server-side failure")
+            return error_response(500, "Server-side failure")
 
 
 def _http_error(problem: HTTPException) -> Response:
-    """Translate what werkzeug found into the statuses of the guide's table."""
+    """Translate an error of werkzeug into the statuses of the guide's table."""
     if problem.code == 404:
-        return error(404, "Not found")
+        return error_response(404, "Not found")
     if problem.code == 413:
-        return error(400, f"Invalid request body: longer than {inputs.BODY_LIMIT} bytes")
-    return error(400, "Invalid request")
+        return error_response(400, f"Invalid request body: longer than {inputs.BODY_LIMIT} bytes")
+    return error_response(400, "Invalid request")

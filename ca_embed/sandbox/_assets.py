@@ -1,4 +1,4 @@
-"""The files of the pages, and the headers that they are sent with."""
+"""The files of the pages, and the headers of their responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _POLICY = (
 
 
 def page(name: str, *, frame_ancestors: str, status: int = 200) -> Response:
-    """Answer with a page, under a policy that lets nothing run but the sandbox's own files."""
+    """Return a page. Its policy allows the sandbox's own files only."""
     response = _file(name)
     response.status_code = status
     policy = (*_POLICY, f"frame-ancestors {frame_ancestors}")
@@ -37,7 +37,7 @@ def page(name: str, *, frame_ancestors: str, status: int = 200) -> Response:
 
 
 def asset(name: str) -> Response:
-    """Answer with a script, style sheet or picture."""
+    """Return a script, style sheet or picture. Raises Refusal 404 for another name."""
     if name.endswith(".html"):
         raise Refusal(404, "Not found")
     return _file(name)

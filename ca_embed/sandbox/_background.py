@@ -1,4 +1,4 @@
-"""Work that goes on after its request was answered, and ends when the sandbox stops."""
+"""Jobs that run after their request was answered, and end when the sandbox stops."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Background:
-    """Runs jobs in threads of their own; `stop` drops what has not begun and waits for the rest."""
+    """Runs each job in its own thread. `stop` drops jobs that have not begun, and waits for the others."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -15,22 +15,22 @@ class Background:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Be ready (again)."""
+        """Accept jobs, also again after `stop`."""
         self._stopped.clear()
 
     def run(self, job: Callable[[], object], *, after: float = 0.0) -> None:
-        """Run a job, `after` seconds from now."""
+        """Run a job in a new thread, `after` seconds from now."""
         thread = threading.Thread(target=self._run, args=(job, after), daemon=True)
         with self._lock:
             self._threads.add(thread)
         thread.start()
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not beyond `stop`."""
+        """Wait so many seconds. `stop` ends the wait."""
         self._stopped.wait(seconds)
 
     def stop(self) -> None:
-        """Drop the jobs that wait and let the running ones finish."""
+        """Drop the jobs that have not begun, and wait until the running ones are done."""
         self._stopped.set()
         with self._lock:
             threads = list(self._threads)

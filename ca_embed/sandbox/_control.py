@@ -1,4 +1,4 @@
-"""The log page at `/sandbox`: what happened, the knobs, and the strings of each session to pull."""
+"""The log page at `/sandbox`: what happened, the knobs, and buttons for each session."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from ca_embed.sandbox import _assets as assets
 from ca_embed.sandbox import _inputs as inputs
-from ca_embed.sandbox._answers import json_answer
 from ca_embed.sandbox._delivery import Deliverer, Overrides
 from ca_embed.sandbox._inputs import Refusal
 from ca_embed.sandbox._knobs import Knobs
 from ca_embed.sandbox._registrations import Registrations, StepRefused
+from ca_embed.sandbox._responses import json_response
 
 if TYPE_CHECKING:
     from werkzeug import Request, Response
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ca_embed.sandbox._guard import Guard
     from ca_embed.sandbox._journal import Journal
 
-FAILURE = "The sandbox was told to let this registration fail."
+FAILURE = "The Fail button of the sandbox's log page ended this signup."
 
 
 class Control:
-    """Serves the log page, and does what its buttons say."""
+    """Serves the log page, and carries out its buttons."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class Control:
         }
 
     def rules(self) -> tuple[tuple[str, Callable[..., Response]], ...]:
-        """List the paths that are answered here."""
+        """Return each path of the log page with its endpoint."""
         return (
             ("/sandbox", self._page),
             ("/sandbox/state", self._state),
-            ("/sandbox/knobs", self._turn_knobs),
+            ("/sandbox/knobs", self._set_knobs),
             ("/sandbox/knobs/reset", self._reset_knobs),
             ("/sandbox/sessions/<registration_id>/<action>", self._act),
         )
@@ -66,7 +66,7 @@ class Control:
     def _state(self, request: Request) -> Response:
         self._check(request, "GET")
         after = request.args.get("after", 0, type=int)
-        return json_answer(
+        return json_response(
             {
                 "knobs": asdict(self._knobs),
                 "default_knobs": asdict(Knobs()),
@@ -75,18 +75,18 @@ class Control:
             }
         )
 
-    def _turn_knobs(self, request: Request) -> Response:
+    def _set_knobs(self, request: Request) -> Response:
         self._check(request, "POST")
         try:
             self._knobs.update(inputs.json_object(request))
         except (AttributeError, ValueError) as wrong:
             raise Refusal(400, str(wrong)) from None
-        return json_answer(asdict(self._knobs))
+        return json_response(asdict(self._knobs))
 
     def _reset_knobs(self, request: Request) -> Response:
         self._check(request, "POST")
         self._knobs.reset()
-        return json_answer(asdict(self._knobs))
+        return json_response(asdict(self._knobs))
 
     def _act(self, request: Request, registration_id: str, action: str) -> Response:
         self._check(request, "POST")
@@ -97,16 +97,16 @@ class Control:
             act(registration_id)
         except StepRefused as refused:
             raise Refusal(409, str(refused)) from None
-        return json_answer(_plain(asdict(self._registrations.sessions.get(registration_id))))
+        return json_response(_plain(asdict(self._registrations.sessions.get(registration_id))))
 
     def _complete(self, registration_id: str) -> None:
         self._registrations.complete(registration_id)
-        self._deliverer.deliver_as_the_knob_says(registration_id)
+        self._deliverer.deliver_by_knob(registration_id)
 
     def _redeliver(self, registration_id: str) -> None:
-        if not self._registrations.sessions.get(registration_id).is_completed:
-            raise StepRefused("the registration is not completed")
-        self._deliverer.deliver_exactly(registration_id, Overrides())
+        if self._registrations.sessions.get(registration_id).status != "completed":
+            raise StepRefused("the registration is not completed; complete it first")
+        self._deliverer.deliver_once(registration_id, Overrides())
 
     def _check(self, request: Request, method: str) -> None:
         self._guard.check(request)

@@ -1,4 +1,4 @@
-"""Webhooks: composed and signed as the guide says, sent once, their outcome noted."""
+"""Webhooks: built and signed as the guide says, sent once, and noted with their outcome."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ if TYPE_CHECKING:
     from ca_embed.sandbox._journal import Journal
     from ca_embed.sandbox._knobs import Knobs
 
-TIMEOUT = 10.0  # seconds, for the connection and for each wait for the answer
+TIMEOUT = 10.0  # seconds, for the connection and for each wait for the response
 STALE_BY = 3600  # seconds; far outside the guide's example window of five minutes
-_ANSWER_READ = 64 * 1024
+_MAX_RESPONSE = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one attempt. `error` is empty if the answer was a 2xx; no answer: no status."""
+    """The outcome of one attempt to deliver a webhook.
+
+    status_code: the HTTP status of the response, None without a response. body: its text, at most 64 KiB.
+    attempt: counts the attempts of this registration from 1. error: why it failed; empty after a 2xx.
+    """
 
     status_code: int | None
     body: str
@@ -39,7 +43,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """One request, ready to be sent."""
+    """One webhook, ready to be sent."""
 
     registration_id: str
     attempt: int
@@ -50,7 +54,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What a webhook shall have otherwise: for tests of what receivers refuse."""
+    """Values that replace those of a webhook, for tests of what receivers refuse."""
 
     timestamp: int | str | None = None
     token: str | None = None
@@ -59,13 +63,13 @@ class Overrides:
 
 
 def signature(token: str, timestamp: str, body: bytes) -> str:
-    """Sign as the guide says: `sha256=<HMAC_SHA256(timestamp + "." + raw_request_body, token)>`."""
+    """Return the guide's signature: `sha256=<HMAC_SHA256(timestamp + "." + raw_request_body, token)>`."""
     signed = timestamp.encode("utf-8") + b"." + body
     return "sha256=" + hmac.new(token.encode("utf-8"), signed, hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
+class _Outcome:
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -73,7 +77,7 @@ class _Answer:
 
 
 class Deliverer:
-    """Sends the webhooks of all sessions. It never sends one again by itself."""
+    """Sends the webhooks of all sessions. It never repeats one by itself."""
 
     def __init__(self, sessions: Sessions, knobs: Knobs, journal: Journal, background: Background) -> None:
         self._sessions = sessions
@@ -81,8 +85,8 @@ class Deliverer:
         self._journal = journal
         self._background = background
 
-    def deliver_as_the_knob_says(self, registration_id: str) -> tuple[Delivery, ...]:
-        """Deliver a completion. The result is empty where the delivery is still to come."""
+    def deliver_by_knob(self, registration_id: str) -> tuple[Delivery, ...]:
+        """Deliver a completion as the knob `deliveries` says. Returns nothing for a late delivery."""
         attempt = self._begin_attempt(registration_id)
         match self._knobs.deliveries:
             case "lost":
@@ -96,23 +100,23 @@ class Deliverer:
                 with ThreadPoolExecutor(max_workers=2) as two:
                     return tuple(two.map(self.send, (webhook, webhook)))
             case "wrong_signature":
-                nobodys = Overrides(token=secrets.token_urlsafe(24))
-                return (self._send_next(registration_id, attempt, nobodys),)
+                unknown = Overrides(token=secrets.token_urlsafe(24))
+                return (self._send_next(registration_id, attempt, unknown),)
             case "stale_timestamp":
                 stale = Overrides(timestamp=int(time.time()) - STALE_BY)
                 return (self._send_next(registration_id, attempt, stale),)
             case "normal":
                 return (self._send_next(registration_id, attempt),)
 
-    def deliver_exactly(self, registration_id: str, overrides: Overrides) -> Delivery:
-        """Deliver once, as told, whatever the knobs say."""
+    def deliver_once(self, registration_id: str, overrides: Overrides) -> Delivery:
+        """Deliver one webhook with these overrides, and ignore the knobs."""
         attempt = self._begin_attempt(registration_id)
         return self._send_next(registration_id, attempt, overrides)
 
     def compose(
         self, registration_id: str, *, attempt: int | None = None, overrides: Overrides | None = None
     ) -> Webhook:
-        """Build and sign a webhook; by default the one that the next attempt would send."""
+        """Build and sign a webhook, by default that of the next attempt."""
         wanted = overrides or Overrides()
         session = self._sessions.get(registration_id)
         number = attempt or session.attempts + 1
@@ -134,7 +138,7 @@ class Deliverer:
         )
 
     def send(self, webhook: Webhook) -> Delivery:
-        """Post a webhook, and note the outcome in the session and in the journal."""
+        """Send a webhook, and note the outcome in the session and in the journal."""
         return self._note(webhook, _post(webhook))
 
     def _send_next(self, registration_id: str, attempt: int, overrides: Overrides | None = None) -> Delivery:
@@ -142,25 +146,25 @@ class Deliverer:
 
     def _lose(self, registration_id: str, attempt: int) -> Delivery:
         webhook = self.compose(registration_id, attempt=attempt)
-        return self._note(webhook, _Answer(error="lost on the way"))
+        return self._note(webhook, _Outcome(error="lost on the way"))
 
-    def _note(self, webhook: Webhook, answer: _Answer) -> Delivery:
+    def _note(self, webhook: Webhook, outcome: _Outcome) -> Delivery:
         self._sessions.change(
-            webhook.registration_id, lambda session: replace(session, last_error=answer.error)
+            webhook.registration_id, lambda session: replace(session, last_error=outcome.error)
         )
-        self._journal.note(
+        self._journal.add(
             "delivery",
             "POST",
             webhook.url,
             request_headers=webhook.headers.items(),
             request_body=webhook.body,
-            response_status=answer.status,
-            response_headers=answer.headers,
-            response_body=answer.body,
-            error=answer.error,
+            response_status=outcome.status,
+            response_headers=outcome.headers,
+            response_body=outcome.body,
+            error=outcome.error,
         )
-        text = answer.body.decode("utf-8", "replace")
-        return Delivery(answer.status, text, webhook.attempt, answer.error)
+        text = outcome.body.decode("utf-8", "replace")
+        return Delivery(outcome.status, text, webhook.attempt, outcome.error)
 
     def _begin_attempt(self, registration_id: str) -> int:
         changed = self._sessions.change(
@@ -182,14 +186,14 @@ class Deliverer:
         }
         payload |= overrides
         sent = {name: value for name, value in payload.items() if value is not ...}
-        # Not how Python's json would write it by default: a receiver that signs a re-encoded body fails.
+        # Not as Python's json writes by default: a receiver that checks a re-encoded body must fail.
         return json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
-def _post(webhook: Webhook) -> _Answer:
+def _post(webhook: Webhook) -> _Outcome:
     try:
         with requests.Session() as http:
-            http.trust_env = not is_loopback(webhook.url)  # no proxy in front of this machine
+            http.trust_env = not is_loopback(webhook.url)  # no proxy stands in front of this machine
             response = http.post(
                 webhook.url,
                 data=webhook.body,
@@ -198,12 +202,12 @@ def _post(webhook: Webhook) -> _Answer:
                 allow_redirects=False,
                 stream=True,
             )
-            body = next(response.iter_content(_ANSWER_READ), b"")
+            body = next(response.iter_content(_MAX_RESPONSE), b"")
     except requests.Timeout:
-        return _Answer(error=f"no answer within {TIMEOUT:.0f} seconds")
+        return _Outcome(error=f"no answer within {TIMEOUT:.0f} seconds")
     except (requests.RequestException, OSError, ValueError) as problem:
-        return _Answer(error=f"could not be delivered: {type(problem).__name__}")
-    return _Answer(
+        return _Outcome(error=f"could not be delivered: {type(problem).__name__}")
+    return _Outcome(
         status=response.status_code,
         headers=tuple(response.headers.items()),
         body=body,

@@ -1,4 +1,4 @@
-"""Strict reading of what callers send. What the guide does not describe is refused, and said why."""
+"""Strict reading of requests. What the guide does not describe is refused, with a reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Refusal(Exception):
     """A request that is refused with the guide's error shape and this HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
-        """Take the status and the message of the answer."""
+        """Store the status and the message of the response."""
         super().__init__(message)
         self.status = status
         self.message = message
@@ -51,7 +51,7 @@ class SessionRequest:
 
 
 def json_object(request: Request) -> dict[str, object]:
-    """Read the request's JSON object; anything else is a Refusal 400."""
+    """Return the request's JSON object. Raises Refusal 400 for any other body."""
     if request.mimetype != "application/json":
         raise Refusal(400, "Invalid request body: send Content-Type: application/json")
     try:
@@ -68,7 +68,7 @@ def json_object(request: Request) -> dict[str, object]:
 
 
 def session_request(body: Mapping[str, object]) -> SessionRequest:
-    """Check the fields of `create_session` as the guide's table describes them."""
+    """Check the fields of `create_session` against the guide's table. Raises Refusal 400."""
     given = texts(body, known=_SESSION_FIELDS)
     lang = given.get("lang", "en")
     if lang not in LANGUAGES:
@@ -84,19 +84,19 @@ def session_request(body: Mapping[str, object]) -> SessionRequest:
 
 
 def registration_id(value: object) -> str:
-    """Check the form of a registration id."""
+    """Return a registration id of the right form. Raises Refusal 400."""
     if not isinstance(value, str) or not _REGISTRATION_ID.fullmatch(value):
         raise Refusal(400, "Invalid registration id")
     return value
 
 
 def retried_registration_id(body: Mapping[str, object]) -> str:
-    """Check the body of `retry_webhook`."""
+    """Return the registration id in the body of `retry_webhook`. Raises Refusal 400."""
     return registration_id(texts(body, known=("registration_id",)).get("registration_id"))
 
 
 def texts(body: Mapping[str, object], *, known: tuple[str, ...]) -> dict[str, str]:
-    """Take the fields, all of them known, and all of them text that UTF-8 can hold."""
+    """Return the fields. Raises Refusal 400 if one is unknown or is not text that UTF-8 can hold."""
     taken: dict[str, str] = {}
     for name, value in body.items():
         if name not in known:
@@ -120,7 +120,7 @@ def _webhook_url(value: str) -> str:
 
 
 def is_deliverable(url: str) -> bool:
-    """Tell whether a webhook may go there: https, or plain http on this machine.
+    """Tell whether a webhook may go to this URL: https, or plain http on this machine.
 
     The guide says https only. Plain http to a loopback host is the sandbox's one departure from it.
     """
@@ -134,7 +134,7 @@ def is_loopback(url: str) -> bool:
 
 
 def is_printable_ascii(text: str) -> bool:
-    """Tell whether a text is of visible ASCII characters alone."""
+    """Tell whether a text has visible ASCII characters only."""
     return all("!" <= character <= "~" for character in text)
 
 
@@ -148,7 +148,7 @@ def _has_real_port(url: str) -> bool:
 def _is_unicode(text: str) -> bool:
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # half of a surrogate pair
+    except UnicodeEncodeError:  # JSON can hold half of a surrogate pair, UTF-8 cannot
         return False
     return True
 
@@ -156,7 +156,7 @@ def _is_unicode(text: str) -> bool:
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
-        raise ValueError("a field is there twice")
+        raise ValueError("a field occurs twice")
     return dict(pairs)
 
 

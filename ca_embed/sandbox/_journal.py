@@ -1,4 +1,4 @@
-"""The journal: every call of the Partner API and every delivery of a webhook, secrets masked."""
+"""The journal: every call of the Partner API and every delivery of a webhook, with secrets masked."""
 
 from __future__ import annotations
 
@@ -23,9 +23,14 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """One exchange. `call`: a partner called; `delivery`: the sandbox sent a webhook.
+    """One request and its response, with secrets masked.
 
-    `response_status` is None where no answer came; `error` then says why.
+    number: counts up from 1. time: when it was over, in UTC.
+    direction: "call" is a call of the Partner API, "delivery" is a webhook that the sandbox sent.
+    method, path: of the request; for a delivery `path` is the whole URL.
+    request_headers, response_headers: pairs of name and value.
+    request_body, response_body: text, at most 64 KiB of it.
+    response_status: None if there was no response; `error` then says why.
     """
 
     number: int
@@ -42,7 +47,7 @@ class JournalEntry:
 
 
 class Journal:
-    """Keeps the last thousand exchanges, and masks them on the way in: it never holds a secret in one."""
+    """Keeps the last 1000 entries. It masks secrets before it stores an entry, so it never holds one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,11 +56,11 @@ class Journal:
         self._secrets: set[str] = set()
 
     def hide(self, secret: str) -> None:
-        """Mask this text wherever it appears from now on, as it is and as JSON writes it."""
+        """Mask this text in all entries from now on, both plain and as JSON escapes it."""
         with self._lock:
             self._secrets |= {secret, json.dumps(secret)[1:-1]}
 
-    def note(
+    def add(
         self,
         direction: Literal["call", "delivery"],
         method: str,
@@ -68,7 +73,7 @@ class Journal:
         response_body: bytes = b"",
         error: str = "",
     ) -> None:
-        """Add an exchange."""
+        """Add an entry."""
         with self._lock:
             entry = JournalEntry(
                 number=next(self._numbers),
@@ -86,12 +91,12 @@ class Journal:
             self._entries.append(entry)
 
     def entries(self, *, after: int = 0) -> list[JournalEntry]:
-        """List the exchanges with a higher number than `after`, the oldest first."""
+        """Return the entries with a number above `after`, the oldest first."""
         with self._lock:
             return [entry for entry in self._entries if entry.number > after]
 
     def _masked(self, text: str) -> str:
-        # The longest first: a secret may begin with another.
+        # The longest first: one secret may contain another, and a part of it would stay readable.
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK) if secret else text
         return _SECRET_FIELD.sub(rf'\1"{MASK}"', text)

@@ -1,4 +1,4 @@
-"""The knobs: how the sandbox misbehaves, for as long as they are turned."""
+"""The knobs: what the sandbox does wrong on purpose."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ _YEAR = 366 * 86_400
 
 @dataclass(slots=True, kw_only=True)
 class Knobs:
-    """What the sandbox does otherwise than the guide says. Set a field to turn a knob.
+    """What the sandbox does wrong on purpose. The defaults follow the guide. Set a field to change one.
 
-    A value of the wrong kind raises ValueError, an unknown knob AttributeError.
+    A wrong value raises ValueError, an unknown name AttributeError. `update()` sets several fields at
+    once, `reset()` sets all of them back.
 
     Calls of the Partner API:
 
-    - `api_delay`: seconds before each answer.
-    - `api_status`: every call fails with this HTTP status, 400 to 599; None: none does.
-    - `api_garbage`: answer 200 with a page of HTML instead of JSON.
-    - `api_redirect`: answer 307 with a Location, as a moved API would.
-    - `iframe_url_override`: the `iframe_url` of new sessions; None: the real one.
-    - `expires_in`: seconds that a new session lives.
+    - `api_delay`: seconds before each response.
+    - `api_status`: every call fails with this HTTP status, 400 to 599. None: calls work.
+    - `api_garbage`: every call gets status 200 and HTML instead of JSON.
+    - `api_redirect`: every call gets status 307 and a Location.
+    - `iframe_url_override`: the `iframe_url` of new sessions. None: the real one.
+    - `expires_in`: seconds until a new session expires.
 
     Webhooks, at completion and at `retry_webhook`:
 
-    - `deliveries`: "normal"; "lost": counted, never sent; "duplicate": the same one twice at the
-      same moment; "late": after `late_seconds`; "wrong_signature": signed with a token that is
-      nobody's; "stale_timestamp": signed an hour ago.
-    - `late_seconds`: how late "late" is.
+    - `deliveries`: "normal"; "lost": counted as an attempt, but not sent; "duplicate": the same
+      webhook twice at the same moment; "late": after `late_seconds`; "wrong_signature": signed with an
+      unknown token; "stale_timestamp": signed an hour ago.
+    - `late_seconds`: seconds that "late" waits.
 
     The page:
 
-    - `outcome`: how Meta's signup ends: "ask" the person, or "success", "fail", "cancel" at once.
+    - `outcome`: the end of Meta's signup. "ask": the person chooses; "success", "fail" and "cancel": at
+      once.
     """
 
     api_delay: float = 0.0
@@ -50,24 +52,24 @@ class Knobs:
     outcome: Outcome = "ask"
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Take a value that the knob can have."""
+        """Set a field. Raises ValueError for a wrong value, AttributeError for an unknown name."""
         object.__setattr__(self, name, _checked(name, value))
 
     def update(self, changes: Mapping[str, object]) -> None:
-        """Turn several knobs, all of them or, if one is wrong, none."""
+        """Set several fields. If one is wrong, it raises ValueError or AttributeError and sets none."""
         checked = {name: _checked(name, value) for name, value in changes.items()}
         for name, value in checked.items():
             setattr(self, name, value)
 
     def reset(self) -> None:
-        """Follow the guide again in everything."""
+        """Set every field back to its default, which follows the guide."""
         for field in fields(self):
             setattr(self, field.name, field.default)
 
 
 def _checked(name: str, value: object) -> object:
     if name not in _CHECKS:
-        raise AttributeError(f"no knob is called {name!r}; there are {', '.join(_CHECKS)}")
+        raise AttributeError(f"no knob is called {name!r}; use one of {', '.join(_CHECKS)}")
     expected, fits = _CHECKS[name]
     if not fits(value):
         raise ValueError(f"{name} must be {expected}")

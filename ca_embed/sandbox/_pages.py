@@ -1,4 +1,4 @@
-"""The registration page, the window that plays Meta's signup, and the steps that both take."""
+"""The registration page, the window that plays Meta's signup, and the steps of both."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ca_embed.sandbox import _assets as assets
 from ca_embed.sandbox import _inputs as inputs
-from ca_embed.sandbox._answers import json_answer
 from ca_embed.sandbox._inputs import Refusal
 from ca_embed.sandbox._registrations import Registrations, StepRefused
+from ca_embed.sandbox._responses import json_response
 from ca_embed.sandbox._sessions import SandboxSession, UnknownSession
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Step = Callable[[str, dict[str, str]], SandboxSession]
 
 
 class Pages:
-    """Serves the pages as files; what they show they fetch from `/registration/<id>`."""
+    """Serves the pages as files. Their scripts fetch the state from `/registration/<id>`."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Pages:
         }
 
     def rules(self) -> tuple[tuple[str, Callable[..., Response]], ...]:
-        """List the paths that are answered here."""
+        """Return each path of the pages with its endpoint."""
         return (
             ("/", self._registration_page),
             ("/meta", self._meta_page),
@@ -63,8 +63,8 @@ class Pages:
         )
 
     def _registration_page(self, request: Request) -> Response:
-        """Serve the page that the parent may frame; without a session it says so wherever it is."""
-        _only("GET", request)
+        """Serve the page, which only the session's parent may frame. Any parent may frame the 404 page."""
+        _require_method("GET", request)
         try:
             session = self._registrations.sessions.get(request.args.get("s", ""))
         except UnknownSession:
@@ -72,25 +72,25 @@ class Pages:
         return assets.page("registration.html", frame_ancestors=_csp_source(session.parent_origin))
 
     def _meta_page(self, request: Request) -> Response:
-        _only("GET", request)
+        _require_method("GET", request)
         return assets.page("meta.html", frame_ancestors="'none'")
 
     def _asset(self, request: Request, name: str) -> Response:
-        _only("GET", request)
+        _require_method("GET", request)
         return assets.asset(name)
 
     def _state(self, request: Request, registration_id: str) -> Response:
         self._guard.check(request)
-        _only("GET", request)
+        _require_method("GET", request)
         return self._shown(self._registrations.sessions.get(registration_id))
 
     def _step(self, request: Request, registration_id: str, step: str) -> Response:
         self._guard.check(request)
-        _only("POST", request)
+        _require_method("POST", request)
         fields, take = self._steps.get(step, ((), None))
         if take is None:
             raise Refusal(404, "Not found")
-        self._registrations.sessions.get(registration_id)  # a session that is not there comes first
+        self._registrations.sessions.get(registration_id)  # an unknown session is 404, even with a bad body
         given = inputs.texts(inputs.json_object(request), known=fields)
         try:
             return self._shown(take(registration_id, {field: given.get(field, "") for field in fields}))
@@ -99,11 +99,12 @@ class Pages:
 
     def _finish(self, registration_id: str) -> SandboxSession:
         session = self._registrations.finish_signup(registration_id)
-        self._background.run(lambda: self._deliverer.deliver_as_the_knob_says(registration_id))
+        # In the background: the person does not wait for the host application.
+        self._background.run(lambda: self._deliverer.deliver_by_knob(registration_id))
         return session
 
     def _shown(self, session: SandboxSession) -> Response:
-        return json_answer(
+        return json_response(
             {
                 "registration_id": session.registration_id,
                 "parent_origin": session.parent_origin,
@@ -122,12 +123,12 @@ class Pages:
         )
 
 
-def _only(method: str, request: Request) -> None:
+def _require_method(method: str, request: Request) -> None:
     allowed = ("GET", "HEAD") if method == "GET" else (method,)
     if request.method not in allowed:
         raise Refusal(400, "Invalid action")
 
 
 def _csp_source(origin: str) -> str:
-    """Write an origin for a policy, which cannot hold an IPv6 address: there the scheme has to do."""
+    """Return the origin as a CSP source. CSP has no IPv6 addresses, so for those return the scheme."""
     return origin.partition("//")[0] if "[" in origin else origin

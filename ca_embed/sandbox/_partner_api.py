@@ -1,4 +1,4 @@
-"""The Partner API: the three calls that the guide describes, and nothing else."""
+"""The Partner API: the three calls that the guide describes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from werkzeug import Request, Response
 
 from ca_embed.sandbox import _inputs as inputs
-from ca_embed.sandbox._answers import error, json_answer
 from ca_embed.sandbox._inputs import Refusal
+from ca_embed.sandbox._responses import error_response, json_response
 from ca_embed.sandbox._sessions import SandboxSession, Sessions, UnknownSession
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class PartnerApi:
-    """Answers `/partner?action=...` for the partners whose tokens it knows."""
+    """Answers `/partner?action=...` for partners with a known token."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class PartnerApi:
         }
 
     def answer(self, request: Request) -> Response:
-        """Misbehave as the knobs say; else know the partner first, then the action."""
+        """Return the error that a knob asks for. Otherwise check the partner, then run the action."""
         self._background.pause(self._knobs.api_delay)
-        return self._misbehaviour() or self._called(request, self._partner(request))
+        return self._error_by_knob() or self._called(request, self._token(request))
 
     def _called(self, request: Request, token: str) -> Response:
         call = self._calls.get((request.method, request.args.get("action", "")))
@@ -62,7 +62,7 @@ class PartnerApi:
         wanted = inputs.session_request(inputs.json_object(request))
         session = self._sessions.open(wanted, token=token, expires_in=self._knobs.expires_in)
         iframe_url = f"{self._base_url}/?s={session.registration_id}&mode=embed"
-        return json_answer(
+        return json_response(
             {
                 "registration_id": session.registration_id,
                 "iframe_url": self._knobs.iframe_url_override or iframe_url,
@@ -74,9 +74,9 @@ class PartnerApi:
     def _result(self, request: Request, token: str) -> Response:
         wanted = inputs.registration_id(request.args.get("registration_id"))
         session = self._sessions.owned_by(token, wanted)
-        if not session.is_completed:
-            return json_answer({"status": session.status})
-        return json_answer(self._credentials(session))
+        if session.status != "completed":
+            return json_response({"status": session.status})
+        return json_response(self._credentials(session))
 
     def _credentials(self, session: SandboxSession) -> dict[str, object]:
         assert session.completed_at is not None
@@ -92,24 +92,27 @@ class PartnerApi:
 
     def _retry_webhook(self, request: Request, token: str) -> Response:
         wanted = inputs.retried_registration_id(inputs.json_object(request))
-        if not self._sessions.owned_by(token, wanted).is_completed:
+        if self._sessions.owned_by(token, wanted).status != "completed":
             raise Refusal(409, "Registration is not completed")
-        self._deliverer.deliver_as_the_knob_says(wanted)
+        self._deliverer.deliver_by_knob(wanted)
         session = self._sessions.get(wanted)
-        return json_answer({"status": "sent", "attempts": session.attempts, "last_error": session.last_error})
+        return json_response(
+            {"status": "sent", "attempts": session.attempts, "last_error": session.last_error}
+        )
 
-    def _partner(self, request: Request) -> str:
-        """Find the partner token that the request bears, without telling by time how much of it fits."""
-        scheme, _, borne = request.headers.get("Authorization", "").partition(" ")
+    def _token(self, request: Request) -> str:
+        """Return the known partner token of the request. Raises Refusal 401 without one."""
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             for token in self._partner_tokens:
-                if hmac.compare_digest(token.encode("utf-8"), borne.strip().encode("utf-8")):
+                # Constant time: the response time must not tell how much of a token is right.
+                if hmac.compare_digest(token.encode("utf-8"), given.strip().encode("utf-8")):
                     return token
         raise Refusal(401, "Missing or invalid Bearer token")
 
-    def _misbehaviour(self) -> Response | None:
+    def _error_by_knob(self) -> Response | None:
         if self._knobs.api_status is not None:
-            return error(self._knobs.api_status, "The sandbox was told to fail")
+            return error_response(self._knobs.api_status, "The knob api_status makes this call fail")
         if self._knobs.api_garbage:
             return Response("<!doctype html><title>Not JSON</title>", mimetype="text/html")
         if self._knobs.api_redirect:

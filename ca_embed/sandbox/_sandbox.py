@@ -1,4 +1,4 @@
-"""The sandbox as Python sees it: started, driven and watched from a test or a demo."""
+"""The sandbox from Python: start it, drive it and look at it, from a test or a demo."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ca_embed.sandbox._registrations import Registrations
 from ca_embed.sandbox._server import Server
 from ca_embed.sandbox._sessions import SandboxSession, Sessions
 
-DEFAULT_TOKEN = "sandbox-partner-token-0001"  # noqa: S105 (known to all, worth nothing)
+DEFAULT_TOKEN = "sandbox-partner-token-0001"  # noqa: S105 (public, and valid in the sandbox only)
 
 
 class Sandbox:
-    """A ChatArchitect of your own, on this machine.
+    """A local ChatArchitect. Use it as a context manager, or call `start()` and `stop()`.
 
-    `partner_tokens` are the Bearer tokens of as many partners; a session belongs to the one that
-    opened it. `port` 0 takes a free one, and keeps it over `stop()` and `start()`.
+    partner_tokens: one Bearer token for each partner. A session belongs to the partner that opened it.
+    host, port: where it listens. Port 0 takes a free port, and keeps it for the next `start()`.
 
     Methods that take a `registration_id` raise LookupError if the sandbox has no such session.
     """
@@ -40,8 +40,8 @@ class Sandbox:
     ) -> None:
         usable = [token for token in partner_tokens if token and is_printable_ascii(token)]
         if isinstance(partner_tokens, str) or not usable or len(usable) < len(partner_tokens):
-            raise ValueError("partner_tokens must be a list of one or more texts of visible ASCII")
-        self.knobs = Knobs()
+            raise ValueError("partner_tokens must be a list of one or more texts of visible ASCII characters")
+        self._knobs = Knobs()
         self._partner_tokens = tuple(partner_tokens)
         self._host = host
         self._port = port
@@ -50,17 +50,17 @@ class Sandbox:
         self._background = Background()
         self._journal = Journal()
         self._sessions = Sessions(hide=self._journal.hide)
-        self._deliverer = Deliverer(self._sessions, self.knobs, self._journal, self._background)
+        self._deliverer = Deliverer(self._sessions, self._knobs, self._journal, self._background)
         self._registrations = Registrations(self._sessions)
         for token in self._partner_tokens:
             self._journal.hide(token)
 
-    # ------------------------------------------------------------------------- life
+    # ------------------------------------------------------------------- start, stop
 
     def start(self) -> Self:
-        """Listen and answer; OSError if the port is taken."""
+        """Listen, serve in the background, and return this sandbox. Raises OSError if the port is taken."""
         if self._server is not None:
-            raise RuntimeError("this sandbox is already running")
+            raise RuntimeError("this sandbox is already running; stop() it first")
         self._background.start()
         server = Server(self._host, self._port)
         self._port = server.port
@@ -70,16 +70,18 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Stop answering, drop the deliveries that wait, and let the running ones end."""
+        """Stop listening, drop late deliveries, and wait for those under way. The sessions stay."""
         if self._server is not None:
             self._server.close()
             self._server = None
             self._background.stop()
 
     def __enter__(self) -> Self:
+        """Start it."""
         return self.start()
 
     def __exit__(self, *exc_info: object) -> None:
+        """Stop it."""
         self.stop()
 
     def __repr__(self) -> str:
@@ -87,7 +89,7 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """Where it listens, like "http://127.0.0.1:49152"."""
+        """Its address, like "http://127.0.0.1:49152". Raises RuntimeError before the first `start()`."""
         if not self._base_url:
             raise RuntimeError("start the sandbox first: it has no address yet")
         return self._base_url
@@ -97,30 +99,38 @@ class Sandbox:
         """The first of the partner tokens."""
         return self._partner_tokens[0]
 
+    @property
+    def knobs(self) -> Knobs:
+        """What the sandbox does wrong on purpose: `sandbox.knobs.api_status = 500`."""
+        return self._knobs
+
     # ---------------------------------------------------------------------- looking
 
     @property
     def sessions(self) -> list[SandboxSession]:
-        """Every session, the oldest first, as they stand now."""
+        """The state of every session now, the oldest first."""
         return self._sessions.all()
 
     def session(self, registration_id: str) -> SandboxSession:
-        """One session as it stands now."""
+        """Return the state of one session now."""
         return self._sessions.get(registration_id)
 
     def secret_of(self, registration_id: str) -> str:
-        """The `app_secret` that the session hands out; random for each, so that a test can search for it."""
+        """Return the session's `app_secret`. Each is random, so that a test can search for it."""
         return self._sessions.app_secret_of(registration_id)
 
     @property
     def journal(self) -> list[JournalEntry]:
-        """The last thousand calls and deliveries, the oldest first, secrets masked."""
+        """The last 1000 calls and deliveries, the oldest first, with secrets masked."""
         return self._journal.entries()
 
     # ---------------------------------------------------------------------- driving
 
     def advance(self, registration_id: str, status: str) -> None:
-        """Set one of the guide's in-progress statuses, as if the person had got that far."""
+        """Set one of the guide's in-progress statuses, as if the person had reached it.
+
+        Raises ValueError for another status, and if the session is completed or expired.
+        """
         self._registrations.advance(registration_id, status)
 
     def complete(
@@ -133,13 +143,14 @@ class Sandbox:
         completed_at: datetime | None = None,
         deliver: bool = True,
     ) -> tuple[Delivery, ...]:
-        """Complete a registration as if the person had walked through the page.
+        """Complete a registration, as if the person had finished the page, and deliver its webhook.
 
-        What is not given is what the session has (`completed_at`: now). Works on an expired session
-        too, and again on a completed one, which then has the new credentials.
+        app_id, app_secret, phone: replace those of the session. completed_at: by default now.
+        deliver: False sends no webhook.
 
-        Returns what became of the webhook, after it was answered: nothing with `deliver=False` or
-        while the knob `deliveries` is "late"; two results while it is "duplicate".
+        It works on an expired session too, and again on a completed one, which gets the new values.
+        Returns when the webhook was answered: one Delivery, two if the knob `deliveries` is "duplicate",
+        none if it is "late" or with `deliver=False`.
         """
         self._registrations.complete(
             registration_id,
@@ -148,18 +159,24 @@ class Sandbox:
             phone=phone,
             completed_at=completed_at,
         )
-        return self._deliverer.deliver_as_the_knob_says(registration_id) if deliver else ()
+        return self._deliverer.deliver_by_knob(registration_id) if deliver else ()
 
     def expire(self, registration_id: str) -> None:
-        """Let a session's time be over."""
+        """Expire a session now."""
         self._registrations.expire(registration_id)
 
     def fail(self, registration_id: str, message: str) -> None:
-        """Let Meta's signup fail; an open page says so and tells its parent."""
+        """Make Meta's signup fail with this message. An open page shows it and tells its parent.
+
+        Raises ValueError if the session is completed or expired.
+        """
         self._registrations.fail(registration_id, message)
 
     def cancel(self, registration_id: str) -> None:
-        """Let the person cancel Meta's signup; an open page says so and tells its parent."""
+        """Cancel Meta's signup. An open page shows that and tells its parent.
+
+        Raises ValueError if the session is completed or expired.
+        """
         self._registrations.cancel(registration_id)
 
     def deliver(
@@ -171,11 +188,14 @@ class Sandbox:
         event_id: str | None = None,
         payload_overrides: Mapping[str, object] | None = None,
     ) -> Delivery:
-        """Send the webhook (again), once, whatever the knobs say; see `signed_webhook`."""
+        """Send the webhook once, also again, and ignore the knobs.
+
+        The arguments replace parts of the webhook, as in `signed_webhook()`.
+        """
         overrides = Overrides(
             timestamp=timestamp, token=token, event_id=event_id, payload=payload_overrides or {}
         )
-        return self._deliverer.deliver_exactly(registration_id, overrides)
+        return self._deliverer.deliver_once(registration_id, overrides)
 
     def signed_webhook(
         self,
@@ -186,10 +206,11 @@ class Sandbox:
         event_id: str | None = None,
         payload_overrides: Mapping[str, object] | None = None,
     ) -> tuple[dict[str, str], bytes]:
-        """Build the headers and the body that the next delivery would have, and send nothing.
+        """Return the headers and the body of the next delivery, and send nothing.
 
-        `token` signs instead of the session's own. `payload_overrides` replaces or adds fields; one
-        whose value is `...` is left out.
+        timestamp: Unix seconds, by default now. token: signs instead of the session's own partner token.
+        event_id: the value of X-CA-Event-Id. payload_overrides: fields to replace or to add; the value
+        `...` removes a field.
         """
         overrides = Overrides(
             timestamp=timestamp, token=token, event_id=event_id, payload=payload_overrides or {}
@@ -201,7 +222,7 @@ class Sandbox:
         partner_api = PartnerApi(
             self._sessions,
             self._deliverer,
-            knobs=self.knobs,
+            knobs=self._knobs,
             background=self._background,
             partner_tokens=self._partner_tokens,
             base_url=self._base_url,
@@ -210,14 +231,14 @@ class Sandbox:
         pages = Pages(
             self._registrations,
             self._deliverer,
-            knobs=self.knobs,
+            knobs=self._knobs,
             background=self._background,
             guard=guard,
         )
         control = Control(
             self._registrations,
             self._deliverer,
-            knobs=self.knobs,
+            knobs=self._knobs,
             journal=self._journal,
             guard=guard,
         )

@@ -1,4 +1,4 @@
-"""A listening socket, and a thread that serves an application on it."""
+"""An HTTP server on a socket, in a thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ALL_INTERFACES = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared 
 
 
 class Server:
-    """Listens from the start, so that its address is known before the application is built."""
+    """Listens at once. The application comes later, because it must know the address."""
 
     def __init__(self, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -25,12 +25,12 @@ class Server:
 
     @property
     def base_url(self) -> str:
-        """The address that a browser on this machine can open."""
+        """The address for a browser on this machine."""
         host = _ALL_INTERFACES.get(self._host, self._host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def serve(self, app: Any) -> None:
-        """Answer requests in the background, each in a thread of its own."""
+        """Serve the application in the background, each request in its own thread."""
         self._server = make_server(
             self._host,
             self.port,
@@ -39,25 +39,25 @@ class Server:
             request_handler=_QuietHandler,
             fd=self._socket.fileno(),
         )
-        self._socket.close()  # the server works on a duplicate
+        self._socket.close()  # the server has its own duplicate of the descriptor
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="ca_embed sandbox", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop the server and wait for its thread."""
         self._server.shutdown()
         self._thread.join()
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Logs to `ca_embed.sandbox`, and leaves the requests to the journal."""
+    """Logs to this module's logger, and no requests: the journal has those."""
 
-    timeout = 30  # seconds; somebody who sends nothing does not hold a thread
+    timeout = 30  # seconds; a client that sends nothing must not hold a thread for ever
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ARG002 (werkzeug's)
         logger.debug(message, *args)

@@ -1,4 +1,4 @@
-"""The registrations that the sandbox knows: their state, and beside it what is secret about them."""
+"""The sessions in memory: their public state, and apart from it their secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ca_embed.sandbox._inputs import SessionRequest
 
-DEFAULT_PHONE = "421233221242"  # the guide's, for a registration that goes past the page
+DEFAULT_PHONE = "421233221242"  # the guide's example, for a registration that skips the page
 IN_PROGRESS = ("started", "phone_code_sent", "phone_verified", "form_completed", "fb_started")
 
 # The guide's page events that come with a status.
@@ -26,7 +26,10 @@ _EVENT_OF_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class PageEvent:
-    """An event that the registration page posts to its parent; `message` belongs to `failed`."""
+    """An event that the registration page posts to its parent.
+
+    name: the guide's event name, like "phone_verified" or "failed". message: the text of "failed".
+    """
 
     name: str
     message: str | None = None
@@ -34,11 +37,16 @@ class PageEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSession:
-    """A registration as it stands, without its secrets. Times are UTC.
+    """The state of one registration, without its secrets. It never changes; ask again for the new state.
 
-    `status` is one of the guide's. A failed or cancelled signup has no status of its own there: the
-    status stays what it was, and `events` (what the page tells its parent) ends with it.
-    `app_id` is settled from the start, but handed out only once the status is `completed`.
+    registration_id, expires_at: what the Partner API returned for `create_session`. Times are UTC.
+    parent_origin, webhook_url, partner_user_id, partner_state, integration, lang: what the partner sent.
+    app_id: fixed from the start, but the partner gets it only when the status is "completed".
+    status: one of the guide's. A failed or cancelled signup keeps the status; see `events`.
+    phone, code, business: what the person entered on the page, and the code that the page shows.
+    completed_at: the time of the completion, or None.
+    attempts, last_error: the number of webhook attempts, and why the last one failed, or "".
+    events: what the page tells its parent, the oldest first.
     """
 
     registration_id: str
@@ -60,38 +68,36 @@ class SandboxSession:
     last_error: str = ""
     events: tuple[PageEvent, ...] = ()
 
-    @property
-    def is_completed(self) -> bool:
-        """Whether the credentials may be handed out."""
-        return self.status == "completed"
 
-    def moved_to(self, status: str) -> SandboxSession:
-        """Take a status, and tell the page's parent if the guide has an event for it."""
-        name = _EVENT_OF_STATUS.get(status)
-        events = (*self.events, PageEvent(name)) if name else self.events
-        return replace(self, status=status, events=events)
+def with_status(session: SandboxSession, status: str) -> SandboxSession:
+    """Return the session with another status, and with the event that the guide has for it, if any."""
+    name = _EVENT_OF_STATUS.get(status)
+    changed = replace(session, status=status)
+    return with_event(changed, PageEvent(name)) if name else changed
 
-    def told(self, event: PageEvent) -> SandboxSession:
-        """Tell the page's parent something; the status stays."""
-        return replace(self, events=(*self.events, event))
 
-    def at(self, now: datetime) -> SandboxSession:
-        """See the session at a moment: one that was not completed in time is expired."""
-        overdue = now >= self.expires_at and not self.is_completed
-        return replace(self, status="expired") if overdue else self
+def with_event(session: SandboxSession, event: PageEvent) -> SandboxSession:
+    """Return the session with one more event."""
+    return replace(session, events=(*session.events, event))
+
+
+def _as_of(session: SandboxSession, now: datetime) -> SandboxSession:
+    """Return the session at this time: expired, if it was not completed before `expires_at`."""
+    overdue = now >= session.expires_at and session.status != "completed"
+    return replace(session, status="expired") if overdue else session
 
 
 Change = Callable[[SandboxSession], SandboxSession]
 
 
 class UnknownSession(LookupError):
-    """There is no session of this id, or it belongs to another partner."""
+    """No session has this id, or it belongs to another partner."""
 
 
 class Sessions:
-    """All sessions, in memory. Every change is made under one lock, on the newest state.
+    """All sessions. Each change happens under one lock, on the newest state.
 
-    `hide` is told every `app_secret`, so that no log shows it.
+    hide: gets each new `app_secret`, so that the journal can mask it.
     """
 
     def __init__(self, hide: Callable[[str], None]) -> None:
@@ -102,7 +108,7 @@ class Sessions:
         self._app_secrets: dict[str, str] = {}
 
     def open(self, wanted: SessionRequest, *, token: str, expires_in: float) -> SandboxSession:
-        """Start a session for the partner of this token."""
+        """Create a session for the partner with this token. It expires in `expires_in` seconds."""
         now = this_second()
         session = SandboxSession(
             registration_id=_random_text(22),
@@ -123,51 +129,53 @@ class Sessions:
         return session
 
     def get(self, registration_id: str) -> SandboxSession:
-        """Find a session; UnknownSession if there is none."""
+        """Return a session. Raises UnknownSession."""
         with self._lock:
             return self._get(registration_id)
 
     def owned_by(self, token: str, registration_id: str) -> SandboxSession:
-        """Find a session of this partner; another partner's is as unknown as one that is not there."""
+        """Return a session of this partner. Raises UnknownSession, also for another partner's session."""
         session = self.get(registration_id)
         if self._tokens[registration_id] != token:
             raise UnknownSession(registration_id)
         return session
 
     def all(self) -> list[SandboxSession]:
-        """List every session, the oldest first."""
+        """Return all sessions, the oldest first."""
         with self._lock:
             return [self._get(registration_id) for registration_id in self._sessions]
 
     def change(self, registration_id: str, change: Change) -> SandboxSession:
-        """Replace a session by what `change` makes of it. What `change` raises leaves it as it was."""
+        """Replace a session by the result of `change`. If `change` raises, the session stays as it was."""
         with self._lock:
             changed = change(self._get(registration_id))
             self._sessions[registration_id] = changed
             return changed
 
     def token_of(self, registration_id: str) -> str:
-        """Give the partner token that opened the session."""
+        """Return the partner token that opened the session."""
         return self._tokens[self.get(registration_id).registration_id]
 
     def app_secret_of(self, registration_id: str) -> str:
-        """Give the secret that the session's webhook and result hand out."""
+        """Return the `app_secret` of the session's webhook and result."""
         return self._app_secrets[self.get(registration_id).registration_id]
 
     def set_app_secret(self, registration_id: str, app_secret: str) -> None:
-        """Let the session hand out another secret from now on."""
+        """Give the session another `app_secret`."""
         self._hide(app_secret)
         self._app_secrets[self.get(registration_id).registration_id] = app_secret
 
     def _get(self, registration_id: str) -> SandboxSession:
         try:
-            return self._sessions[registration_id].at(datetime.now(UTC))
+            return _as_of(self._sessions[registration_id], datetime.now(UTC))
         except KeyError:
-            raise UnknownSession(f"the sandbox has no session {registration_id!r}") from None
+            raise UnknownSession(
+                f"the sandbox has no session {registration_id!r}; Sandbox.sessions lists all"
+            ) from None
 
 
 def this_second() -> datetime:
-    """Give the time as the guide writes it: UTC, whole seconds."""
+    """Return the time as the guide writes it: UTC, whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

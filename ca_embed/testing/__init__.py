@@ -1,11 +1,20 @@
-"""For the tests of your application, and of what you write for ca_embed. Needs the extra `testing`.
+"""Tools for the tests of your application, adapter or storage. Needs the extra `testing`.
 
-    from ca_embed.testing import signed_webhook      # deliveries, for your own tests
-    from ca_embed.testing import AdapterContract     # everything that an adapter must get right
-    from ca_embed.testing import StorageContract     # ... and a storage
+For an application:
 
-The fixtures `ca_sandbox`, `ca_partner_token` and `ca_embed_factory` are there wherever ca_embed and
-pytest are installed, see `ca_embed.testing._pytest_plugin`.
+- `signed_webhook()`: the headers and the body of a completion webhook.
+- The fixtures `ca_sandbox`, `ca_partner_token` and `ca_embed_factory`; pytest finds them by itself.
+
+For an adapter of yours:
+
+- `AdapterContract`: the test suite of an adapter. It gives a `Site` to your method `serve()`.
+- `serve_wsgi()`, `serve_asgi()`, `serve_on_loop()`: servers for that method.
+
+For a storage of yours:
+
+- `StorageContract`: the test suite of a storage within one process.
+- `DurableStorageContract`: the same, and all that concerns processes, crashes and failures.
+- `UpgradeContract`: the test suite for the data of an older release, which `write_snapshot()` wrote.
 """
 
 from __future__ import annotations
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
     from ca_embed.testing._durable_storage_contract import DurableStorageContract
     from ca_embed.testing._servers import serve_asgi, serve_on_loop, serve_wsgi
     from ca_embed.testing._storage_contract import StorageContract
-    from ca_embed.testing._upgrade_contract import UpgradeContract, leave_heirlooms
+    from ca_embed.testing._upgrade_contract import UpgradeContract, write_snapshot
     from ca_embed.testing._webhooks import signed_webhook
 
 __all__ = [
@@ -30,11 +39,11 @@ __all__ = [
     "Site",
     "StorageContract",
     "UpgradeContract",
-    "leave_heirlooms",
     "serve_asgi",
     "serve_on_loop",
     "serve_wsgi",
     "signed_webhook",
+    "write_snapshot",
 ]
 
 _HOMES = {
@@ -43,11 +52,11 @@ _HOMES = {
     "Site": "_adapter_host",
     "StorageContract": "_storage_contract",
     "UpgradeContract": "_upgrade_contract",
-    "leave_heirlooms": "_upgrade_contract",
     "serve_asgi": "_servers",
     "serve_on_loop": "_servers",
     "serve_wsgi": "_servers",
     "signed_webhook": "_webhooks",
+    "write_snapshot": "_upgrade_contract",
 }
 
 for _home in ("_adapter_contract", "_durable_storage_contract", "_storage_contract", "_upgrade_contract"):
@@ -55,11 +64,12 @@ for _home in ("_adapter_contract", "_durable_storage_contract", "_storage_contra
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from its home (PEP 562): the fixtures are loaded into every run of pytest."""
+    """Import a public name when it is first used (PEP 562): every run of pytest imports this package."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """List the public names."""
+    return sorted(__all__)

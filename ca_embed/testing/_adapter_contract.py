@@ -1,20 +1,4 @@
-"""What every adapter must get right, as a pytest class. Write a subclass, and pytest runs all cases.
-
-    class TestFlask(AdapterContract):
-        @contextmanager
-        def serve(self, site):
-            app = Flask(__name__)
-            app.register_blueprint(blueprint(site.embed), url_prefix=site.prefix)
-            with serve_wsgi(app, site.listener, site.below):
-                yield
-
-        def user_of(self, request):
-            return request.headers.get("X-User")
-
-Your host application is served for real and spoken to byte by byte, at two places: at /chatarchitect,
-with a plain `identify` and handler, and at /outer/nested/chatarchitect with asynchronous ones. If your
-framework has a CSRF protection, turn it on and say so with `csrf = True`.
-"""
+"""The test suite of an adapter, as a pytest class."""
 
 from __future__ import annotations
 
@@ -30,17 +14,34 @@ import pytest
 from ca_embed.assets._script import javascript
 from ca_embed.http import MAX_BODY
 from ca_embed.testing._adapter_host import Host, Site, running
-from ca_embed.testing._raw_http import PATIENCE, Answer, NoAnswer
+from ca_embed.testing._raw_http import TIMEOUT, HttpResponse, NoResponse
 from ca_embed.testing._webhooks import signed_webhook
 
 
 class AdapterContract(ABC):
-    """The cases, from a whole registration to a hostile header.
+    """The test suite of an adapter. A subclass defines `serve()` and `user_of()`.
 
-    csrf: the framework refuses a POST without its token, except to the webhook.
-    buffers_bodies: the framework's server reads a whole body before anybody is asked.
-    sees_repeated_headers: False for a server that drops all but the last of equal headers.
-    writes_zero_length: the framework adds `Content-Length: 0` where HTTP wants none, past any adapter.
+        class TestFlask(AdapterContract):
+            @contextmanager
+            def serve(self, site):
+                app = Flask(__name__)
+                app.register_blueprint(blueprint(site.embed), url_prefix=site.prefix)
+                with serve_wsgi(app, site.listener, site.below):
+                    yield
+
+            def user_of(self, request):
+                return request.headers.get("X-User")
+
+    The suite serves your host application for real, and sends raw bytes to it, at two paths: at
+    /chatarchitect with a plain `identify` and handler, and at /outer/nested/chatarchitect with
+    asynchronous ones. If your framework has CSRF protection, turn it on in `serve()` and set `csrf`.
+
+    A subclass may set these:
+
+    csrf: True if the framework refuses a POST without its token, except to the webhook.
+    buffers_bodies: True if the framework's server reads a whole body before it calls the adapter.
+    sees_repeated_headers: False if the server keeps only the last of repeated headers.
+    writes_zero_length: True if the framework adds `Content-Length: 0` to responses that must not have it.
     """
 
     csrf: ClassVar[bool] = False
@@ -50,26 +51,26 @@ class AdapterContract(ABC):
 
     @abstractmethod
     def serve(self, site: Site) -> AbstractContextManager[None]:
-        """Serve a host application with the adapter mounted, until the context ends."""
+        """Return a context manager that serves a host application with your adapter mounted in it."""
 
     @abstractmethod
     def user_of(self, request: Any) -> str | None:
-        """Return the user: the value of the header X-User, by way of the framework's own request."""
+        """Return the value of the header X-User, read from the framework's own request, or None."""
 
-    def in_handler(self) -> None:  # noqa: B027 (most frameworks have nothing to look for)
-        """Look around in a handler, and raise if something of the framework is missing."""
+    def in_handler(self) -> None:  # noqa: B027 (most frameworks have nothing to check)
+        """Raise if something of the framework is missing. The suite calls it inside a completion handler."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture(name="host", scope="class")
     @classmethod
-    def host(cls) -> Iterator[Host]:
-        """Serve at /chatarchitect."""
+    def _host(cls) -> Iterator[Host]:
+        """The host application at /chatarchitect."""
         with running(cls(), prefix="/chatarchitect") as host:
             yield host
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture(name="nested_host", scope="class")
     @classmethod
-    def nested_host(cls) -> Iterator[Host]:
-        """Serve at /nested/chatarchitect in an application that is itself at /outer."""
+    def _nested_host(cls) -> Iterator[Host]:
+        """The host application at /outer, with the mount at /nested/chatarchitect inside it."""
         with running(cls(), prefix="/nested/chatarchitect", below="/outer", asynchronous=True) as host:
             yield host
 
@@ -77,23 +78,23 @@ class AdapterContract(ABC):
 
     def test_full_flow(self, host: Host) -> None:
         """A registration goes from the page to stored credentials, and the handler runs once."""
-        _walk_through(host)
+        _check_full_flow(host)
 
     def test_nested_prefix(self, nested_host: Host) -> None:
-        """The same below two prefixes, and the page points at itself."""
-        _walk_through(nested_host)
+        """A registration also works below two prefixes, and the page has the full path."""
+        _check_full_flow(nested_host)
         page = nested_host.send("GET", "/", user="alice").body.decode()
         assert 'endpoint="/outer/nested/chatarchitect"' in page
 
     def test_prefix(self, host: Host) -> None:
-        """What merely begins like the prefix is the host's; the bare prefix is the page."""
+        """A path that only begins like the prefix belongs to the host; the bare prefix is the page."""
         for path in ("X", "X/webhook", "-js/health"):
             assert host.send("GET", path).code is None
         bare = host.send("GET", "", user="alice")
         assert bare.status == 200 or (300 < bare.status < 309 and bare.all("location")[0].endswith("/"))
 
     def test_trailing_slash(self, host: Host) -> None:
-        """A slash at the end changes nothing, and nobody is redirected."""
+        """A slash at the end changes nothing, and there is no redirect."""
         headers, body = signed_webhook(host.sandbox.partner_token, registration_id="trailing-slash")
         assert host.send("POST", "/webhook/", headers.items(), body).status == 200
         opened = host.send("POST", "/sessions/", host.csrf_headers("alice"), b"{}", user="alice")
@@ -101,39 +102,39 @@ class AdapterContract(ABC):
         registration_id = opened.json()["registration_id"]
         assert host.send("GET", f"/sessions/{registration_id}/", user="alice").status == 200
 
-    # --- who is asking --------------------------------------------------------------------------
+    # --- users and origins --------------------------------------------------------------------------
 
     def test_identify_sync(self, host: Host) -> None:
-        """Each user reaches the own registrations only, and who is not signed in reaches none."""
-        _tells_users_apart(host)
+        """A user reaches only their own registrations; without a sign-in there are none."""
+        _check_users_apart(host)
 
     def test_identify_async(self, nested_host: Host) -> None:
-        """The same with an asynchronous `identify`."""
-        _tells_users_apart(nested_host)
+        """Users are kept apart also with an asynchronous `identify`."""
+        _check_users_apart(nested_host)
 
     def test_csrf(self, host: Host) -> None:
-        """The webhook needs no token of the host; a session does, if the host has such protection."""
+        """The webhook needs no CSRF token; a new session needs one if the host has CSRF protection."""
         assert host.deliver("without-token").status == 200
         without = host.send("POST", "/sessions", [("Content-Type", "application/json")], b"{}", user="alice")
         assert (400 <= without.status < 500) if self.csrf else (without.status == 201)
         assert host.open_session().status == 201
 
     def test_foreign_page(self, host: Host) -> None:
-        """A page of another origin gets no session, whoever is signed in."""
+        """A page of another origin gets no session, even with a signed-in user."""
         refused = host.open_session(headers=[("Origin", "https://evil.example")])
         assert refused.status in (400, 403)
         assert refused.code in ("forbidden_origin", None)
         assert not refused.all("access-control-allow-origin")
 
     def test_preflight(self, host: Host) -> None:
-        """A preflight of an allowed page is answered, with each header once."""
-        answer = _preflight(host)
-        assert answer.status == 204
-        assert answer.all("access-control-allow-origin") == [f"http://127.0.0.1:{host.port}"]
-        assert answer.all("access-control-allow-methods") == ["POST"]
+        """The preflight of an allowed page succeeds, and has each header once."""
+        response = _preflight(host)
+        assert response.status == 204
+        assert response.all("access-control-allow-origin") == [f"http://127.0.0.1:{host.port}"]
+        assert response.all("access-control-allow-methods") == ["POST"]
 
     def test_forged_host(self, host: Host) -> None:
-        """A forged Host does not choose where credentials are delivered."""
+        """A forged Host does not change the webhook URL, where credentials go."""
         forged = [("Host", "evil.example"), ("X-Forwarded-Host", "evil.example")]
         opened = host.open_session(headers=forged)
         assert opened.status == 201
@@ -155,7 +156,7 @@ class AdapterContract(ABC):
         ],
     )
     def test_raw_body(self, host: Host, content_type: str | None) -> None:
-        """The signed bytes arrive as they were sent, whatever they claim to be."""
+        """The signed bytes arrive as they were sent, with any Content-Type."""
         kind = [] if content_type is None else [("Content-Type", content_type)]
         _, plain = signed_webhook("", registration_id="raw-body")
         spaced = b"  " + plain.replace(b": ", b"\t:  ") + b"\r\n\n"
@@ -167,12 +168,12 @@ class AdapterContract(ABC):
             assert (refused.status, refused.code) == (400, "invalid_payload")
 
     def test_chunked_body(self, host: Host) -> None:
-        """A body without a Content-Length arrives as well."""
+        """A chunked body arrives too."""
         headers, body = signed_webhook(host.sandbox.partner_token, registration_id="chunked")
         assert host.send("POST", "/webhook", headers.items(), body, chunked=True).status == 200
 
     def test_size_limit(self, host: Host) -> None:
-        """64 KiB are read; of more, nothing is, and the answer says so."""
+        """A body of 64 KiB is accepted, a longer one gets 413."""
         _, body = signed_webhook("", registration_id="size-limit")
         longest, too_long = body.ljust(MAX_BODY), body.ljust(MAX_BODY + 1)
         assert host.send("POST", "/webhook", host.signed(longest), longest).status == 200
@@ -184,22 +185,22 @@ class AdapterContract(ABC):
             assert (refused.status, refused.code) == (413, "body_too_large")
 
     def test_truncated_body(self, host: Host) -> None:
-        """A body that breaks off counts for nothing."""
+        """A body that is shorter than announced stores nothing."""
         headers, body = signed_webhook(host.sandbox.partner_token, registration_id="truncated")
         try:
-            answer = host.send(
+            response = host.send(
                 "POST", "/webhook", headers.items(), body, announce=len(body) + 1, hang_up=True
             )
-        except NoAnswer:
-            pass  # an ASGI server tells that the client has gone, and nobody is left to answer
+        except NoResponse:
+            pass  # right too: an ASGI server sees that the client has gone, and sends no response
         else:
-            assert answer.status == 400
+            assert response.status == 400
         assert host.embed.registration("truncated") is None
 
     # --- headers --------------------------------------------------------------------------------
 
     def test_duplicate_headers(self, host: Host) -> None:
-        """A header that says two things proves nothing."""
+        """A repeated signature header is refused."""
         headers, body = signed_webhook(host.sandbox.partner_token, registration_id="duplicate-headers")
         second = {"X-CA-Signature": "sha256=" + "0" * 64, "X-CA-Timestamp": "1"}
         for name, value in second.items():
@@ -207,7 +208,7 @@ class AdapterContract(ABC):
             if self.sees_repeated_headers:
                 refused.append(host.send("POST", "/webhook", [(name, value), *headers.items()], body))
                 refused.append(host.send("POST", "/webhook", [(name, headers[name]), *headers.items()], body))
-            assert {(answer.status, answer.code) for answer in refused} == {(401, "invalid_signature")}
+            assert {(response.status, response.code) for response in refused} == {(401, "invalid_signature")}
         assert host.embed.registration("duplicate-headers") is None
 
     @pytest.mark.parametrize(
@@ -221,8 +222,8 @@ class AdapterContract(ABC):
             ("X-CA-Timestamp", b"9" * 400),
         ],
     )
-    def test_hostile_proof(self, host: Host, name: str, value: bytes) -> None:
-        """A proof that is none is refused as such."""
+    def test_hostile_signature(self, host: Host, name: str, value: bytes) -> None:
+        """A malformed signature or timestamp is refused with 401."""
         headers, body = signed_webhook(host.sandbox.partner_token, registration_id="hostile")
         refused = host.send("POST", "/webhook", _with(headers, name, value), body)
         assert (refused.status, refused.code) == (401, "invalid_signature")
@@ -243,27 +244,27 @@ class AdapterContract(ABC):
         ],
     )
     def test_hostile_headers(self, host: Host, name: str, value: bytes) -> None:
-        """Nothing that a header can say is an error of the server's."""
+        """No header value causes a server error."""
         headers, body = signed_webhook(host.sandbox.partner_token, registration_id="hostile-headers")
-        answers = [
+        responses = [
             host.send("POST", "/webhook", _with(headers, name, value), body),
             host.send("POST", "/sessions", [(name, value)], b"{}", user="alice"),
             *(host.send("GET", path, [(name, value)], user="alice") for path in ("/", "/ca-embed.js")),
         ]
-        assert max(answer.status for answer in answers) < 500
+        assert max(response.status for response in responses) < 500
 
     def test_compressed_body(self, host: Host) -> None:
-        """A compressed body is no delivery: it is refused, not unpacked and believed."""
+        """A compressed body is refused, and not unpacked."""
         _, body = signed_webhook("", registration_id="compressed")
         packed = gzip.compress(body)
         sent = [("Content-Encoding", "gzip"), *host.signed(packed)]
         assert host.send("POST", "/webhook", sent, packed).status in (400, 401, 415)
         assert host.embed.registration("compressed") is None
 
-    # --- answers --------------------------------------------------------------------------------
+    # --- responses --------------------------------------------------------------------------------
 
     def test_head(self, host: Host) -> None:
-        """HEAD is answered like GET, without a body."""
+        """HEAD gets the response of GET, without its body."""
         for path in ("/", "/ca-embed.js", "/health", f"/{javascript().hashed_name}"):
             got, head = (host.send(method, path, user="alice") for method in ("GET", "HEAD"))
             assert (head.status, head.body) == (200, b"")
@@ -272,56 +273,57 @@ class AdapterContract(ABC):
         assert host.send("HEAD", "/sessions/unknown", user="alice").status == 404
 
     def test_not_found(self, host: Host) -> None:
-        """An unknown path inside the mount is answered by ca_embed."""
+        """An unknown path below the mount gets ca_embed's own 404."""
         for method, path in (("GET", "/nothing"), ("GET", "/sessions/a/b"), ("GET", "/ca-embed.0.js")):
-            answer = host.send(method, path, user="alice")
-            assert (answer.status, answer.code) == (404, "not_found")
+            response = host.send(method, path, user="alice")
+            assert (response.status, response.code) == (404, "not_found")
 
     def test_method_not_allowed(self, host: Host) -> None:
-        """A wrong method is answered by ca_embed, and told the right one."""
+        """A wrong method gets ca_embed's own 405 with the allowed methods."""
         for method, path, allowed in (
             ("GET", "/webhook", {"POST"}),
             ("DELETE", "/health", {"GET", "HEAD"}),
             ("PATCH", "/ca-embed.js", {"GET", "HEAD"}),
         ):
-            answer = host.send(method, path, host.csrf_headers("alice"), user="alice")
-            assert (answer.status, answer.code) == (405, "method_not_allowed")
-            assert allowed <= set(answer.all("allow")[0].split(", "))
+            response = host.send(method, path, host.csrf_headers("alice"), user="alice")
+            assert (response.status, response.code) == (405, "method_not_allowed")
+            assert allowed <= set(response.all("allow")[0].split(", "))
 
     def test_asset(self, host: Host) -> None:
-        """The script arrives whole, and for ever the same under its hashed name."""
+        """The script arrives complete, and its hashed name is marked as immutable."""
         asset = javascript()
         plain, hashed = host.send("GET", "/ca-embed.js"), host.send("GET", f"/{asset.hashed_name}")
         assert plain.body == hashed.body == asset.body
         assert "immutable" in hashed.all("cache-control")[0]
 
-    def test_answers_without_body(self, host: Host) -> None:
-        """Where HTTP forbids a body, no header makes one up: neither a type nor a length (RFC 9110, 8.6)."""
+    def test_responses_without_body(self, host: Host) -> None:
+        """A response without a body has no Content-Type and no Content-Length (RFC 9110, 8.6)."""
         etag = host.send("GET", "/ca-embed.js").all("etag")
         asked = [("If-None-Match", etag[0])]
         known = [host.send(method, "/ca-embed.js", asked) for method in ("GET", "HEAD")]
-        assert [(answer.status, answer.all("etag")) for answer in known] == [(304, etag)] * 2
-        for answer in (_preflight(host), *known):
-            assert (answer.body, answer.all("content-type"), answer.all("transfer-encoding")) == (b"", [], [])
-            assert answer.all("content-length") == (["0"] if self.writes_zero_length else [])
+        assert [(response.status, response.all("etag")) for response in known] == [(304, etag)] * 2
+        for response in (_preflight(host), *known):
+            assert response.body == b""
+            assert response.all("content-type") == response.all("transfer-encoding") == []
+            assert response.all("content-length") == (["0"] if self.writes_zero_length else [])
 
     def test_security_headers(self, host: Host) -> None:
-        """Every answer has its security headers, each once, as the core gave them."""
-        answers = [
+        """Every response has its security headers, each once, as the core set them."""
+        responses = [
             host.send("GET", "/", user="alice"),
             host.send("GET", "/health"),
             host.send("GET", "/nothing"),
             host.send("POST", "/webhook"),
             host.open_session(),
         ]
-        for answer in answers:
-            assert answer.all("x-content-type-options") == ["nosniff"]
+        for response in responses:
+            assert response.all("x-content-type-options") == ["nosniff"]
             for name in ("content-security-policy", "content-type", "cache-control", "referrer-policy"):
-                assert len(answer.all(name)) == 1
-        assert answers[0].all("cross-origin-opener-policy") == ["same-origin-allow-popups"]
-        assert answers[0].all("cache-control") == ["no-store"]
+                assert len(response.all(name)) == 1
+        assert responses[0].all("cross-origin-opener-policy") == ["same-origin-allow-popups"]
+        assert responses[0].all("cache-control") == ["no-store"]
 
-    # --- at once --------------------------------------------------------------------------------
+    # --- concurrency --------------------------------------------------------------------------------
 
     def test_concurrent_webhooks(self, host: Host) -> None:
         """Of equal deliveries at the same moment one is accepted, and the handler runs once."""
@@ -330,26 +332,26 @@ class AdapterContract(ABC):
             deliveries = [
                 threads.submit(host.send, "POST", "/webhook", headers.items(), body) for _ in range(16)
             ]
-            told = sorted(delivery.result().json()["status"] for delivery in deliveries)
-        assert told == ["accepted", *["duplicate"] * 15]
+            statuses = sorted(delivery.result().json()["status"] for delivery in deliveries)
+        assert statuses == ["accepted", *["duplicate"] * 15]
         assert host.runs_of("concurrent") == 1
 
     def test_slow_storage(self, host: Host) -> None:
-        """While a call waits for the storage, others are answered: nothing blocks an event loop."""
+        """While one request waits for the storage, others are answered: no event loop is blocked."""
         registration_id = host.open_session().json()["registration_id"]
         with ThreadPoolExecutor(1) as threads, host.gate.closed(registration_id):
             slow = threads.submit(host.send, "GET", f"/sessions/{registration_id}", user="alice")
-            assert host.gate.reached.wait(PATIENCE)
+            assert host.gate.reached.wait(TIMEOUT)
             assert host.deliver("beside-slow-storage").status == 200
             assert host.send("GET", "/health").status == 200
             assert not slow.done()
         assert slow.result().status == 200
 
     def test_slow_identify(self, host: Host) -> None:
-        """While `identify` takes its time, webhooks are answered."""
+        """While one request waits in `identify`, webhooks are answered."""
         with ThreadPoolExecutor(1) as threads, host.gate.closed("sloth"):
             slow = threads.submit(host.send, "GET", "/sessions/unknown", user="sloth")
-            assert host.gate.reached.wait(PATIENCE)
+            assert host.gate.reached.wait(TIMEOUT)
             assert host.deliver("beside-slow-identify").status == 200
             assert not slow.done()
         assert slow.result().status == 404
@@ -359,12 +361,12 @@ def _with(headers: dict[str, str], name: str, value: bytes) -> list[tuple[str, s
     return [*((kept, text) for kept, text in headers.items() if kept != name), (name, value)]
 
 
-def _preflight(host: Host) -> Answer:
+def _preflight(host: Host) -> HttpResponse:
     asked = [("Origin", f"http://127.0.0.1:{host.port}"), ("Access-Control-Request-Method", "POST")]
     return host.send("OPTIONS", "/sessions", asked)
 
 
-def _walk_through(host: Host) -> None:
+def _check_full_flow(host: Host) -> None:
     opened = host.open_session(lang="es-MX")
     assert opened.status == 201, opened.body
     registration_id = opened.json()["registration_id"]
@@ -386,14 +388,14 @@ def _status(host: Host, registration_id: str) -> str | None:
     return host.send("GET", f"/sessions/{registration_id}", user="alice").json().get("status")
 
 
-def _tells_users_apart(host: Host) -> None:
+def _check_users_apart(host: Host) -> None:
     registration_id = host.open_session("alice").json()["registration_id"]
     assert _status(host, registration_id) == "started"
-    _refuses(host.send("GET", f"/sessions/{registration_id}", user="bob"), 404, "not_found")
+    _check_refused(host.send("GET", f"/sessions/{registration_id}", user="bob"), 404, "not_found")
     for path in ("/", f"/sessions/{registration_id}"):
-        _refuses(host.send("GET", path), 401, "not_signed_in")
-    _refuses(host.send("POST", "/sessions", host.csrf_headers("alice"), b"{}"), 401, "not_signed_in")
+        _check_refused(host.send("GET", path), 401, "not_signed_in")
+    _check_refused(host.send("POST", "/sessions", host.csrf_headers("alice"), b"{}"), 401, "not_signed_in")
 
 
-def _refuses(answer: Answer, status: int, code: str) -> None:
-    assert (answer.status, answer.code) == (status, code)
+def _check_refused(response: HttpResponse, status: int, code: str) -> None:
+    assert (response.status, response.code) == (status, code)

@@ -1,4 +1,4 @@
-"""A host application under test: your adapter, served for real, with a sandbox for its ChatArchitect."""
+"""A host application under test. A real server runs it, and a sandbox plays ChatArchitect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ca_embed.embed import Embed
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import SealedRecord
 from ca_embed.storage._memory import MemoryStorage
-from ca_embed.testing._raw_http import PATIENCE, Answer, Pairs, send
+from ca_embed.testing._raw_http import TIMEOUT, HttpResponse, Pairs, send
 from ca_embed.testing._webhooks import signature_headers, signed_webhook
 
 USER_HEADER = "X-User"
@@ -29,12 +29,13 @@ _CSRF = re.compile(r'csrf-header="([^"]*)" csrf-token="([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the suite asks you to serve.
+    """What `AdapterContract` asks your method `serve()` to serve.
 
-    embed: to be mounted by your adapter, at `prefix` inside a host application of your framework.
-    below: the prefix of that whole application ("" or like "/outer"), which the server tells it: as
-        SCRIPT_NAME, as root_path, or in your own way.
-    listener: a listening socket; `public_url` has its port.
+    embed: the Embed. Mount it with your adapter at `prefix`, in an application of your framework.
+    prefix: the path of the mount inside that application, like "/chatarchitect".
+    below: the path of the whole application, "" or like "/outer". The server must tell it to the
+        application, as SCRIPT_NAME, as root_path, or in the way of your framework.
+    listener: the listening socket to serve on. The Embed's `public_url` has its port.
     """
 
     embed: Embed
@@ -44,61 +45,61 @@ class Site:
 
 
 class Serving(Protocol):
-    """The part of a contract that a `Host` needs."""
+    """The methods of AdapterContract that `running` needs."""
 
     def serve(self, site: Site) -> AbstractContextManager[None]:
-        """Serve the site until the context ends."""
+        """Serve the site inside the context."""
 
     def user_of(self, request: Any) -> str | None:
-        """Return the user, from the framework's own request."""
+        """Return the user of the framework's own request, or None."""
 
     def in_handler(self) -> None:
-        """Look around in a handler, and raise if something of the framework is missing."""
+        """Raise inside a completion handler if something of the framework is missing."""
 
 
 class Gate:
-    """Holds up whoever arrives, once it is closed, until it is opened."""
+    """Blocks calls with one name while it is closed, to make them slow."""
 
     def __init__(self) -> None:
-        self.name: str | None = None
-        self.reached = Event()
+        self.reached: Event = Event()  # set when a call waits here
+        self._name: str | None = None
         self._opened = Event()
 
     @contextmanager
     def closed(self, name: str) -> Iterator[None]:
-        """Hold up those who come by that name."""
+        """Block calls with this name inside the block."""
         self.reached.clear()
         self._opened.clear()
-        self.name = name
+        self._name = name
         try:
             yield
         finally:
-            self.name = None
+            self._name = None
             self._opened.set()
 
     def pass_through(self, name: str | None) -> None:
-        """Wait here if the gate is closed for that name."""
-        if name is not None and name == self.name:
+        """Wait here if the gate is closed for this name."""
+        if name is not None and name == self._name:
             self.reached.set()
-            self._opened.wait(PATIENCE)
+            self._opened.wait(TIMEOUT)
 
 
 class GatedStorage(MemoryStorage):
-    """A storage that can be held up."""
+    """A storage whose `load` waits at the gate."""
 
     def __init__(self, gate: Gate) -> None:
         super().__init__()
         self._gate = gate
 
     def load(self, registration_id: str) -> SealedRecord | None:
-        """Return the record, after the gate."""
+        """Wait at the gate for this registration id, then load the record."""
         self._gate.pass_through(registration_id)
         return super().load(registration_id)
 
 
 @dataclass(slots=True, kw_only=True)
 class Host:
-    """A host application that is being served, and what happens in it."""
+    """A served host application: requests to it, and the calls of its completion handler."""
 
     sandbox: Sandbox
     embed: Embed
@@ -116,13 +117,13 @@ class Host:
         *,
         user: str | None = None,
         **framing: Any,
-    ) -> Answer:
-        """Send one request, below the mount; see `raw_http.send`."""
+    ) -> HttpResponse:
+        """Send one request to a path below the mount. `framing`: keywords of `_raw_http.send`."""
         signed_in = [(USER_HEADER, user)] if user else []
         return send(self.port, method, self.path + path, [*signed_in, *headers], body, **framing)
 
     def csrf_headers(self, user: str) -> list[tuple[str, str]]:
-        """Return what a browser that has got the page sends with a POST: cookies, and the page's token."""
+        """Load the page, and return its cookies and its CSRF token as headers, as a browser sends them."""
         page = self.send("GET", "/", user=user)
         cookies = SimpleCookie()
         for line in page.all("set-cookie"):
@@ -132,12 +133,12 @@ class Host:
         token = [(html.unescape(found[1]), html.unescape(found[2]))] if found else []
         return (sent if cookies else []) + token
 
-    def open_session(self, user: str = "alice", headers: Pairs = (), **fields: object) -> Answer:
-        """Ask for a session as the hosted page does."""
+    def open_session(self, user: str = "alice", headers: Pairs = (), **fields: object) -> HttpResponse:
+        """Send `POST /sessions` as the hosted page does."""
         asked = [*self.csrf_headers(user), ("Content-Type", "application/json"), *headers]
         return self.send("POST", "/sessions", asked, json.dumps(fields).encode(), user=user)
 
-    def deliver(self, registration_id: str, **fields: Any) -> Answer:
+    def deliver(self, registration_id: str, **fields: Any) -> HttpResponse:
         """Send a signed webhook of a registration."""
         headers, body = signed_webhook(self.sandbox.partner_token, registration_id=registration_id, **fields)
         return self.send("POST", "/webhook", headers.items(), body)
@@ -147,15 +148,15 @@ class Host:
         return list(signature_headers(self.sandbox.partner_token, body).items())
 
     def runs_of(self, registration_id: str) -> int:
-        """Tell how often the handler has run for a registration."""
+        """Return how often the handler has run for a registration."""
         return sum(registration.registration_id == registration_id for registration, _ in self.completed)
 
 
 @contextmanager
 def running(contract: Serving, *, prefix: str, below: str = "", asynchronous: bool = False) -> Iterator[Host]:
-    """Serve a host application by the contract's own `serve`.
+    """Serve a host application with the contract's `serve()`, and yield it.
 
-    asynchronous: `identify` and the handler are coroutine functions.
+    asynchronous: make `identify` and the handler coroutine functions.
     """
     with Sandbox() as sandbox, socket.create_server(("127.0.0.1", 0)) as listener:
         port, gate = listener.getsockname()[1], Gate()
@@ -180,11 +181,11 @@ def _identify(contract: Serving, gate: Gate, *, asynchronous: bool) -> Callable[
         gate.pass_through(user)
         return user
 
-    async def identify_later(request: Any) -> str | None:
+    async def identify_async(request: Any) -> str | None:
         await asyncio.sleep(0)
         return contract.user_of(request)
 
-    return identify_later if asynchronous else identify
+    return identify_async if asynchronous else identify
 
 
 def _handler(contract: Serving, host: Host, *, asynchronous: bool) -> Callable[..., Any]:
@@ -192,8 +193,8 @@ def _handler(contract: Serving, host: Host, *, asynchronous: bool) -> Callable[.
         contract.in_handler()
         host.completed.append((registration, credentials))
 
-    async def handler_later(registration: Registration, credentials: Credentials) -> None:
+    async def handler_async(registration: Registration, credentials: Credentials) -> None:
         await asyncio.sleep(0)
         handler(registration, credentials)
 
-    return handler_later if asynchronous else handler
+    return handler_async if asynchronous else handler

@@ -1,21 +1,4 @@
-"""The suite for storages that outlive a process and are shared by several; it includes the other one.
-
-    class TestMyStorage(DurableStorageContract):
-        @pytest.fixture
-        def open_storage(self, tmp_path):
-            return functools.partial(MyStorage, tmp_path / "records")
-
-        @pytest.fixture(params=["locked", "unreachable"])
-        def trouble(self, request, tmp_path):
-            return ...  # a context manager; inside its block the storage is in that trouble
-
-        @pytest.fixture
-        def damage(self, tmp_path):
-            return ...  # a function of a registration id: spoil what is stored of that record
-
-What `open_storage` returns is sent to other processes, so it must be picklable: a class, or a
-`functools.partial` of one, from a module that they can import.
-"""
+"""The test suite of a storage that several processes share, as a pytest class."""
 
 from __future__ import annotations
 
@@ -40,31 +23,50 @@ from ca_embed.testing._storage_processes import (
     win_versions,
 )
 
-LONGEST_OPERATION = 5.0  # seconds; the protocol promises it
+_LONGEST_OPERATION = 5.0  # seconds, as `Storage` promises
 
 
 class DurableStorageContract(StorageContract):
-    """What holds over processes, crashes and troubles."""
+    """The test suite of a storage that several processes share: races, forks, crashes and failures.
+
+    It includes the tests of `StorageContract`. A subclass defines three fixtures:
+
+        class TestMyStorage(DurableStorageContract):
+            @pytest.fixture
+            def open_storage(self, tmp_path):
+                return functools.partial(MyStorage, tmp_path / "records")
+
+            @pytest.fixture(params=["locked", "unreachable"])
+            def trouble(self, request, tmp_path):
+                return ...  # a context manager; inside its block the storage is locked or unreachable
+
+            @pytest.fixture
+            def damage(self, tmp_path):
+                return ...  # a function of a registration id, which damages the stored record
+
+    `open_storage` must be picklable, because it is sent to other processes: a class, or a
+    `functools.partial` of one, from a module that they can import.
+    """
 
     @pytest.fixture
     def trouble(self) -> AbstractContextManager[object]:
-        """Return what makes the storage fail while it is entered; a subclass must define this."""
-        raise NotImplementedError("define the fixture trouble, as the head of this module shows")
+        """Return a context manager that makes the storage fail. A subclass must define this fixture."""
+        raise NotImplementedError("define the fixture trouble; help(DurableStorageContract) shows how")
 
     @pytest.fixture
     def damage(self) -> Callable[[str], None]:
-        """Return the function that spoils one stored record; a subclass must define this."""
-        raise NotImplementedError("define the fixture damage, as the head of this module shows")
+        """Return a function that damages one stored record. A subclass must define this fixture."""
+        raise NotImplementedError("define the fixture damage; help(DurableStorageContract) shows how")
 
-    @pytest.fixture
-    def second(self, open_storage: OpenStorage) -> Iterator[Storage]:
-        """The same place, opened once more."""
+    @pytest.fixture(name="second")
+    def _second(self, open_storage: OpenStorage) -> Iterator[Storage]:
+        """The storage of the fixture `storage`, opened a second time."""
         storage = as_sync(check_storage(open_storage()))
         yield storage
         storage.close()
 
     def test_two_that_share_a_place_see_each_other(self, storage: Storage, second: Storage) -> None:
-        """What one saves or deletes, the other sees at once, and must build upon."""
+        """Two that share a place see each other's changes at once."""
         for version in range(1, 10, 2):
             assert storage.save(record("r", version, due_at=1.0)) is True
             assert second.save(record("r", version, b"the same version")) is False
@@ -75,12 +77,12 @@ class DurableStorageContract(StorageContract):
         assert list(storage.list(limit=1)) == []
 
     def test_many_processes_may_start_first(self, open_storage: OpenStorage, storage: Storage) -> None:
-        """Eight processes that open a new place at the same moment all succeed."""
+        """Eight processes open an empty place at the same moment, and all succeed."""
         assert together(open_storage, save_one, processes=8) == [True] * 8
         assert len(storage.list(limit=9)) == 8
 
     def test_one_process_wins_each_version(self, open_storage: OpenStorage, storage: Storage) -> None:
-        """No two processes are told that they saved the same version; the last one is stored."""
+        """Only one process saves each version, and the last version is stored."""
         won = together(open_storage, win_versions, processes=4)
         wins = sorted(win for wins in won for win in wins)
         assert [version for version, _ in wins] == list(range(1, len(wins) + 1))
@@ -88,13 +90,13 @@ class DurableStorageContract(StorageContract):
         assert storage.load("race") == record("race", latest, str(winner).encode())
 
     def test_parent_and_child_go_on_after_a_fork(self, open_storage: OpenStorage, storage: Storage) -> None:
-        """A process that forks while its threads save leaves a storage that works in both."""
-        (fared,) = together(open_storage, use_and_fork, processes=1)
-        assert fared == [True] * 7
+        """After a fork beside saving threads, the storage works in parent and child."""
+        (succeeded,) = together(open_storage, use_and_fork, processes=1)
+        assert succeeded == [True] * 7
         assert storage.load("child-0-4") == record("child-0-4")
 
     def test_kill_9_loses_nothing_acknowledged(self, open_storage: OpenStorage, storage: Storage) -> None:
-        """Whenever a process is killed, all that it was told is saved is there and can be found."""
+        """After a process was killed at any moment, all records that it had saved are there."""
         reported: set[str] = set()
         for _ in range(4):
             saves = random.randint(1, 40)  # noqa: S311 (the moment of a crash, not a secret)
@@ -111,7 +113,7 @@ class DurableStorageContract(StorageContract):
     def test_trouble_is_told_and_passes(
         self, storage: Storage, trouble: AbstractContextManager[object]
     ) -> None:
-        """In trouble a storage says so within 5 s, answers nothing wrong, and changes nothing it denies."""
+        """A failing storage raises within 5 s, returns nothing wrong, and saves nothing that it refused."""
         kept = record("kept", 1, user_id="ann", due_at=1.0)
         storage.save(kept)
         with trouble, ThreadPoolExecutor(6) as pool:
@@ -123,17 +125,20 @@ class DurableStorageContract(StorageContract):
                 "user": pool.submit(_timed, lambda: list(storage.list(user_id="ann", limit=9))),
                 "due": pool.submit(_timed, lambda: list(storage.due(1.0, limit=9))),
             }
-            answers = {name: call.result() for name, call in calls.items()}
-        assert isinstance(answers["save"], StorageUnavailable)
-        assert isinstance(answers["create"], StorageUnavailable)
-        _answered(answers["load"], kept)
+            results = {name: call.result() for name, call in calls.items()}
+        assert isinstance(results["save"], StorageUnavailable)
+        assert isinstance(results["create"], StorageUnavailable)
+        _check_result(results["load"], kept)
         for page in ("list", "user", "due"):
-            _answered(answers[page], [kept])
+            _check_result(results[page], [kept])
         assert list(storage.list(limit=9)) == [kept]
         assert storage.save(record("kept", 2)) is True
 
     def test_a_damaged_record_harms_no_other(self, storage: Storage, damage: Callable[[str], None]) -> None:
-        """It is named, or given back for the seal to refuse; it is never "not found"; others are whole."""
+        """A damaged record raises an error that names it, or comes back damaged; other records are whole.
+
+        It must not look like "not found". A damaged document may come back: the seal refuses it later.
+        """
         names = ["a", "b", "c"]
         for name in names:
             storage.save(record(name, document=b"whole" * 100, user_id="ann", due_at=1.0))
@@ -158,15 +163,15 @@ class DurableStorageContract(StorageContract):
 
 
 def _timed(call: Callable[[], object]) -> object:
-    """Return what the call returns, or the StorageUnavailable that it raises, if it does so in time."""
+    """Return the call's result, or the StorageUnavailable that it raises. Fails if it takes too long."""
     began = time.monotonic()
     try:
         return call()
     except StorageUnavailable as error:
         return error
     finally:
-        assert time.monotonic() - began < LONGEST_OPERATION
+        assert time.monotonic() - began < _LONGEST_OPERATION
 
 
-def _answered(answer: object, right: object) -> None:
-    assert isinstance(answer, StorageUnavailable) or answer == right
+def _check_result(result: object, right: object) -> None:
+    assert isinstance(result, StorageUnavailable) or result == right

@@ -1,7 +1,7 @@
-"""pytest fixtures for the tests of your application. They are there wherever ca_embed and pytest are.
+"""pytest fixtures for the tests of your application. pytest finds them if ca_embed is installed.
 
-With a test client of an application whose Embed comes from `ca_embed_factory`. It listens nowhere, so the
-test posts the webhook that the sandbox would deliver:
+Below, `client` is a test client of an application, whose `embed` comes from `ca_embed_factory`. A test
+client has no port, so the sandbox cannot deliver to it: the test posts the webhook itself.
 
     def test_connects(ca_sandbox, client, embed):
         registration_id = client.post("/chatarchitect/sessions").json["registration_id"]
@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:  # imported when a fixture is used: every run of pytest loads this module
+if TYPE_CHECKING:  # the fixtures import these themselves: every run of pytest loads this module
     from ca_embed.embed import Embed
     from ca_embed.sandbox import Sandbox
 
 
 @pytest.fixture
 def ca_sandbox() -> Iterator[Sandbox]:
-    """A running ChatArchitect of your own, see `ca_embed.sandbox.Sandbox`."""
+    """A running local ChatArchitect, see `ca_embed.sandbox.Sandbox`."""
     from ca_embed.sandbox import Sandbox
 
     with Sandbox() as sandbox:
@@ -35,15 +35,16 @@ def ca_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def ca_partner_token(ca_sandbox: Sandbox) -> str:
-    """The partner token of `ca_sandbox`, to sign webhooks with."""
+    """The partner token of `ca_sandbox`. It signs webhooks."""
     return ca_sandbox.partner_token
 
 
 @pytest.fixture
 def ca_embed_factory(ca_sandbox: Sandbox) -> Iterator[Callable[..., Embed]]:
-    """Makes `Embed`s that talk to `ca_sandbox`, and closes them; what you pass replaces what is set here.
+    """A function that builds an `Embed` for `ca_sandbox`. The Embeds are closed after the test.
 
-    Set: a storage in memory, and `public_url` http://localhost/chatarchitect, as test clients call it.
+    It takes the arguments of `Embed`. By default the storage is in memory, and `public_url` is
+    http://localhost/chatarchitect, because test clients use the host name localhost.
     """
     from ca_embed.embed import Embed
 

@@ -1,6 +1,6 @@
-"""An HTTP client that sends exactly the bytes it is told to, and shows exactly what came back.
+"""An HTTP client that sends exactly the given bytes, and returns exactly the received ones.
 
-Client libraries tidy requests: they join repeated headers, count lengths and drop what they find odd.
+Client libraries clean requests up: they join repeated headers, correct lengths and drop odd headers.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
-PATIENCE = 20.0  # seconds for one answer
+TIMEOUT = 20.0  # seconds for one response
 
 Pairs = Iterable[tuple[str, str | bytes]]
 
 
-class NoAnswer(Exception):
-    """The server closed the connection without an answer."""
+class NoResponse(Exception):
+    """The server closed the connection without a response."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: headers in order, names in lower case; the body, without a transfer encoding."""
+class HttpResponse:
+    """A response. headers: in order, names in lower case. body: without its transfer encoding."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -35,7 +35,7 @@ class Answer:
         return [value for key, value in self.headers if key == name]
 
     def json(self) -> dict[str, Any]:
-        """Return the body, which must be a JSON object; anything else is an empty one."""
+        """Return the JSON object in the body, or an empty one if there is none."""
         try:
             parsed = json.loads(self.body)
         except ValueError:
@@ -44,7 +44,7 @@ class Answer:
 
     @property
     def code(self) -> str | None:
-        """The code of an error of ca_embed."""
+        """The `code` of a ca_embed error, or None."""
         return self.json().get("code")
 
 
@@ -58,11 +58,11 @@ def send(
     chunked: bool = False,
     announce: int | None = None,
     hang_up: bool = False,
-) -> Answer:
-    """Send one request to a port of this machine and return the answer. Raises NoAnswer.
+) -> HttpResponse:
+    """Send one request to a port of this machine and return the response. Raises NoResponse.
 
-    chunked: send the body in two chunks, without a Content-Length. announce: the Content-Length to
-    claim, whatever the body's is. hang_up: send no more after the body, and say so.
+    chunked: send the body in two chunks, without a Content-Length. announce: send this Content-Length
+    instead of the body's length. hang_up: close the sending side after the body.
     """
     given = list(headers)
     if not any(name == "Host" for name, _ in given):
@@ -71,13 +71,13 @@ def send(
         given.append(("Transfer-Encoding", "chunked"))
     elif body or method == "POST":
         given.append(("Content-Length", str(len(body) if announce is None else announce)))
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
         try:
             connection.sendall(_head(method, path, given) + (_chunked(body) if chunked else body))
             if hang_up:
                 connection.shutdown(socket.SHUT_WR)
         except ConnectionError:
-            pass  # refused before all was sent: the answer may be there already
+            pass  # the server refused before it read all, and its response may be there already
         return _received(connection, method)
 
 
@@ -93,15 +93,15 @@ def _chunked(body: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(half), half) for half in halves if half) + b"0\r\n\r\n"
 
 
-def _received(connection: socket.socket, method: str) -> Answer:
+def _received(connection: socket.socket, method: str) -> HttpResponse:
     response = HTTPResponse(connection, method=method)
     try:
         with closing(response):
             response.begin()
-            # Whatever follows the head of these is a body that should not be there.
+            # http.client reads no body here, but a wrong server may send one: tests must see it.
             bodyless = method == "HEAD" or response.status in (204, 304)
             body = response.fp.read() if bodyless else response.read()
     except (HTTPException, ConnectionError) as error:
-        raise NoAnswer(type(error).__name__) from None
+        raise NoResponse(type(error).__name__) from None
     headers = tuple((name.lower(), value) for name, value in response.getheaders())
-    return Answer(response.status, headers, body)
+    return HttpResponse(response.status, headers, body)

@@ -1,4 +1,4 @@
-"""Real servers on a loopback port, in a thread of the test process: for WSGI, ASGI, or a loop of its own."""
+"""Real servers for tests, in a thread of the test process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-PATIENCE = 20.0  # seconds for a server to start and to stop
+_TIMEOUT = 20.0  # seconds for a server to start, and to stop
 
 
 @contextmanager
 def serve_wsgi(app: WSGIApplication, listener: socket, below: str = "") -> Iterator[None]:
-    """Serve a WSGI application under werkzeug, a thread a request. `below`: its own SCRIPT_NAME."""
+    """Serve a WSGI application with werkzeug inside the block. Each request has its own thread.
+
+    listener: a listening socket. below: the application's SCRIPT_NAME, "" or like "/outer".
+    """
     mounted = DispatcherMiddleware(NotFound(), {below: app}) if below else app
     host, port = listener.getsockname()
     server = make_server(host, port, mounted, threaded=True, request_handler=_Quiet, fd=listener.fileno())
@@ -32,15 +35,16 @@ def serve_wsgi(app: WSGIApplication, listener: socket, below: str = "") -> Itera
         yield
     finally:
         server.shutdown()
-        thread.join(PATIENCE)
+        thread.join(_TIMEOUT)
         server.server_close()
 
 
 @contextmanager
 def serve_asgi(app: Any, listener: socket, below: str = "") -> Iterator[None]:
-    """Serve an ASGI application under uvicorn, which must be installed.
+    """Serve an ASGI application with uvicorn inside the block. uvicorn must be installed.
 
-    below: the application's own root_path, which is part of the path.
+    app: the ASGI application. listener: a listening socket. below: the application's root_path, "" or
+    like "/outer". It is a part of `scope["path"]`, as ASGI asks.
     """
     import uvicorn
 
@@ -55,12 +59,15 @@ def serve_asgi(app: Any, listener: socket, below: str = "") -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(PATIENCE)
+        thread.join(_TIMEOUT)
 
 
 @contextmanager
 def serve_on_loop(host: Callable[[], AbstractAsyncContextManager[Any]]) -> Iterator[None]:
-    """Serve whatever the asynchronous context manager serves, on an event loop of its own."""
+    """Enter an asynchronous context manager on a new event loop, and leave it after the block.
+
+    host: returns the context manager. It starts a server when it is entered, and stops it when it is left.
+    """
     started: Future[Callable[[], object]] = Future()
 
     async def run() -> None:
@@ -73,20 +80,20 @@ def serve_on_loop(host: Callable[[], AbstractAsyncContextManager[Any]]) -> Itera
     def run_in_thread() -> None:
         try:
             asyncio.run(run())
-        except BaseException as error:  # noqa: BLE001 (the test that waits is the one to hear it)
+        except BaseException as error:  # noqa: BLE001 (the waiting test gets it)
             if not started.done():
                 started.set_exception(error)
 
     thread = threading.Thread(target=run_in_thread, daemon=True)
     thread.start()
-    stop = started.result(PATIENCE)
+    stop = started.result(_TIMEOUT)
     try:
         yield
     finally:
         stop()
-        thread.join(PATIENCE)
+        thread.join(_TIMEOUT)
 
 
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (werkzeug's)
-        """Say nothing: what matters is in the answers."""
+        """Log nothing: tests look at the responses."""

@@ -1,17 +1,4 @@
-"""The suite that every storage passes.
-
-Subclass it in a test module of yours:
-
-    class TestMyStorage(StorageContract):
-        @pytest.fixture
-        def open_storage(self, tmp_path):
-            return functools.partial(MyStorage, tmp_path / "records")
-
-`open_storage` is called with no arguments, several times, and each time opens the same place, which
-is empty when a test begins. What it returns is a Storage or an AsyncStorage.
-
-A storage that outlives its process passes `durable_storage_contract` as well.
-"""
+"""The test suite of every storage, as a pytest class."""
 
 from __future__ import annotations
 
@@ -30,8 +17,8 @@ from ca_embed.testing._storage_processes import OpenStorage, record
 
 _T = TypeVar("_T")
 
-# Each is a registration id and a user id that some backend would mistake for another, or for a path.
-NAMES = (
+# Registration ids and user ids that some backend could confuse with each other or with a path.
+_NAMES = (
     "plain",
     "Plain",
     "PLAIN",
@@ -62,26 +49,38 @@ NAMES = (
     "你好",
     "🦆",
     "👩\u200d👩\u200d👧",
-    "\uffff",  # sorted by UTF-16 units, it would follow the next
+    "\uffff",  # in the order of UTF-16 units it would come after the next
     "\U00010000",
     "x" * 255,
     "x" * 254 + "y",
     "🦆" * 255,
 )
-DOCUMENTS = (b"", b"\n", bytes(range(256)), b"\xff" * 4096, bytes(range(256)) * 256, b"\0" * 262_144)
+_DOCUMENTS = (b"", b"\n", bytes(range(256)), b"\xff" * 4096, bytes(range(256)) * 256, b"\0" * 262_144)
 
 
 class StorageContract:
-    """What holds for every storage, within one process."""
+    """The test suite of a storage within one process. A subclass defines the fixture `open_storage`.
+
+        class TestMyStorage(StorageContract):
+            @pytest.fixture
+            def open_storage(self, tmp_path):
+                return functools.partial(MyStorage, tmp_path / "records")
+
+    The suite calls this function several times without arguments. Each call opens the same place, which
+    must be empty when a test begins, and returns a Storage or an AsyncStorage. Tests of your own may use
+    the fixture `storage`: an opened, empty storage.
+
+    For a storage that several processes share, use `DurableStorageContract`.
+    """
 
     @pytest.fixture
     def open_storage(self) -> OpenStorage:
-        """Return the function that opens the storage under test; a subclass must define this."""
-        raise NotImplementedError("define the fixture open_storage, as the head of this module shows")
+        """Return the function that opens the storage. A subclass must define this fixture."""
+        raise NotImplementedError("define the fixture open_storage; help(StorageContract) shows how")
 
     @pytest.fixture
     def storage(self, open_storage: OpenStorage) -> Iterator[Storage]:
-        """A storage that is empty."""
+        """An empty storage, closed after the test."""
         storage = as_sync(check_storage(open_storage()))
         yield storage
         storage.close()
@@ -89,20 +88,20 @@ class StorageContract:
     # ------------------------------------------------------------------------- compare and swap
 
     def test_what_was_never_saved_is_none(self, storage: Storage) -> None:
-        """An unknown id is None, an empty storage has no pages, and there is nothing to delete."""
-        assert storage.load("nobody") is None
-        assert [*storage.list(limit=10), *storage.list(user_id="nobody", limit=10)] == []
+        """In an empty storage, load returns None, pages are empty, and delete returns False."""
+        assert storage.load("unknown") is None
+        assert [*storage.list(limit=10), *storage.list(user_id="unknown", limit=10)] == []
         assert list(storage.due(1e12, limit=10)) == []
-        assert storage.delete("nobody", 1) is False
+        assert storage.delete("unknown", 1) is False
 
     def test_a_record_comes_back_as_it_was_saved(self, storage: Storage) -> None:
-        """Every column and the document come back, with all digits of the time."""
+        """All columns and the document come back, with all digits of the time."""
         saved = record("r", 1, b"document", user_id="user", due_at=1_700_000_000.123456)
         assert storage.save(saved) is True
         assert storage.load("r") == saved
 
     def test_a_place_is_taken_once(self, storage: Storage) -> None:
-        """Version 1 needs an empty place: the second one is refused, and the first stays."""
+        """Version 1 is saved only where there is no record: a second one is refused."""
         storage.save(record("r", 1, b"first", user_id="user", due_at=1.0))
         assert storage.save(record("r", 1, b"second", user_id="other")) is False
         assert storage.load("r") == record("r", 1, b"first", user_id="user", due_at=1.0)
@@ -118,7 +117,7 @@ class StorageContract:
         assert storage.load("r") == record("r", 2, b"two")
 
     def test_only_the_known_version_is_deleted(self, storage: Storage) -> None:
-        """A delete with another version changes nothing; after the right one the place is empty."""
+        """A delete with another version changes nothing; with the right one it removes the record."""
         storage.save(record("r", 1, user_id="user", due_at=1.0))
         storage.save(record("r", 2, user_id="user", due_at=1.0))
         assert storage.delete("r", 1) is False
@@ -136,7 +135,7 @@ class StorageContract:
         assert storage.save(record("r", 1, b"again")) is True
 
     def test_one_of_64_threads_wins_each_version(self, storage: Storage) -> None:
-        """However many save the same version at once, one is told True, and its document is stored."""
+        """Of 64 threads that save the same version, one gets True, and its document is stored."""
         for version in range(1, 4):
             won = _at_once(64, partial(_save_as, storage, version))
             assert won.count(True) == 1
@@ -144,41 +143,41 @@ class StorageContract:
         assert _at_once(64, lambda _: storage.delete("r", 3)).count(True) == 1
 
     def test_threads_do_not_disturb_each_other(self, storage: Storage) -> None:
-        """Records that many threads save at once are all there."""
+        """All records that many threads save at the same time are there."""
         assert all(_at_once(32, lambda n: storage.save(record(f"r{n:02}", due_at=float(n)))))
         assert _ids(storage.list(limit=99)) == [f"r{n:02}" for n in range(32)]
         assert _ids(storage.due(99, limit=99)) == [f"r{n:02}" for n in range(32)]
 
     # -------------------------------------------------------------------------- columns and bytes
 
-    @pytest.mark.parametrize("document", DOCUMENTS, ids=len)
+    @pytest.mark.parametrize("document", _DOCUMENTS, ids=len)
     def test_documents_are_kept_byte_for_byte(self, storage: Storage, document: bytes) -> None:
-        """From nothing to 256 KiB, with all values a byte can have."""
+        """Documents of 0 bytes to 256 KiB come back unchanged, with all byte values."""
         storage.save(record("r", 1, document))
         storage.save(record("s", 1, b"another"))
         assert storage.load("r") == record("r", 1, document)
 
     def test_names_are_kept_apart(self, storage: Storage) -> None:
-        """Ids that look alike, or like paths, are different records, sorted by code point."""
-        for number, name in enumerate(NAMES):
+        """Ids that look alike, or like paths, are different records. They are sorted by code point."""
+        for number, name in enumerate(_NAMES):
             assert storage.save(record(name, 1, str(number).encode())) is True
-        for number, name in enumerate(NAMES):
+        for number, name in enumerate(_NAMES):
             assert storage.load(name) == record(name, 1, str(number).encode())
-        assert _ids(storage.list(limit=len(NAMES) + 1)) == sorted(NAMES)
+        assert _ids(storage.list(limit=len(_NAMES) + 1)) == sorted(_NAMES)
 
     def test_users_are_kept_apart(self, storage: Storage) -> None:
-        """A user's page has this user's records alone, whatever the users are called."""
-        for number, name in enumerate(NAMES):
+        """A user's page has only this user's records, also if the user ids look alike."""
+        for number, name in enumerate(_NAMES):
             storage.save(record(f"{number} one", user_id=name))
             storage.save(record(f"{number} two", user_id=name))
-        storage.save(record("nobody's"))
-        for number, name in enumerate(NAMES):
+        storage.save(record("without a user"))
+        for number, name in enumerate(_NAMES):
             found = storage.list(user_id=name, limit=9)
             assert _ids(found) == [f"{number} one", f"{number} two"]
             assert {stored.user_id for stored in found} == {name}
 
     def test_columns_may_be_empty_and_change(self, storage: Storage) -> None:
-        """A record leaves the pages it no longer belongs to, and enters those it now does."""
+        """A changed record leaves the pages of its old columns, and appears in those of the new ones."""
         steps = [(None, None), ("ann", 5.0), ("ann", 6.0), ("bob", 6.0), ("bob", None), (None, 7.0)]
         for version, (user_id, due_at) in enumerate(steps, start=1):
             changed = record("r", version, user_id=user_id, due_at=due_at)
@@ -194,7 +193,7 @@ class StorageContract:
     # -------------------------------------------------------------------------------------- pages
 
     def test_pages_follow_each_other(self, storage: Storage) -> None:
-        """Pages of any length, put together, are all records in order, each once."""
+        """Pages of any length together have all records in order, each once."""
         names = [f"r{number:02}" for number in range(25)]
         for name in reversed(names):
             storage.save(record(name, user_id="ann" if name > "r10" else None))
@@ -205,7 +204,7 @@ class StorageContract:
         assert _ids(storage.list(limit=2, after="zzz")) == []
 
     def test_what_is_due_comes_earliest_first(self, storage: Storage) -> None:
-        """By time, then by id; what is due later, or never, is left out; the cursor divides equal times."""
+        """`due` sorts by time, then by id, omits later records, and can continue between equal times."""
         times = {
             "b": 2.0,
             "a": 2.0,
@@ -227,27 +226,27 @@ class StorageContract:
         assert _ids(storage.due(3.0, limit=1, after=DueCursor(2.0, "bb, which is not there"))) == ["c"]
 
     @pytest.mark.parametrize("pages", ["all", "of a user", "due"])
-    def test_pages_hold_still_under_writes(self, storage: Storage, pages: str) -> None:
-        """While others come, change and go, what nobody touches is seen exactly once."""
-        still = [f"r{number:02}-still" for number in range(20)]
-        for number, name in enumerate(still):
+    def test_pages_are_stable_under_writes(self, storage: Storage, pages: str) -> None:
+        """While other records are added, changed and deleted, an unchanged record appears exactly once."""
+        unchanged = [f"r{number:02}-unchanged" for number in range(20)]
+        for number, name in enumerate(unchanged):
             storage.save(record(name, due_at=float(number), user_id="ann"))
             storage.save(record(f"r{number:02}-fleeting", due_at=float(number), user_id="ann"))
         seen: list[str] = []
         last: SealedRecord | None = None
         for round_ in count():
-            page = PAGES[pages](storage, last)
+            page = _PAGES[pages](storage, last)
             if not page:
                 break
-            seen += [name for name in _ids(page) if name in still]
+            seen += [name for name in _ids(page) if name in unchanged]
             last = page[-1]
-            _disturb(storage, round_)
-        assert seen == still
+            _change_others(storage, round_)
+        assert seen == unchanged
 
     # -------------------------------------------------------------------------------------- close
 
-    def test_close_lets_go_and_the_next_call_opens_again(self, storage: Storage) -> None:
-        """Closing twice, or before the first use, harms nobody, and nothing is lost."""
+    def test_the_call_after_close_opens_again(self, storage: Storage) -> None:
+        """A storage may be closed before its first use and twice, and loses nothing."""
         storage.close()
         storage.save(record("r", due_at=1.0))
         storage.close()
@@ -256,8 +255,8 @@ class StorageContract:
         storage.close()
         assert _ids(storage.due(1.0, limit=1)) == ["r"]
 
-    def test_close_disturbs_nobody(self, storage: Storage) -> None:
-        """Closing while other threads are at work lets them finish."""
+    def test_close_lets_running_calls_finish(self, storage: Storage) -> None:
+        """A close while other threads save lets them finish."""
 
         def save_or_close(number: int) -> bool:
             if number % 4 == 0:
@@ -282,11 +281,11 @@ def _page_of_due(storage: Storage, last: SealedRecord | None) -> Sequence[Sealed
     return storage.due(99.0, limit=3, after=cursor)
 
 
-PAGES = {"all": _page_of_all, "of a user": _page_of_user, "due": _page_of_due}
+_PAGES = {"all": _page_of_all, "of a user": _page_of_user, "due": _page_of_due}
 
 
-def _disturb(storage: Storage, round_: int) -> None:
-    """Delete a record, change another, add two: one of each pair before the reader, one behind."""
+def _change_others(storage: Storage, round_: int) -> None:
+    """Delete a record, change another, add two: some before the reader's place, some behind it."""
     if round_ < 20:
         storage.delete(f"r{round_:02}-fleeting", 1)
         storage.save(record(f"r{19 - round_:02}-fleeting", 2, due_at=float(round_)))
@@ -299,20 +298,20 @@ def _save_as(storage: Storage, version: int, number: int) -> bool:
 
 
 def _at_once(threads: int, act: Callable[[int], _T]) -> list[_T]:
-    """Let that many threads `act(number)` at the same moment; return the results by number."""
+    """Call `act(number)` in that many threads at the same moment. Return the results by number."""
     barrier = threading.Barrier(threads)
 
     def wait_and_act(number: int) -> _T:
         barrier.wait()
         return act(number)
 
-    patience = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # let them get in each other's way
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # switch threads often, so that races show
     try:
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(wait_and_act, range(threads)))
     finally:
-        sys.setswitchinterval(patience)
+        sys.setswitchinterval(interval)
 
 
 def _ids(page: Iterable[SealedRecord]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Processes that work on one storage together, for the storage contract suite."""
+"""Processes that share one storage, for the test suites of storages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ca_embed.storage import AsyncStorage, SealedRecord, Storage, as_sync, check_storage
 
-PATIENCE = 60.0  # seconds for processes to start or to finish; a busy machine is no failure
+_TIMEOUT = 60.0  # seconds for a process to start or to finish; long, for busy machines
 
 OpenStorage: TypeAlias = Callable[[], Storage | AsyncStorage]
 
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 def together(open_storage: OpenStorage, work: Callable[[Storage, int], _T], processes: int) -> list[_T]:
-    """Let new processes do `work(storage, number)` at the same moment, and return what each returned."""
+    """Run `work(storage, number)` in new processes at the same moment, and return the results by number."""
     started = [_start(_do_once, open_storage, work, number) for number in range(processes)]
     with _ended(started):
         for _, pipe in started:
@@ -34,12 +34,12 @@ def together(open_storage: OpenStorage, work: Callable[[Storage, int], _T], proc
 
 
 def killed_while_saving(open_storage: OpenStorage, saves: int) -> list[str]:
-    """Return the ids that a process had reported as saved when it was killed, soon after that many saves."""
+    """Kill a process soon after it reported that many saves. Return the ids that it reported as saved."""
     process, pipe = _start(_keep_saving, open_storage, f"{os.getpid()}-{saves}")
     with _ended([(process, pipe)]):
         reported = [str(_receive(pipe)) for _ in range(saves)]
         process.kill()
-        process.join(PATIENCE)
+        process.join(_TIMEOUT)
         try:
             while True:
                 reported.append(str(_receive(pipe)))
@@ -48,29 +48,29 @@ def killed_while_saving(open_storage: OpenStorage, saves: int) -> list[str]:
 
 
 def win_versions(storage: Storage, number: int) -> list[tuple[int, int]]:
-    """Try to save each of 20 versions of one record; return those that were, with this process's number."""
+    """Try to save 20 versions of one record. Return the saved versions, each with this process's number."""
     document = str(number).encode()
     return [(version, number) for version in range(1, 21) if storage.save(record("race", version, document))]
 
 
 def save_one(storage: Storage, number: int) -> bool:
-    """Save a record of this process's own."""
+    """Save one record whose id has this process's number."""
     return storage.save(record(f"process-{number}"))
 
 
 def use_and_fork(storage: Storage, number: int) -> list[bool]:
-    """Fork again and again while threads save; tell how parent and child fared with the same storage."""
-    fared = [storage.save(record("before the fork"))]
+    """Fork five times while threads save. Return for each check in parent and child whether it succeeded."""
+    succeeded = [storage.save(record("before the fork"))]
     done = threading.Event()
     threads = [threading.Thread(target=_save_until, args=(storage, done, name)) for name in "abc"]
     for thread in threads:
         thread.start()
-    fared.extend(_child_saves(storage, f"child-{number}-{fork}") for fork in range(5))
+    succeeded.extend(_child_saves(storage, f"child-{number}-{fork}") for fork in range(5))
     done.set()
     for thread in threads:
         thread.join()
-    fared.append(storage.save(record("after the fork")))
-    return fared
+    succeeded.append(storage.save(record("after the fork")))
+    return succeeded
 
 
 def record(
@@ -81,13 +81,13 @@ def record(
     user_id: str | None = None,
     due_at: float | None = None,
 ) -> SealedRecord:
-    """Return a record, with what the case at hand does not care about filled in."""
+    """Return a record. The arguments that a test does not care about have defaults."""
     return SealedRecord(registration_id, version, user_id, due_at, document)
 
 
 def _child_saves(storage: Storage, registration_id: str) -> bool:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the case at hand
+        warnings.simplefilter("ignore", DeprecationWarning)  # this test is about forking beside threads
         child = os.fork()
     if child == 0:
         saved = False
@@ -144,11 +144,11 @@ def _ended(started: Sequence[tuple[BaseProcess, Connection]]) -> Generator[None]
         for process, pipe in started:
             pipe.close()
             process.kill()
-            process.join(PATIENCE)
+            process.join(_TIMEOUT)
             process.close()
 
 
-def _receive(pipe: Connection) -> Any:  # whatever the other side has sent
-    if not pipe.poll(PATIENCE):
-        raise TimeoutError("a process of the storage contract suite does not answer")
+def _receive(pipe: Connection) -> Any:
+    if not pipe.poll(_TIMEOUT):
+        raise TimeoutError(f"a process of the storage test suite sent nothing within {_TIMEOUT:g} s")
     return pipe.recv()

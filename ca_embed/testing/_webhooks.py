@@ -19,8 +19,9 @@ def signed_webhook(
 ) -> tuple[dict[str, str], bytes]:
     """Return the headers and the body of a completion webhook, signed with the partner token.
 
-    timestamp: Unix seconds; by default now. fields: replace or add fields of the body; one that is
-    `...` is left out. POST both to `/webhook` below your mount:
+    registration_id: needs no session. timestamp: Unix seconds, by default now. event_id: the value of
+    X-CA-Event-Id. fields: replace fields of the body, or add them; the value `...` removes a field.
+    POST both to `/webhook` below your mount:
 
         headers, body = signed_webhook(PARTNER_TOKEN, app_id="ca_app_7")
         assert client.post("/chatarchitect/webhook", headers=headers, data=body).status_code == 200
@@ -47,7 +48,7 @@ def signed_webhook(
 
 
 def signature_headers(token: str, body: bytes, timestamp: int | str | None = None) -> dict[str, str]:
-    """Return the two headers that sign any body (guide, "Completion Webhook")."""
+    """Return the two headers that sign this body (guide, "Completion Webhook")."""
     signed_at = str(int(time.time()) if timestamp is None else timestamp)
     mac = hmac.new(token.encode(), signed_at.encode() + b"." + body, hashlib.sha256)
     return {"X-CA-Timestamp": signed_at, "X-CA-Signature": f"sha256={mac.hexdigest()}"}

@@ -23,7 +23,7 @@ NEW_TOKEN, OLD_TOKEN = "fake-partner-token-new", "fake-partner-token-old"
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended, and what it printed."""
+    """The exit code of a command, and its output."""
 
     code: int
     out: str
@@ -45,7 +45,7 @@ class World:
         return session
 
     def completed(self, user_id: str = "user_456", phone: str | None = None) -> str:
-        """Let one of the user's registrations be completed and stored; return its id."""
+        """Complete and store a registration of the user. Return its id."""
         registration_id = self.session(user_id).registration_id
         (delivery,) = self.sandbox.complete(registration_id, phone=phone)
         assert delivery.status_code == 200
@@ -54,7 +54,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def log_levels() -> Iterator[None]:
-    """Put back the levels of the loggers, which a command sets for its whole process."""
+    """Restore the levels of the loggers after a test: a command sets them for the whole process."""
     loggers = [logging.getLogger(name) for name in ("ca_embed", "urllib3")]
     levels = [logger.level for logger in loggers]
     yield
@@ -64,7 +64,7 @@ def log_levels() -> Iterator[None]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """Run both sides. The host's clock is ahead, so that its open sessions are old enough to ask about."""
+    """Run both sides. The host's clock is 60 seconds behind, so its sessions are old enough to be due."""
     with Sandbox(partner_tokens=[NEW_TOKEN, OLD_TOKEN]) as sandbox:
         server = Server("127.0.0.1", 0)
         key = generate_key()
@@ -113,7 +113,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 
 @pytest.fixture
 def operate(world: World, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
-    """Run a command with the world's settings, and hold that nothing it prints shows a secret."""
+    """Run a command with the world's settings, and check that it prints no secret."""
     for name, value in world.environment.items():
         monkeypatch.setenv(name, value)
 
@@ -127,26 +127,26 @@ def operate(world: World, run: Callable[..., Ran], monkeypatch: pytest.MonkeyPat
 
 @dataclass
 class Program:
-    """`python -m ca_embed` as a process of its own, in a process group of its own."""
+    """`python -m ca_embed` in its own process and process group."""
 
     process: subprocess.Popen[str]
 
     def line(self, beginning: str) -> str:
-        """Read stdout up to a line that begins like this, and return what follows."""
+        """Read stdout up to a line that begins like this. Return the rest of the line."""
         for line in self.process.stdout:
             if line.startswith(beginning):
                 return line.removeprefix(beginning).strip()
         raise AssertionError(f"it ended without printing {beginning!r}: {self.process.stderr.read()}")
 
-    def said(self, beginning: str) -> str:
-        """Read stderr up to a line that begins like this, and return what follows."""
+    def error_line(self, beginning: str) -> str:
+        """Read stderr up to a line that begins like this. Return the rest of the line."""
         for line in self.process.stderr:
             if line.startswith(beginning):
                 return line.removeprefix(beginning).strip()
-        raise AssertionError(f"it ended without saying {beginning!r}")
+        raise AssertionError(f"it ended without {beginning!r} on stderr")
 
     def end(self, signal_number: int) -> Ran:
-        """Send a signal and wait for the end, and hold that no process is left."""
+        """Send a signal, wait for the end, and check that no process is left."""
         self.process.send_signal(signal_number)
         out, err = self.process.communicate(timeout=30)
         with pytest.raises(ProcessLookupError):
@@ -156,13 +156,13 @@ class Program:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Start commands as processes; whatever still runs at the end of the test is killed."""
+    """Start commands as processes. Kill those that still run after the test."""
     programs: list[Program] = []
 
     def start_one(*arguments: str, environment: dict[str, str] | None = None, prelude: str = "") -> Program:
-        # Whoever runs the tests in the background has Ctrl-C ignored, and so would their children.
-        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        code = f"{heed}\n{prelude}\nfrom ca_embed._cli import main\nraise SystemExit(main())"
+        # A shell starts background jobs with SIGINT ignored, and child processes inherit that.
+        restore = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{restore}\n{prelude}\nfrom ca_embed._cli import main\nraise SystemExit(main())"
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             env=os.environ | {"TMPDIR": str(tmp_path), **(environment or {})},

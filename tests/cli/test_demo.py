@@ -1,4 +1,4 @@
-"""`demo`: the host application of its own, one run through without a browser, and its end."""
+"""`demo`: its host application, --once, and its end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from ca_embed._cli.demo import running
 from ca_embed._cli.demo_once import run_once
+from ca_embed._cli.demo_sites import running
 
 Run = Callable[..., Any]
 
@@ -23,14 +23,14 @@ SANDBOX_SECRET = re.compile(r"cas_[\w-]{20,}|sandbox-partner-token")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let the demo make its folder in this one."""
+    """Make the demo create its folder in this one."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 
 
 @pytest.mark.parametrize("storage", [None, "file:{}/kept", "sqlite:///{}/kept.db", "memory:"])
 def test_once(start: Run, tmp_path: Path, storage: str | None) -> None:
-    """One registration runs through on any storage, each step is printed, and no secret is."""
+    """With any storage, --once finishes a registration, and prints each step but no secret."""
     arguments = ("--storage", storage.format(tmp_path)) if storage else ()
     program = start("demo", "--once", *arguments)
     out, err = program.process.communicate(timeout=60)
@@ -43,7 +43,7 @@ def test_once(start: Run, tmp_path: Path, storage: str | None) -> None:
 
 
 def test_once_can_be_looked_at_afterwards(start: Run, tmp_path: Path) -> None:
-    """The command that the demo names shows its registration; the file for it is the owner's alone."""
+    """The printed command shows the registration, and only the owner may read its settings file."""
     program = start("demo", "--once")
     out, err = program.process.communicate(timeout=60)
     registration_id = re.search(r"session (\w+),", out)[1]
@@ -59,7 +59,7 @@ def test_once_can_be_looked_at_afterwards(start: Run, tmp_path: Path) -> None:
 
 
 def test_once_on_keys_of_your_own(start: Run, tmp_path: Path) -> None:
-    """With a storage of your own the keys of your environment seal, and they are not written down."""
+    """With a given storage, the keys of the environment seal, and the settings file does not have them."""
     key = "fake-encryption-key-of-your-own"
     program = start(
         "demo", "--once", "--storage", f"file:{tmp_path}/kept", environment={"CA_EMBED_ENCRYPTION_KEYS": key}
@@ -83,7 +83,7 @@ def test_once_fails_with_a_reason(
     step: int,
     words: str,
 ) -> None:
-    """A step that does not do what it should ends the run with 1, its number and the reason."""
+    """A failing step ends the run with exit code 1, the step's number and the reason."""
     with running() as demo:
         demo.sandbox.knobs.update(knobs)
         assert run_once(demo) == 1
@@ -95,14 +95,14 @@ def test_once_fails_with_a_reason(
 
 
 def test_wrong_storage(run: Run, folder: Path) -> None:
-    """A storage URL of no known form is wrong usage, and nothing is left behind."""
+    """An unknown storage URL is wrong usage, and no folder is created."""
     assert run("demo", "--storage", "nonsense:x").code == 2
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_runs_until_a_signal(start: Run, number: int) -> None:
-    """It prints one URL, serves the page there, and a signal ends all of it with 0."""
+    """It prints a URL and serves the page there. A signal ends it with exit code 0."""
     program = start("demo")
     url = program.line("Open ")
     page = requests.get(url, timeout=10)
@@ -116,7 +116,7 @@ def test_runs_until_a_signal(start: Run, number: int) -> None:
 
 
 def test_host_application(folder: Path) -> None:
-    """The CRM signs its visitor in, serves its page under a strict policy, and lists what it knows."""
+    """The CRM signs its visitor in, serves its page with a strict policy, and lists registrations."""
     with running() as demo, requests.Session() as browser:
         assert browser.get(f"{demo.url}registrations", timeout=10).status_code == 401
         page = browser.get(demo.url, timeout=10)
@@ -151,8 +151,8 @@ def test_host_application_has_nothing_else(
         assert requests.get(demo.url + path, timeout=10).status_code == 404
 
 
-def test_another_visitor_is_nobody(folder: Path) -> None:
-    """Without the CRM's cookie, or with a made-up one, nobody is signed in."""
+def test_no_cookie_no_user(folder: Path) -> None:
+    """Without the CRM's cookie, or with a wrong one, no one is signed in."""
     with running() as demo:
         for cookies in ({}, {"alder_session": "made-up"}):
             made = requests.post(f"{demo.url}chatarchitect/sessions", cookies=cookies, timeout=10)
@@ -160,7 +160,7 @@ def test_another_visitor_is_nobody(folder: Path) -> None:
 
 
 def test_taken_port(run: Run, folder: Path) -> None:
-    """A port that is taken is a failure of one line, and nothing is left behind."""
+    """A port in use is a failure with one line, and no folder is created."""
     with running() as demo:
         taken = run("demo", "--port", demo.url.rstrip("/").rpartition(":")[2])
 

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from ca_embed._cli.demo import Demo, running
+from ca_embed._cli.demo_sites import Demo, running
 from tests.browser import engines
 
 pytestmark = pytest.mark.browser
@@ -36,7 +36,7 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Demo]:
 
 
 class Visitor:
-    """Somebody who clicks through the demo."""
+    """A person who clicks through the demo."""
 
     def __init__(self, driver: WebDriver, url: str) -> None:
         self.driver = driver
@@ -47,7 +47,7 @@ class Visitor:
         return WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda _: ready())
 
     def shown(self, by: str, what: str) -> Any:
-        """Wait for something that can be seen and used, and return it."""
+        """Wait until an element is visible and enabled, and return it."""
 
         def find() -> Any:
             found = [one for one in self.driver.find_elements(by, what) if one.is_displayed()]
@@ -56,7 +56,7 @@ class Visitor:
         return self.until(find)
 
     def start(self) -> None:
-        """Press the element's button, and go into the iframe."""
+        """Click the element's button, and switch to the iframe."""
         root = self.driver.find_element(By.TAG_NAME, ELEMENT).shadow_root
         self.until(lambda: root.find_elements(By.CSS_SELECTOR, "button"))
         root.find_element(By.CSS_SELECTOR, "button").click()
@@ -64,7 +64,7 @@ class Visitor:
         self.driver.switch_to.frame(root.find_element(By.CSS_SELECTOR, "iframe"))
 
     def fill_in(self) -> None:
-        """Go through phone, code and form."""
+        """Fill in phone, code and form."""
         for field, text, button in (
             ("phone", "+421 233 221 242", "send-code"),
             ("code", "123456", "verify-code"),
@@ -74,7 +74,7 @@ class Visitor:
             self.driver.find_element(By.ID, button).click()
 
     def end_signup(self, outcome: str) -> None:
-        """Open Meta's window, end the signup in it, and go back to the page."""
+        """Open Meta's window, end the signup there, and switch back to the page."""
         self.shown(By.ID, "connect-whatsapp").click()
         self.until(lambda: len(self.driver.window_handles) == 2)
         (popup,) = set(self.driver.window_handles) - {self.page}
@@ -85,19 +85,19 @@ class Visitor:
         self.driver.switch_to.window(self.page)
 
     def status(self) -> str:
-        """Return what the element says of itself."""
+        """Return the text of the element."""
         self.driver.switch_to.default_content()
         return str(self.driver.execute_script(f"return document.querySelector('{ELEMENT}').status"))
 
     def listed(self) -> list[str]:
-        """Return the texts of the CRM's list of registrations, read at once: rows are replaced under way."""
+        """Return the texts of the CRM's list, read in one step, because the page replaces rows."""
         cells = "[...document.querySelectorAll('#registrations td')]"
         return list(self.driver.execute_script(f"return {cells}.map((cell) => cell.innerText)"))
 
 
 @pytest.mark.parametrize("deliveries", ["normal", "lost"])
 def test_from_click_to_connected(chromium: WebDriver, demo: Demo, deliveries: str) -> None:
-    """A click-through ends connected and listed as completed, even when the webhook never comes."""
+    """The registration is connected and listed as completed, even if the webhook never comes."""
     demo.sandbox.knobs.update({"deliveries": deliveries})
     visitor = Visitor(chromium, demo.url)
     visitor.start()
@@ -118,7 +118,7 @@ def test_from_click_to_connected(chromium: WebDriver, demo: Demo, deliveries: st
 
 
 def test_second_thoughts(chromium: WebDriver, demo: Demo) -> None:
-    """Who cancels Meta's signup is not connected, and can go on from there and finish."""
+    """After cancelling Meta's signup the user is not connected, and can try again and finish."""
     visitor = Visitor(chromium, demo.url)
     visitor.start()
     visitor.fill_in()

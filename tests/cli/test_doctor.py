@@ -25,7 +25,7 @@ from ca_embed.sandbox._server import Server
 from ca_embed.storage import SQLiteStorage
 
 Run = Callable[..., Any]
-Answer = Callable[[Request], Response]
+View = Callable[[Request], Response]
 
 ALL = (
     "settings", "storage", "Partner API", "clock", "partner_token[0]", "partner_token[1]",
@@ -35,7 +35,7 @@ ALL = (
 
 @pytest.fixture
 def examine(operate: Run) -> Callable[..., dict[str, dict[str, Any]]]:
-    """Run the doctor; return its findings by check, and hold that the exit code fits them."""
+    """Run the doctor, check that the exit code fits, and return its findings by check."""
 
     def run_and_read(*arguments: str) -> dict[str, dict[str, Any]]:
         ran = operate("doctor", "--json", *arguments)
@@ -56,18 +56,18 @@ def failed(findings: dict[str, dict[str, Any]]) -> set[str]:
 
 
 def told(finding: dict[str, Any]) -> str:
-    """Return what is said about a finding, advice and all."""
+    """Return the message and the advice of a finding."""
     return f"{finding['message']}. {finding['advice']}"
 
 
 @pytest.fixture
-def served() -> Iterator[Callable[[Answer], str]]:
-    """Serve small applications of the test's own; give the URL of each."""
+def served() -> Iterator[Callable[[View], str]]:
+    """Serve small applications of a test. Return the URL of each."""
     servers: list[Server] = []
 
-    def serve(answer: Answer) -> str:
+    def serve(view: View) -> str:
         server = Server("127.0.0.1", 0)
-        server.serve(Request.application(answer))
+        server.serve(Request.application(view))
         servers.append(server)
         return server.base_url
 
@@ -77,7 +77,7 @@ def served() -> Iterator[Callable[[Answer], str]]:
 
 
 def test_all_is_well(operate: Run) -> None:
-    """Every check has its line, and nothing is to be done."""
+    """Without problems, every check has a line, and none fails."""
     ran = operate("doctor")
     lines = [(line[:8].strip(), line[10:26].strip()) for line in ran.out.splitlines()]
 
@@ -86,7 +86,7 @@ def test_all_is_well(operate: Run) -> None:
 
 
 def test_json(examine: Run) -> None:
-    """For programs there is one JSON document a check."""
+    """With --json there is one JSON document per check."""
     findings = examine()
 
     assert tuple(findings) == ALL
@@ -99,7 +99,7 @@ def test_json(examine: Run) -> None:
 
 
 def test_the_hosts_own_embed(examine: Run, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With --app it is the host's own Embed that is examined."""
+    """With --app the host's own Embed is checked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "fake_clinic.py").write_text(
@@ -115,7 +115,7 @@ def test_the_hosts_own_embed(examine: Run, tmp_path: Any, monkeypatch: pytest.Mo
 
 
 def test_settings(operate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that is missing or wrong is told at once, a line each, and no value."""
+    """Each missing or wrong setting has a line, which does not show its value."""
     monkeypatch.delenv("CA_EMBED_BASE_URL")
     monkeypatch.setenv("CA_EMBED_PUBLIC_URL", "http://fake-9.example")
     monkeypatch.setenv("CA_EMBED_STORAGE", "fake-9")
@@ -125,11 +125,11 @@ def test_settings(operate: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line[:8].strip() for line in ran.out.splitlines()] == ["FAIL"] * 3 + ["left out"]
     assert "CA_EMBED_BASE_URL" in ran.out
     assert "fake-9" not in ran.out
-    assert ran.err == "3 of these need mending.\n"
+    assert ran.err == "Failed checks: 3. Fix them, and run ca-embed doctor again.\n"
 
 
 def test_storage_that_fails(examine: Run, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A storage that cannot be used fails its own check, and the others are made."""
+    """A failing storage fails its own check, and the other checks are made."""
     monkeypatch.setenv("CA_EMBED_STORAGE", f"sqlite:///{tmp_path}/no/such/folder/r.db")
     findings = examine()
 
@@ -138,7 +138,7 @@ def test_storage_that_fails(examine: Run, tmp_path: Any, monkeypatch: pytest.Mon
 
 
 def test_keys_that_do_not_fit(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys that do not open what is stored are told by the id of the one that would."""
+    """If the keys do not open the records, the message has the id of the right key."""
     (key_id,) = Keyring([world.environment["CA_EMBED_ENCRYPTION_KEYS"]]).key_ids
     world.completed()
     monkeypatch.setenv("CA_EMBED_ENCRYPTION_KEYS", "another-fake-encryption-key")
@@ -150,7 +150,7 @@ def test_keys_that_do_not_fit(examine: Run, world: Any, monkeypatch: pytest.Monk
 
 
 def test_a_storage_that_forgets(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A storage in memory works and is none to run with: it forgets all of it at a restart."""
+    """A storage in memory fails its check, because it forgets everything at a restart."""
     monkeypatch.setenv("CA_EMBED_STORAGE", "memory:")
     findings = examine()
 
@@ -160,7 +160,7 @@ def test_a_storage_that_forgets(examine: Run, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_registrations_are_left_as_they_are(examine: Run, world: Any) -> None:
-    """The doctor looks, and changes no registration."""
+    """The doctor changes no registration."""
     world.completed()
     world.session()
     storage = SQLiteStorage(world.environment["CA_EMBED_STORAGE"].removeprefix("sqlite:///"))
@@ -175,7 +175,7 @@ def test_registrations_are_left_as_they_are(examine: Run, world: Any) -> None:
 
 
 def test_a_wrong_token(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each token is tried, and the one that is refused is named by its place."""
+    """Each token is tried, and the message names a refused one by its place."""
     monkeypatch.setenv("CA_EMBED_PARTNER_TOKEN", "fake-partner-token-new fake-partner-token-unknown")
     findings = examine()
 
@@ -183,8 +183,8 @@ def test_a_wrong_token(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "retired" in findings["partner_token[1]"]["advice"]
 
 
-def test_nobody_at_base_url(examine: Run, world: Any) -> None:
-    """Without a Partner API the checks that need it are left out, and the others are made."""
+def test_no_server_at_base_url(examine: Run, world: Any) -> None:
+    """Without a Partner API, the checks that need it are skipped, and the others are made."""
     world.sandbox.stop()
     findings = examine()
 
@@ -204,7 +204,7 @@ def test_nobody_at_base_url(examine: Run, world: Any) -> None:
     ],
 )
 def test_something_else_at_base_url(examine: Run, world: Any, knob: str, value: Any, words: str) -> None:
-    """A server that does not ask for a token is not the Partner API, and gets none."""
+    """A server that does not ask for a token is not the Partner API, and gets no token."""
     setattr(world.sandbox.knobs, knob, value)
     findings = examine()
 
@@ -215,7 +215,7 @@ def test_something_else_at_base_url(examine: Run, world: Any, knob: str, value: 
 
 @pytest.fixture
 def date_of_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Set the Date header that the Partner API, and every other server here, answers with."""
+    """Set the Date header of the Partner API, and of every other server here."""
 
     def set_date(date: str) -> None:
         handler = "werkzeug.serving.WSGIRequestHandler"
@@ -226,7 +226,7 @@ def date_of_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.mark.parametrize(("seconds", "result"), [(-90, "failed"), (-30, "ok"), (30, "ok"), (90, "failed")])
 def test_the_clock(examine: Run, date_of_others: Run, seconds: int, result: str) -> None:
-    """A clock that differs by more than a minute from the Partner API's makes webhooks stale."""
+    """A clock that differs from the Partner API's by more than a minute fails its check."""
     date_of_others(format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True))
     finding = examine()["clock"]
 
@@ -236,7 +236,7 @@ def test_the_clock(examine: Run, date_of_others: Run, seconds: int, result: str)
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"])
 def test_no_clock(examine: Run, date_of_others: Run, date: str) -> None:
-    """A Partner API that does not tell a time that can be read leaves nothing to compare."""
+    """Without a readable Date of the Partner API, the clock is not checked."""
     date_of_others(date)
 
     assert examine()["clock"]["result"] == "skipped"
@@ -246,8 +246,8 @@ def test_no_clock(examine: Run, date_of_others: Run, date: str) -> None:
 
 
 @pytest.fixture
-def behind(world: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]:
-    """Put something before the mount: it answers what it likes, and lets the rest through."""
+def behind(world: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[View], None]]:
+    """Put a server before the mount. It answers some requests, and passes the others on."""
     servers: list[Server] = []
 
     def put(answer: Callable[[Request], Response | None]) -> None:
@@ -262,7 +262,7 @@ def behind(world: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[An
 
 
 def redirect(location: str) -> Response:
-    """Answer that it is elsewhere."""
+    """Return a redirect."""
     return Response(status=302, headers={"Location": location})
 
 
@@ -291,7 +291,7 @@ def redirect(location: str) -> Response:
     ],
 )
 def test_before_the_webhook(examine: Run, behind: Any, answer: Response, words: str) -> None:
-    """Whatever stands between ChatArchitect and the webhook is told by the answer it gives."""
+    """A server before the webhook is recognised by its response."""
     behind(lambda request: answer if request.path == "/webhook" else None)
     findings = examine()
 
@@ -301,7 +301,7 @@ def test_before_the_webhook(examine: Run, behind: Any, answer: Response, words: 
 
 
 def test_redirects_are_not_followed(examine: Run, behind: Any) -> None:
-    """A redirect is reported where it is met, and nobody goes where it leads."""
+    """A redirect is reported and not followed."""
     asked: list[str] = []
 
     def answer(request: Request) -> Response | None:
@@ -317,7 +317,7 @@ def test_redirects_are_not_followed(examine: Run, behind: Any) -> None:
 
 @pytest.mark.parametrize("path", ["", "/chatarchitect/deeper"])
 def test_another_path(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    """A public_url that is not the mount's path fails everything there, and says so."""
+    """A public_url with a wrong path fails all checks of the mount, with advice about public_url."""
     origin = world.environment["CA_EMBED_PUBLIC_URL"].removesuffix("/chatarchitect")
     monkeypatch.setenv("CA_EMBED_PUBLIC_URL", origin + path)
     findings = examine()
@@ -326,8 +326,8 @@ def test_another_path(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch,
     assert all("public_url" in findings[check]["advice"] for check in failed(findings))
 
 
-def test_nobody_at_public_url(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If nobody answers, that is told once."""
+def test_no_server_at_public_url(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the mount cannot be reached, one check fails, and the others are skipped."""
     monkeypatch.setenv("CA_EMBED_PUBLIC_URL", "http://127.0.0.1:9/chatarchitect")
     findings = examine()
 
@@ -336,7 +336,7 @@ def test_nobody_at_public_url(examine: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_answer_in_time(examine: Run, behind: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever does not answer is not waited for."""
+    """A mount that does not respond in time fails its check."""
     monkeypatch.setattr("ca_embed._cli.doctor.web.ANSWER_SECONDS", 0.5)
     over = threading.Event()
     behind(lambda request: over.wait(20) and None if request.path == "/health" else None)
@@ -348,7 +348,7 @@ def test_no_answer_in_time(examine: Run, behind: Any, world: Any, monkeypatch: p
 
 @pytest.mark.parametrize("body", ["<p>Welcome", '{"status": "fine"}', '["ok"]'])
 def test_another_application(examine: Run, behind: Any, body: str) -> None:
-    """An application that answers to everything is not taken for the mount."""
+    """An application that answers every path is not taken for the mount."""
     behind(lambda request: Response(body))
     findings = examine()
 
@@ -357,7 +357,7 @@ def test_another_application(examine: Run, behind: Any, body: str) -> None:
 
 
 def test_its_storage_fails(examine: Run, behind: Any) -> None:
-    """A mount whose own storage fails is reached, and that is told."""
+    """If the storage of the mount fails, the message says so."""
     answer = Response('{"status": "error", "code": "storage_unavailable", "message": ""}', 503)
     behind(lambda request: answer if request.path == "/health" else None)
     findings = examine()
@@ -377,7 +377,7 @@ def test_its_storage_fails(examine: Run, behind: Any) -> None:
     ],
 )
 def test_the_asset(examine: Run, behind: Any, answer: Response, words: str) -> None:
-    """What a browser would refuse to run is told, and why it would."""
+    """A script that a browser would refuse fails its check, with the reason."""
     behind(lambda request: answer if request.path.startswith("/ca-embed.") else None)
     findings = examine()
 
@@ -389,24 +389,24 @@ def test_the_asset(examine: Run, behind: Any, answer: Response, words: str) -> N
 
 
 def unwrapped(request: Request) -> None:
-    """Write the body anew, as a proxy that reads JSON does."""
+    """Parse and rewrite the body, as a proxy that reads JSON does."""
     body = json.dumps(json.loads(request.environ["wsgi.input"].read(request.content_length))).encode()
     request.environ.update({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
 
 
 def without_headers(request: Request) -> None:
-    """Drop the headers that a proxy does not know."""
+    """Drop the signature headers, as a proxy may that does not know them."""
     del request.environ["HTTP_X_CA_TIMESTAMP"], request.environ["HTTP_X_CA_SIGNATURE"]
 
 
 def swallowed(request: Request) -> None:
-    """Lose a body that comes in chunks, as some servers do."""
+    """Lose a chunked body, as some servers do."""
     del request.environ["CONTENT_LENGTH"]
     request.environ.update({"wsgi.input": BytesIO(), "HTTP_TRANSFER_ENCODING": "chunked"})
 
 
 def refused(status: int, code: str) -> Callable[[Request], Response]:
-    """Answer as ca_embed does."""
+    """Return an error as ca_embed does."""
     return lambda request: Response(json.dumps({"status": "error", "code": code, "message": ""}), status)
 
 
@@ -426,7 +426,7 @@ def refused(status: int, code: str) -> Callable[[Request], Response]:
     ],
 )
 def test_on_the_way(examine: Run, behind: Any, on_the_way: Any, words: tuple[str, ...]) -> None:
-    """What keeps a signed delivery from arriving as it was sent is told, with what to do about it."""
+    """If a signed delivery does not arrive unchanged, the finding says why and what to do."""
     behind(lambda request: on_the_way(request) if "X-CA-Signature" in request.headers else None)
     findings = examine()
 
@@ -435,7 +435,7 @@ def test_on_the_way(examine: Run, behind: Any, on_the_way: Any, words: tuple[str
 
 
 def test_it_is_delivered_as_by_chatarchitect(operate: Run, behind: Any, world: Any) -> None:
-    """The delivery has the guide's headers, the newest token's signature, and an event that nobody knows."""
+    """The delivery has the guide's headers, the newest token's signature, and an unknown event type."""
     seen: list[tuple[dict[str, str], bytes]] = []
 
     def look(request: Request) -> None:
@@ -455,7 +455,7 @@ def test_it_is_delivered_as_by_chatarchitect(operate: Run, behind: Any, world: A
 
 
 def test_another_token_is_deployed(examine: Run, world: Any) -> None:
-    """The token that is newest here must be one of those that are deployed."""
+    """The newest token here must be among the deployed tokens."""
     world.embed._core = replace(
         world.embed._core, verifier=Verifier(world.embed._core.settings.tokens[1:], 300)
     )
@@ -476,7 +476,7 @@ def test_another_token_is_deployed(examine: Run, world: Any) -> None:
 def test_the_servers_clock(
     examine: Run, world: Any, date_of_others: Run, ahead: tuple[float, float], words: str
 ) -> None:
-    """A server whose clock is wrong is told from one with another token, and by how much if it tells."""
+    """A wrong clock of the server is recognised, with the difference if its Date shows it."""
     moment = time.time()
     server, date = ahead
     world.embed._core = replace(world.embed._core, clock=lambda: moment + server)
@@ -490,7 +490,7 @@ def test_the_servers_clock(
 
 
 def test_nothing_signed_goes_elsewhere(examine: Run, behind: Any) -> None:
-    """What does not refuse an unsigned webhook as ca_embed does gets no signature to see."""
+    """A server that does not refuse an unsigned webhook as ca_embed does gets no signed one."""
     signed: list[str] = []
 
     def answer(request: Request) -> Response | None:
@@ -507,7 +507,7 @@ def test_nothing_signed_goes_elsewhere(examine: Run, behind: Any) -> None:
 
 
 def test_pages(examine: Run, served: Any) -> None:
-    """The headers of each page are checked; its query, which may hold anything, is not shown."""
+    """The headers of each page are checked; its query may hold a secret and is not shown."""
     good = served(lambda request: Response("", headers={"Cross-Origin-Opener-Policy": "unsafe-none"}))
     bad = served(lambda request: Response("", headers={"Cross-Origin-Opener-Policy": "same-origin"}))
     findings = examine("--page", f"{good}/numbers?fake-9", "--page", f"{bad}/numbers")
@@ -519,7 +519,7 @@ def test_pages(examine: Run, served: Any) -> None:
 
 
 def test_every_problem_of_a_page(operate: Run, world: Any, served: Any) -> None:
-    """Each header that is to be changed has its line, also one that occurs twice."""
+    """Each wrong header has a line, also one that occurs twice."""
     headers = [
         ("Content-Security-Policy", "frame-src 'none'"),
         ("Content-Security-Policy", "img-src *"),
@@ -551,7 +551,7 @@ def test_every_problem_of_a_page(operate: Run, world: Any, served: Any) -> None:
 def test_advice_about_a_page(
     examine: Run, served: Any, name: str, value: str, words: tuple[str, str]
 ) -> None:
-    """What a header does and what to do about it are told apart."""
+    """The message says what a header does, and the advice what to do."""
     url = served(lambda request: Response("", headers={name: value}))
     finding = examine("--page", url)[f"page {url}"]
 
@@ -567,7 +567,7 @@ def test_advice_about_a_page(
     ],
 )
 def test_a_page_that_does_not_show(examine: Run, served: Any, answer: Response, words: str) -> None:
-    """A page that cannot be seen without signing in is told as such, with another way to check it."""
+    """A page behind a sign-in fails its check, with advice how to check it otherwise."""
     url = served(lambda request: answer)
     findings = examine("--page", url)
 
@@ -577,14 +577,14 @@ def test_a_page_that_does_not_show(examine: Run, served: Any, answer: Response, 
     assert "fake-9" not in str(findings)
 
 
-def test_nobody_at_a_page(examine: Run) -> None:
-    """A page that nobody serves is a failure of its own."""
+def test_no_server_at_a_page(examine: Run) -> None:
+    """A page that cannot be reached fails its own check."""
     assert failed(examine("--page", "http://127.0.0.1:9/numbers")) == {"page http://127.0.0.1:9/numbers"}
 
 
 @pytest.mark.parametrize("url", ["numbers", "ftp://127.0.0.1/", "http://user:fake-password@127.0.0.1/"])
 def test_wrong_page(operate: Run, url: str) -> None:
-    """What is no URL of a page is wrong usage."""
+    """An invalid page URL is wrong usage."""
     ran = operate("doctor", "--page", url)
 
     assert (ran.code, ran.out) == (2, "")

@@ -18,7 +18,7 @@ Run = Callable[..., Any]
 
 
 def test_prints_a_key(run: Run) -> None:
-    """The key is all there is on stdout, another one each time, and good for a keyring."""
+    """Stdout has only the key. It is new each time, and a keyring accepts it."""
     first, second = run("generate-key"), run("generate-key")
 
     assert first.code == 0
@@ -27,8 +27,8 @@ def test_prints_a_key(run: Run) -> None:
     assert len(Keyring([first.out.strip(), second.out.strip()]).key_ids) == 2
 
 
-def test_says_what_to_do_with_it(run: Run) -> None:
-    """Where it belongs is said on stderr, without the key."""
+def test_generate_says_what_to_do(run: Run) -> None:
+    """Stderr says where to put the key, and does not show it."""
     ran = run("generate-key")
 
     assert "CA_EMBED_ENCRYPTION_KEYS" in ran.err
@@ -36,7 +36,7 @@ def test_says_what_to_do_with_it(run: Run) -> None:
 
 
 def test_json(run: Run) -> None:
-    """With --json it is one JSON document."""
+    """With --json the output is one JSON document."""
     assert len(json.loads(run("generate-key", "--json").out)["encryption_key"]) > 40
 
 
@@ -45,7 +45,7 @@ def test_json(run: Run) -> None:
 
 @pytest.fixture
 def newer(world: Any, operate: Run, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Complete two registrations, then put a newer key first, as an operator does; return its id."""
+    """Complete two registrations, then put a new key first. Return its id."""
     world.completed("ada")
     world.completed("bob")
     key, old = generate_key(), world.environment["CA_EMBED_ENCRYPTION_KEYS"]
@@ -56,7 +56,7 @@ def newer(world: Any, operate: Run, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def add_record(world: Any, registration_id: str, document: bytes) -> None:
-    """Store a record behind the application's back."""
+    """Store a record directly, without the application."""
     storage = SQLiteStorage(world.environment["CA_EMBED_STORAGE"].removeprefix("sqlite:///"))
     assert storage.save(SealedRecord(registration_id, 1, None, None, document))
     storage.close()
@@ -68,29 +68,29 @@ def usage(operate: Run) -> list[dict[str, Any]]:
 
 
 def test_keys(operate: Run, newer: str) -> None:
-    """Each key is shown by its id, in its order, with the records that need it."""
+    """Each key is shown by id, in order, with its number of records."""
     ran = operate("keys")
     heading, first, second = ran.out.splitlines()
 
     assert (ran.code, ran.err) == (0, "")
     assert heading.split() == ["key_id", "records", "meaning"]
-    assert first.split(maxsplit=2) == [newer, "0", "seals what is written now"]
+    assert first.split(maxsplit=2) == [newer, "0", "seals new records"]
     assert second.split(maxsplit=2)[1] == "2"
     assert "rotate-keys" in second
 
 
 def test_a_key_that_may_go(operate: Run, newer: str) -> None:
-    """After a rotation the old key may go, and what to look after before is said."""
+    """After a rotation the old key may go, and stderr says what to check first."""
     operate("rotate-keys")
     first, second = usage(operate)
 
     assert (first["records"], first["seals"], first["may_go"]) == (2, True, False)
     assert (second["records"], second["seals"], second["may_go"], second["place"]) == (0, False, True, 1)
-    assert "backups" in operate("keys").err
+    assert "Backups" in operate("keys").err
 
 
 def test_a_key_that_went_too_early(operate: Run, world: Any) -> None:
-    """Records under a key that is not given, and rows of somebody else, are counted as such."""
+    """Records of an unknown key, and rows of another program, are counted apart."""
     world.completed()
     lost = Keyring(["fake-encryption-key-that-got-lost"])
     add_record(world, "lost", lost.seal(b"{}", registration_id="lost", field="document"))
@@ -107,7 +107,7 @@ def test_a_key_that_went_too_early(operate: Run, world: Any) -> None:
 
 
 def test_rotate(operate: Run, world: Any, newer: str) -> None:
-    """Everything is re-sealed under the first key; the next time there is nothing to do."""
+    """All records are re-sealed under the first key; a second run changes nothing."""
     first, second = operate("rotate-keys", "--json"), operate("rotate-keys")
 
     assert (first.code, first.err) == (0, "")
@@ -117,7 +117,7 @@ def test_rotate(operate: Run, world: Any, newer: str) -> None:
 
 
 def test_rotate_dry_run(operate: Run, newer: str) -> None:
-    """A dry run tells what would be done, and changes nothing."""
+    """A dry run shows what would be done, and changes nothing."""
     did = json.loads(operate("rotate-keys", "--dry-run", "--json").out)
 
     assert did == {"resealed": 2, "current": 0, "unreadable": 0, "dry_run": True}
@@ -127,7 +127,7 @@ def test_rotate_dry_run(operate: Run, newer: str) -> None:
 def test_rotate_past_what_is_unreadable(
     operate: Run, world: Any, newer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A record under a lost key is named and left, the others are re-sealed, and that is a failure."""
+    """A record of a lost key is logged and left, the others are re-sealed, and the exit code is 1."""
     lost = Keyring(["fake-encryption-key-that-got-lost"])
     add_record(world, "lost", lost.seal(b"{}", registration_id="lost", field="document"))
     ran = operate("rotate-keys", "--json")
@@ -139,7 +139,7 @@ def test_rotate_past_what_is_unreadable(
 
 
 def test_rotate_on_a_terminal(operate: Run, newer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever watches a terminal sees how far it is, on a line that is gone at the end."""
+    """On a terminal there is a progress bar, which is removed at the end."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     ran = operate("rotate-keys")
 

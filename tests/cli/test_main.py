@@ -1,4 +1,4 @@
-"""What holds for every command: exit codes, where things are printed, and what is never printed."""
+"""Every command: exit codes, stdout and stderr, and what is never printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMANDS = (
 
 @pytest.mark.parametrize("arguments", [(), ("no-such-command",), ("list", "--no-such-option"), ("result",)])
 def test_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
-    """What cannot be understood exits 2, and says on stderr how it is used."""
+    """Wrong arguments exit with 2, and stderr shows the usage."""
     ran = run(*arguments)
 
     assert (ran.code, ran.out) == (2, "")
@@ -31,7 +31,7 @@ def test_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
 
 
 def test_help_names_every_command(run: Run) -> None:
-    """The help is data: it goes to stdout, exits 0 and names the commands."""
+    """--help goes to stdout, exits with 0 and names the commands."""
     ran = run("--help")
 
     assert (ran.code, ran.err) == (0, "")
@@ -42,7 +42,7 @@ def test_help_names_every_command(run: Run) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help(run: Run, command: str) -> None:
-    """Each command explains itself."""
+    """Each command has a help text."""
     ran = run(command, "--help")
 
     assert ran.code == 0
@@ -50,7 +50,7 @@ def test_each_command_has_help(run: Run, command: str) -> None:
 
 
 def test_the_manual_names_every_command() -> None:
-    """The table in docs/operations.md has a line for each command, and for nothing else."""
+    """The table in docs/operations.md has exactly the commands."""
     manual = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     _, _, section = manual.partition("## Commands\n")
     table, _, _ = section.partition("\n## ")
@@ -95,7 +95,7 @@ def test_starting_is_light() -> None:
     ],
 )
 def test_missing_settings(run: Run, arguments: tuple[str, ...], needed: list[str]) -> None:
-    """Settings that are missing exit 2; one error names all that this command needs, and no other."""
+    """Missing settings exit with 2. One error names all that this command needs, and no other."""
     ran = run(*arguments)
     named = [word.strip("()") for word in ran.err.split() if word.startswith("CA_EMBED_")]
 
@@ -104,7 +104,7 @@ def test_missing_settings(run: Run, arguments: tuple[str, ...], needed: list[str
 
 
 def test_wrong_settings_are_not_repeated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong secret or URL is named by its place, never by its value."""
+    """An error names a wrong secret or URL by its place, never by its value."""
     for name in ("BASE_URL", "PUBLIC_URL", "PARTNER_TOKEN", "STORAGE", "ENCRYPTION_KEYS"):
         monkeypatch.setenv(f"CA_EMBED_{name}", f"{name[0].lower()}:fake-9")
     ran = run("create-session", "user_456")
@@ -125,7 +125,7 @@ def test_wrong_settings_are_not_repeated(run: Run, monkeypatch: pytest.MonkeyPat
 def test_a_part_of_the_settings_is_checked_as_the_whole(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], problems: list[str]
 ) -> None:
-    """A command that needs a part of the settings refuses in it what Embed would, all problems at once."""
+    """A command refuses the same settings as Embed, among those it needs, all in one error."""
     monkeypatch.setenv("CA_EMBED_BASE_URL", "http://fake-9.example")
     monkeypatch.setenv("CA_EMBED_PARTNER_TOKEN", "fake-9")
     monkeypatch.setenv("CA_EMBED_STORAGE", "fake-9")
@@ -138,7 +138,7 @@ def test_a_part_of_the_settings_is_checked_as_the_whole(
 
 
 def test_unforeseen_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is raised becomes one line and exit code 1, and its message stays unsaid."""
+    """An unexpected error becomes one line without its message, and exit code 1."""
 
     def fail() -> str:
         raise RuntimeError("fake-secret-in-a-message")
@@ -153,7 +153,7 @@ def test_unforeseen_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in a command that would have ended by itself exits 130, without a word."""
+    """Ctrl-C ends a command with exit code 130 and no output."""
 
     def interrupt() -> str:
         raise KeyboardInterrupt
@@ -163,8 +163,8 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("generate-key").code == 130
 
 
-def test_nobody_reads() -> None:
-    """A reader that goes away, like `head`, ends the program without a traceback."""
+def test_the_reader_has_ended() -> None:
+    """If the reader of the pipe ends, like `head`, the program ends without a traceback."""
     program = subprocess.Popen(
         [sys.executable, "-c", "from ca_embed._cli import main; raise SystemExit(main())", "generate-key"],
         stdout=subprocess.PIPE,

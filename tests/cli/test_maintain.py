@@ -65,12 +65,12 @@ def test_copy_goes_on_where_it_was(operate: Run, world: Any, here: str, there: s
 
 
 def test_copy_needs_no_settings(run: Run, here: str, there: str) -> None:
-    """Records are copied as they are sealed, so no key has to be there."""
+    """Records are copied sealed, so no key is needed."""
     assert run("copy", here, there).code == 0
 
 
 def test_copy_of_what_differs(operate: Run, world: Any, here: str, there: str) -> None:
-    """A record that is there in another state is left, and is a failure."""
+    """A record that differs in the target is left, and the exit code is 1."""
     operate("copy", here, there)
     keys = f"fake-encryption-key-newer {world.environment['CA_EMBED_ENCRYPTION_KEYS']}"
     newer = Embed.from_env(encryption_keys=keys.split())
@@ -80,13 +80,13 @@ def test_copy_of_what_differs(operate: Run, world: Any, here: str, there: str) -
 
     assert ran.code == 1
     assert json.loads(ran.out) == {"written": 0, "present": 0, "differing": 2, "unreadable": 0}
-    assert "left as it is" in ran.err
+    assert "left as they are" in ran.err
 
 
 def test_copy_of_what_is_broken(
     operate: Run, here: str, there: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A record that ca_embed has not sealed is named and not copied, and is a failure."""
+    """A record that ca_embed has not sealed is logged and not copied, and the exit code is 1."""
     registration_id = spoil(here, document=b"overwritten")
     ran = operate("copy", here, there, "--json")
 
@@ -96,19 +96,19 @@ def test_copy_of_what_is_broken(
 
 
 def test_copy_of_nothing(run: Run, tmp_path: Path, there: str) -> None:
-    """An empty source is done at once, and said to be empty."""
+    """An empty source is no failure, but stderr says that it is empty."""
     empty = SQLiteStorage(tmp_path / "empty.db")
     empty.load("a first use creates the database")
     empty.close()
     ran = run("copy", f"sqlite:///{tmp_path}/empty.db", there)
 
     assert ran.code == 0
-    assert "Is that its URL?" in ran.err
+    assert "Check its URL." in ran.err
 
 
 @pytest.mark.parametrize("form", ["sqlite:///{}/mistyped", "file:{}/mistyped"])
 def test_copy_of_what_is_not_there(run: Run, tmp_path: Path, there: str, form: str) -> None:
-    """A source that would only now be created is a mistyped one, and is not created."""
+    """A source that does not exist is wrong usage, and is not created."""
     ran = run("copy", form.format(tmp_path), there)
 
     assert (ran.code, ran.out) == (2, "")
@@ -117,7 +117,7 @@ def test_copy_of_what_is_not_there(run: Run, tmp_path: Path, there: str, form: s
 
 
 def test_copy_by_variables(run: Run, here: str, there: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A URL may stand in a variable, so that nobody reads its password in the list of processes."""
+    """A URL may come from a variable, which hides its password from the list of processes."""
     monkeypatch.setenv("OLD_STORAGE", here)
     monkeypatch.setenv("NEW_STORAGE", there)
 
@@ -125,16 +125,16 @@ def test_copy_by_variables(run: Run, here: str, there: str, monkeypatch: pytest.
 
 
 def test_copy_by_what_is_no_variable(run: Run, here: str) -> None:
-    """A URL behind env: is not repeated: it may hold a password."""
+    """A URL after env: is wrong usage, and is not repeated: it may hold a password."""
     ran = run("copy", here, "env:redis://:fake-password@127.0.0.1/0")
 
     assert ran.code == 2
-    assert "TO: behind env: stands the name of a variable" in ran.err
+    assert "TO: after env: give the name of an environment variable" in ran.err
     assert "fake-password" not in ran.err
 
 
 def test_copy_by_a_variable_that_is_not_set(run: Run, here: str) -> None:
-    """Which one is said."""
+    """A variable that is not set is wrong usage, and is named."""
     ran = run("copy", here, "env:NEW_STORAGE")
 
     assert ran.code == 2
@@ -142,7 +142,7 @@ def test_copy_by_a_variable_that_is_not_set(run: Run, here: str) -> None:
 
 
 def test_copy_on_a_terminal(operate: Run, here: str, there: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever watches a terminal sees how far it is, of how many, and how long it will take."""
+    """On a terminal a bar shows the progress, the total and the time left."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
     assert f"Copying [{'#' * 15}{'-' * 15}] 50 %, 1 of 2, 0:00:0" in operate("copy", here, there).err
@@ -166,7 +166,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_copy_wrong_usage(run: Run, folder: Path, source: str, target: str, named: str) -> None:
-    """A URL that names no lasting storage is wrong usage: which one is said, not what it holds."""
+    """A URL of no lasting storage is wrong usage. The error says which of the two, without its value."""
     ran = run("copy", source, target)
 
     assert (ran.code, ran.out) == (2, "")
@@ -179,12 +179,12 @@ def test_copy_wrong_usage(run: Run, folder: Path, source: str, target: str, name
 
 
 def left(world: Any) -> list[str]:
-    """Return whose registrations are stored."""
+    """Return the users of the stored registrations."""
     return sorted(one.user_id for one in world.embed.registrations())
 
 
 def test_purge_expired(operate: Run, world: Any) -> None:
-    """Sessions that expired long enough ago go; open and completed ones stay."""
+    """Sessions that expired long ago are removed; open and completed ones stay."""
     world.completed("ada")
     world.session("bob")
     world.sandbox.knobs.expires_in = 0
@@ -209,7 +209,7 @@ def test_purge_waits_for_so_many_days(operate: Run, world: Any, monkeypatch: pyt
 
 
 def test_purge_a_user(operate: Run, world: Any) -> None:
-    """All registrations of the user go, completed or not, and nobody else's; what remains is said."""
+    """All registrations of the user are removed, and no others. Stderr says what remains elsewhere."""
     world.completed("ada")
     world.session("ada")
     world.completed("bob")
@@ -222,7 +222,7 @@ def test_purge_a_user(operate: Run, world: Any) -> None:
 
 
 def test_purge_dry_run(operate: Run, world: Any) -> None:
-    """A dry run tells what would go, and removes nothing."""
+    """A dry run shows what would be removed, and removes nothing."""
     world.completed("ada")
     world.sandbox.knobs.expires_in = 0
     world.session("bob")
@@ -245,7 +245,7 @@ def test_purge_dry_run(operate: Run, world: Any) -> None:
     ],
 )
 def test_purge_wrong_usage(operate: Run, world: Any, arguments: tuple[str, ...]) -> None:
-    """Nothing goes without saying what; an empty user id is nobody, not everybody."""
+    """Without a selection nothing is removed. An empty user id is wrong usage, and not every user."""
     world.completed("ada")
     ran = operate("purge", *arguments)
 

@@ -15,14 +15,14 @@ Run = Callable[..., Any]
 
 
 def lost(world: Any) -> str:
-    """Let a registration be completed whose webhook never comes; return its id."""
+    """Complete a registration without its webhook. Return its id."""
     registration_id = world.session().registration_id
     world.sandbox.complete(registration_id, deliver=False)
     return registration_id
 
 
 def test_finishes_what_was_lost(operate: Run, world: Any) -> None:
-    """A completion whose webhook was lost is fetched and stored, and the next pass has nothing to do."""
+    """A completion whose webhook was lost is fetched and stored; the next pass has nothing to do."""
     registration_id = lost(world)
     first, second = operate("reconcile", "--json"), operate("reconcile", "--json")
 
@@ -36,7 +36,7 @@ def test_finishes_what_was_lost(operate: Run, world: Any) -> None:
 
 
 def test_report_for_people(operate: Run, world: Any) -> None:
-    """Without --json the report is one line a number, and stderr says what is left out without --app."""
+    """Without --json there is one line per count. Without --app, stderr says that handlers do not run."""
     lost(world)
     ran = operate("reconcile")
 
@@ -63,7 +63,7 @@ def test_runs_the_hosts_handlers(
 
 
 def test_what_cannot_be_done(operate: Run, world: Any) -> None:
-    """A pass that cannot do what is due reports that, and exits 1."""
+    """A pass that cannot finish something due counts it, and exits with 1."""
     lost(world)
     world.sandbox.knobs.api_status = 500
     ran = operate("reconcile", "--json")
@@ -74,7 +74,7 @@ def test_what_cannot_be_done(operate: Run, world: Any) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_every(start: Run, world: Any, number: int) -> None:
-    """With --every there is a report a pass, until a signal ends it cleanly."""
+    """With --every there is one report per pass, until a signal ends it cleanly."""
     program = start("reconcile", "--every", "0.05", "--json", environment=world.environment)
     passes = [json.loads(program.line("")) for _ in range(3)]
     ended = program.end(number)
@@ -86,5 +86,5 @@ def test_every(start: Run, world: Any, number: int) -> None:
 
 @pytest.mark.parametrize("pause", ["0", "-1", "nan", "soon", "1e9"])
 def test_wrong_pause(run: Run, pause: str) -> None:
-    """A pause that makes no sense is wrong usage."""
+    """An invalid pause is wrong usage."""
     assert run("reconcile", "--every", pause).code == 2

@@ -14,7 +14,7 @@ Run = Callable[..., Any]
 
 
 def test_list(operate: Run, world: Any) -> None:
-    """The table has one line a registration, of every user and status."""
+    """The table has one line per registration, of every user and status."""
     done, open_one = world.completed("ada", phone="421233221242"), world.session("bob").registration_id
     ran = operate("list")
     heading, *rows = ran.out.splitlines()
@@ -31,7 +31,7 @@ def test_list(operate: Run, world: Any) -> None:
     ("option", "value", "user"), [("--user", "bob", "bob"), ("--status", "completed", "ada")]
 )
 def test_list_a_part(operate: Run, world: Any, option: str, value: str, user: str) -> None:
-    """One user's registrations, or those of one status, can be listed alone."""
+    """The list can be limited to one user or one status."""
     world.completed("ada")
     world.session("bob")
     listed = [json.loads(line) for line in operate("list", option, value, "--json").out.splitlines()]
@@ -40,13 +40,13 @@ def test_list_a_part(operate: Run, world: Any, option: str, value: str, user: st
 
 
 def test_list_of_nothing(operate: Run) -> None:
-    """A storage without registrations is listed as what it is: a heading, and no JSON line."""
+    """An empty storage is listed as a heading alone, and with --json as no line."""
     assert operate("list").out.count("\n") == 1
     assert operate("list", "--json").out == ""
 
 
 def test_show(operate: Run, world: Any) -> None:
-    """A registration is shown in full, and its secret as sealed."""
+    """A registration is shown in full, except its secret."""
     registration_id = world.completed("ada")
     ran = operate("show", registration_id)
     shown = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
@@ -62,7 +62,7 @@ def test_show(operate: Run, world: Any) -> None:
 
 
 def test_show_json(operate: Run, world: Any) -> None:
-    """For programs there is no field for the secret at all, and the handler runs are listed."""
+    """With --json there is no field for the secret, and the handler runs are listed."""
     world.embed.on_completed(lambda registration, credentials: None, name="connect")
     shown = json.loads(operate("show", world.completed(), "--json").out)
 
@@ -71,7 +71,7 @@ def test_show_json(operate: Run, world: Any) -> None:
 
 
 def test_show_a_failed_handler(operate: Run, world: Any) -> None:
-    """A handler that failed is shown with when it is due again."""
+    """A failed handler is shown with the time when it is due again."""
 
     @world.embed.on_completed(name="connect")
     def connect(registration: object, credentials: object) -> None:
@@ -92,7 +92,7 @@ def test_show_all(operate: Run, world: Any) -> None:
 
 
 def test_show_an_unknown_one(operate: Run) -> None:
-    """A registration that is not stored is a failure; what can be none is wrong usage."""
+    """An unknown registration exits with 1, a malformed id with 2."""
     unknown, malformed = operate("show", "a" * 22), operate("show", "../x")
 
     assert (unknown.code, unknown.out, malformed.code) == (1, "", 2)
@@ -100,7 +100,7 @@ def test_show_an_unknown_one(operate: Run) -> None:
 
 
 def test_wrong_key(operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record under a key that is not given is a failure that names what to add."""
+    """A record of a missing key exits with 1, and the error names the key to add."""
     registration_id = world.completed()
     monkeypatch.setenv("CA_EMBED_ENCRYPTION_KEYS", "another-fake-encryption-key")
     ran = operate("show", registration_id)
@@ -110,7 +110,7 @@ def test_wrong_key(operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_terminal_stays_safe(operate: Run, world: Any) -> None:
-    """Control characters in what the other side sent do not reach the terminal."""
+    """Control characters in ChatArchitect's texts do not reach the terminal."""
     registration_id = world.completed(phone="+42\x1b]0;gone\x07\n1")
 
     assert "\x1b" not in operate("list").out + operate("show", registration_id).out
@@ -135,7 +135,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
 
 def test_app(operate: Run, world: Any, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--app takes the host's own Embed, and what its module prints stays out of the data."""
+    """--app takes the host's own Embed, and its module's output does not mix with the data."""
     registration_id = world.completed()
     name = module(
         "from ca_embed import Embed\nprint('starting')\nclass Site:\n    embed = Embed.from_env()\n"
@@ -161,7 +161,7 @@ def test_wrong_app(run: Run, module: Any, app: str) -> None:
 
 
 def test_app_that_fails(run: Run, module: Any) -> None:
-    """A module that raises is named with the kind of the error; its message may hold secrets."""
+    """For a module that raises, the module and the error's type are printed, not its message."""
     ran = run("list", "--app", module("raise RuntimeError('fake-database-password')") + ":embed")
 
     assert ran.code == 2

@@ -18,7 +18,7 @@ WITHOUT_WAITRESS = "import sys; sys.modules['waitress'] = None"
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_sandbox(start: Run, number: int) -> None:
-    """It tells where it is, answers with its token and on its log page, and ends at a signal."""
+    """It prints its address, accepts its token, serves its log page, and ends at a signal."""
     program = start("sandbox", "--json")
     told = json.loads(program.line(""))
     asked = requests.get(
@@ -35,7 +35,7 @@ def test_sandbox(start: Run, number: int) -> None:
 
 
 def test_sandbox_tells_people(start: Run, run: Run) -> None:
-    """People get what they put into their environment; a port that is taken is a failure of one line."""
+    """The text output has the environment variables; a port in use is a failure with one line."""
     program = start("sandbox")
     base_url = program.line("CA_EMBED_BASE_URL")
     token, log_page = program.line("CA_EMBED_PARTNER_TOKEN"), program.line("log page")
@@ -49,12 +49,12 @@ def test_sandbox_tells_people(start: Run, run: Run) -> None:
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "٣"])
 def test_wrong_port(run: Run, port: str) -> None:
-    """A port that is none is wrong usage."""
+    """An invalid port is wrong usage."""
     assert run("sandbox", "--port", port).code == 2
 
 
 def with_two_headers(url: str) -> int:
-    """Ask for a session as two users at once; return the status of the answer."""
+    """Ask for a session with two user headers. Return the status of the response."""
     address, _, path = url.removeprefix("http://").partition("/")
     connection = HTTPConnection(address, timeout=10)
     connection.putrequest("POST", f"/{path}")
@@ -70,10 +70,10 @@ def with_two_headers(url: str) -> int:
 @pytest.mark.parametrize(("prelude", "server"), [("", "waitress."), (WITHOUT_WAITRESS, "werkzeug's")])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve(start: Run, world: Any, prelude: str, server: str, number: int) -> None:
-    """Waitress serves the endpoints where it is installed, else werkzeug; a signal ends either."""
+    """Waitress serves the endpoints if it is installed, otherwise werkzeug; a signal ends both."""
     arguments = ("serve", "--port", "0", "--user-header", "X-Remote-User")
     program = start(*arguments, environment=world.environment, prelude=prelude)
-    port, _, named = program.said("Listening on 127.0.0.1 port ").partition(",")
+    port, _, named = program.error_line("Listening on 127.0.0.1 port ").partition(",")
     mount = f"http://127.0.0.1:{port}/chatarchitect"
     world.secrets += [world.sandbox.secret_of(one.registration_id) for one in world.sandbox.sessions]
 
@@ -94,16 +94,16 @@ def test_serve(start: Run, world: Any, prelude: str, server: str, number: int) -
 
 
 def test_serve_warns(start: Run, world: Any) -> None:
-    """Whoever names no header is told that nobody is signed in; whoever does, whom that trusts."""
-    nobody = start("serve", "--port", "0", environment=world.environment)
-    assert "--user-header" in nobody.said("Nobody is signed in")
+    """Without --user-header it says that no one is signed in; with it, whom it trusts."""
+    without = start("serve", "--port", "0", environment=world.environment)
+    assert "--user-header" in without.error_line("No one is signed in")
     trusting = start("serve", "--port", "0", "--user-header", "X-User", environment=world.environment)
-    assert "proxy" in trusting.said("Believing the header X-User")
+    assert "proxy" in trusting.error_line("Trusting the header X-User")
 
 
 @pytest.mark.parametrize("name", ["", " ", "X User", "X_User", "X-Zoë", "Content-Type", "content-length"])
 def test_impossible_user_header(run: Run, world: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A header that cannot be, like that of a variable of the shell that is not set, is wrong usage."""
+    """An invalid header name is wrong usage, also an empty one, as from a shell variable not set."""
     for variable, value in world.environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setattr("ca_embed._cli.serve._run", lambda *_: None)

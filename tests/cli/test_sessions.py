@@ -12,7 +12,7 @@ Run = Callable[..., Any]
 
 
 def test_create_session(operate: Run, world: Any) -> None:
-    """A session is opened with what was asked for, stored, and shown with its iframe's URL."""
+    """A session is opened with the given options, stored, and printed with its iframe's URL."""
     ran = operate(
         "create-session", "user_456", "--lang", "es", "--integration", "My CRM", "--partner-state", "s1"
     )
@@ -25,7 +25,7 @@ def test_create_session(operate: Run, world: Any) -> None:
 
 
 def test_create_session_json(operate: Run) -> None:
-    """For programs the session is one JSON document."""
+    """With --json the session is one JSON document."""
     session = json.loads(operate("create-session", "user_456", "--json").out)
 
     assert list(session) == ["registration_id", "iframe_url", "expires_at", "status"]
@@ -41,7 +41,7 @@ def test_create_session_for_a_foreign_origin(operate: Run) -> None:
 
 
 def test_create_session_refused(operate: Run, world: Any) -> None:
-    """A Partner API that fails is a failure of one line."""
+    """A failing Partner API is a failure with one line."""
     world.sandbox.knobs.api_status = 503
     ran = operate("create-session", "user_456")
 
@@ -50,7 +50,7 @@ def test_create_session_refused(operate: Run, world: Any) -> None:
 
 
 def test_result_of_an_open_session(operate: Run, world: Any) -> None:
-    """A registration on its way has a status and nothing else."""
+    """The result of an open registration has the status and nothing else."""
     session = world.session()
     world.sandbox.advance(session.registration_id, "phone_verified")
     ran = operate("result", session.registration_id, "--json")
@@ -60,7 +60,7 @@ def test_result_of_an_open_session(operate: Run, world: Any) -> None:
 
 
 def test_result_of_a_completed_registration(operate: Run, world: Any) -> None:
-    """The result shows the app_id; the secret stays unseen, here as everywhere."""
+    """The result shows the app_id but not the secret."""
     registration_id = world.completed()
     ran = operate("result", registration_id, "--json")
     shown = json.loads(ran.out)
@@ -71,7 +71,7 @@ def test_result_of_a_completed_registration(operate: Run, world: Any) -> None:
 
 
 def test_result_under_an_older_token(operate: Run, world: Any) -> None:
-    """A registration that only an older token knows is found with that."""
+    """A registration of an older token is found with that token."""
     with PartnerClient(world.sandbox.base_url, "fake-partner-token-old") as client:
         session = client.create_session(
             parent_origin="http://127.0.0.1", webhook_url="http://127.0.0.1/chatarchitect/webhook"
@@ -83,7 +83,7 @@ def test_result_under_an_older_token(operate: Run, world: Any) -> None:
 
 
 def test_result_of_an_unknown_registration(operate: Run) -> None:
-    """A registration that no token knows is a failure, and the error says what to check."""
+    """A registration unknown to all tokens exits with 1, and the error says what to check."""
     ran = operate("result", "a" * 22)
 
     assert (ran.code, ran.out) == (1, "")
@@ -91,13 +91,13 @@ def test_result_of_an_unknown_registration(operate: Run) -> None:
 
 
 def test_malformed_registration_id(operate: Run) -> None:
-    """What cannot be a registration id is not sent, and is wrong usage."""
+    """A malformed registration id is wrong usage, and is not sent."""
     assert operate("result", "../x").code == 2
     assert operate("retry-webhook", "a b").code == 2
 
 
 def test_retry_webhook(operate: Run, world: Any) -> None:
-    """A webhook that is sent again and arrives exits 0."""
+    """If the webhook is sent again and arrives, the exit code is 0."""
     ran = operate("retry-webhook", world.completed(), "--json")
     told = json.loads(ran.out)
 
@@ -106,7 +106,7 @@ def test_retry_webhook(operate: Run, world: Any) -> None:
 
 
 def test_retry_webhook_too_early(operate: Run, world: Any) -> None:
-    """There is nothing to send again before the completion, and the error says so."""
+    """Before the completion the exit code is 1, and the error says why."""
     ran = operate("retry-webhook", world.session().registration_id)
 
     assert (ran.code, ran.out) == (1, "")
@@ -114,7 +114,7 @@ def test_retry_webhook_too_early(operate: Run, world: Any) -> None:
 
 
 def test_retry_webhook_that_does_not_arrive(operate: Run, world: Any) -> None:
-    """A webhook that is sent again but does not arrive exits 1, and shows why."""
+    """If the webhook does not arrive, the exit code is 1, and the output says why."""
     registration_id = world.completed()
     world.sandbox.knobs.deliveries = "lost"
     ran = operate("retry-webhook", registration_id)

@@ -1,4 +1,4 @@
-"""`verify`: a captured webhook, and which check it fails."""
+"""`verify`: the checks of a captured webhook."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BODY = json.dumps(EVENT).encode()
 
 @pytest.fixture
 def check(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Verify a body with the tokens alone as settings, and hold that no secret is printed."""
+    """Verify a body with the tokens as the only settings, and check that no secret is printed."""
     monkeypatch.setenv("CA_EMBED_PARTNER_TOKEN", f"{NEW} {OLD}")
 
     def verify(body: bytes = BODY, *more: str, token: str = NEW, **sent: Any) -> Any:
@@ -48,7 +48,7 @@ def check(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_a_good_one(check: Run) -> None:
-    """A webhook that would be accepted exits 0, and its event is shown with the secret masked."""
+    """A good webhook exits with 0, and its event is shown with the secret masked."""
     ran = check()
     shown = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
 
@@ -60,16 +60,16 @@ def test_a_good_one(check: Run) -> None:
 
 
 def test_the_storage_is_not_asked(check: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A webhook whose registration may be anybody's is good in itself, and the words promise no more."""
+    """The user is not compared with the session, and the output says that the storage is not looked at."""
     monkeypatch.delenv("CA_EMBED_STORAGE", raising=False)
-    ran = check(resigned(partner_user_id="somebody-else"))
+    ran = check(resigned(partner_user_id="another-user"))
 
     assert ran.code == 0
     assert "not looked at" in ran.err
 
 
 def test_says_which_token_signed(check: Run) -> None:
-    """Every live token is tried, and the one that signed is named by its place."""
+    """Every token is tried, and the output names the right one by its place."""
     shown = json.loads(check(BODY, "--json", token=OLD).out)
 
     assert (shown["valid"], shown["signed_with"]) == (True, "partner token 2 of 2")
@@ -84,7 +84,7 @@ def resigned(**changes: object) -> bytes:
     ("body", "how", "reason"),
     [
         (BODY, {"signature": "sha256=" + "0" * 64}, "bad_mac"),
-        (BODY, {"token": "fake-token-of-nobody"}, "bad_mac"),
+        (BODY, {"token": "fake-token-unknown"}, "bad_mac"),
         (BODY, {"arrived": BODY.replace(b"user_456", b"user_457")}, "bad_mac"),
         (BODY, {"signature": "sha1=abc"}, "bad_shape"),
         (BODY, {"timestamp": "\uff11\uff12"}, "bad_shape"),
@@ -99,7 +99,7 @@ def resigned(**changes: object) -> bytes:
     ],
 )  # fmt: skip
 def test_which_check_fails(check: Run, body: bytes, how: dict[str, Any], reason: str) -> None:
-    """A webhook that would be refused exits 1, and the reason is the one that the log has."""
+    """A bad webhook exits with 1, with the same reason as in the endpoint's log."""
     ran = check(body, "--json", **how)
     shown = json.loads(ran.out)
 
@@ -113,7 +113,7 @@ def test_which_check_fails(check: Run, body: bytes, how: dict[str, Any], reason:
 def test_a_missing_header(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
 ) -> None:
-    """A header that was not captured is named as missing."""
+    """The message names a missing header."""
     monkeypatch.setenv("CA_EMBED_PARTNER_TOKEN", NEW)
     (tmp_path / "body").write_bytes(BODY)
     other = {"timestamp": "--signature", "signature": "--timestamp"}[name]
@@ -131,7 +131,7 @@ def test_an_unknown_event(check: Run) -> None:
 
 
 def test_an_old_capture(check: Run) -> None:
-    """A capture is judged as of now, which is told with the seconds, or as of the time that --at gives."""
+    """A webhook is checked as of now, or as of the time in --at."""
     now = int(time.time())
     late = check(BODY, "--json", timestamp=now - 1000)
     in_time = check(BODY, "--json", "--at", str(now - 990), timestamp=now - 1000)
@@ -145,7 +145,7 @@ def test_an_old_capture(check: Run) -> None:
 
 
 def test_an_added_line_break(check: Run) -> None:
-    """A line break that the capturing tool has put behind the body is recognised, and still no match."""
+    """A line break that the capturing tool added is recognised, but the webhook stays bad."""
     ran = check(BODY, arrived=BODY + b"\n")
 
     assert ran.code == 1
@@ -188,7 +188,7 @@ def test_http(check_http: Run, first: tuple[str, ...], line_break: str) -> None:
 
 
 def test_http_content_length(check_http: Run) -> None:
-    """Content-Length says where the body ends; a capture that is shorter is refused as such."""
+    """The body ends at Content-Length; a shorter capture is refused."""
     lines = (f"Content-Length: {len(BODY)}", *signature_lines())
 
     assert check_http(request(BODY + b"\n", *lines)).code == 0
@@ -198,7 +198,7 @@ def test_http_content_length(check_http: Run) -> None:
 
 
 def test_http_repeated_header(check_http: Run) -> None:
-    """A header that came twice is as wrong here as at the endpoint."""
+    """A repeated header is wrong, as at the endpoint."""
     shown = json.loads(check_http(request(BODY, "X-CA-Timestamp: 1", *signature_lines())).out)
 
     assert (shown["reason"], shown["message"]) == ("bad_shape", "X-CA-Timestamp is repeated")
@@ -221,14 +221,14 @@ def test_stdin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     "arguments", [(), ("--http", "a", "b"), ("--timestamp", "1"), ("--at", "yesterday", "--http", "a")]
 )
 def test_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
-    """What does not name one capture is wrong usage."""
+    """Arguments that do not name one capture are wrong usage."""
     monkeypatch.setenv("CA_EMBED_PARTNER_TOKEN", NEW)
 
     assert run("verify", *arguments).code == 2
 
 
 def test_no_such_file(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A file that is not there is named."""
+    """A missing file is named."""
     monkeypatch.setenv("CA_EMBED_PARTNER_TOKEN", NEW)
     ran = run("verify", "--http", str(tmp_path / "nothing"))
 

@@ -24,7 +24,7 @@ def server() -> Iterator[RawServer]:
 
 @pytest.fixture
 def elsewhere() -> Iterator[RawServer]:
-    """A second server, which should hear nothing."""
+    """A second server, which must get no request."""
     raw = RawServer()
     raw.answers = [http({"status": "started"})]
     yield raw
@@ -33,7 +33,7 @@ def elsewhere() -> Iterator[RawServer]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key, in one file."""
+    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -77,20 +77,20 @@ def tls_server(certificate: Path) -> Iterator[RawServer]:
 
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trust the certificate of `tls_server`, in the way an operator would say it."""
+    """Trust the certificate of `tls_server`, by the environment variable that operators use."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
 
 
 @pytest.fixture
 def client(server: RawServer) -> Iterator[PartnerClient]:
-    """A client of `server`, with the usual deadlines."""
+    """A client of `server` with the default deadlines."""
     with PartnerClient(server.base_url, TOKEN) as patient:
         yield patient
 
 
 @pytest.fixture
 def hasty() -> Iterator[Callable[[str], PartnerClient]]:
-    """Make clients whose calls may last 0.3 seconds."""
+    """Return a function that makes clients with deadlines of 0.3 seconds."""
     made = []
 
     def make(base_url: str) -> PartnerClient:

@@ -1,4 +1,4 @@
-"""A raw HTTP server on loopback that says what the test tells it to, byte by byte if need be."""
+"""A raw HTTP server on loopback, which sends the bytes of a test, also one by one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Answer = bytes | Callable[[socket.socket, threading.Event], None]
 
 
 def http(body: object, status: str = "200 OK", *headers: str) -> bytes:
-    """Build an HTTP answer; what is not bytes becomes JSON."""
+    """Return the bytes of an HTTP response. A body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     head = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", *headers, "", ""]
     return "\r\n".join(head).encode() + content
 
 
 def dripping(answer: bytes) -> Answer:
-    """Send the answer a byte at a time, so slowly that a call without a deadline waits for all of it."""
+    """Return a response that is sent byte by byte, so slowly that a call without a deadline would hang."""
 
     def drip(connection: socket.socket, stop: threading.Event) -> None:
         for byte in answer:
@@ -36,12 +36,12 @@ def dripping(answer: bytes) -> Answer:
 
 
 def silent(_connection: socket.socket, stop: threading.Event) -> None:
-    """Say nothing, and keep the connection open."""
+    """Send nothing, and keep the connection open."""
     stop.wait()
 
 
 class RawServer:
-    """Records every request; gives the scripted answers in turn, and the last one from then on."""
+    """Records every request. It sends the set responses in turn, then repeats the last one."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answers: list[Answer] = []

@@ -1,4 +1,4 @@
-"""The three calls and their answers, as the guide describes them."""
+"""The three calls and their responses, as the guide describes them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMPLETED = {
 
 
 def created(server: RawServer, **changes: object) -> dict[str, Any]:
-    """Return the guide's answer to create_session, from this server."""
+    """Return the guide's response to create_session, with this server's URL."""
     answer = {
         "registration_id": SESSION_ID,
         "iframe_url": f"{server.base_url}/?s={SESSION_ID}&mode=embed",
@@ -51,7 +51,7 @@ def head_of(request: bytes) -> tuple[str, dict[str, str]]:
 
 
 def sent(server: RawServer) -> dict[str, object]:
-    """Return the JSON that the last request brought."""
+    """Return the JSON body of the last request."""
     fields: dict[str, object] = json.loads(server.last_request.partition(b"\r\n\r\n")[2])
     return fields
 
@@ -60,7 +60,7 @@ def sent(server: RawServer) -> dict[str, object]:
 
 
 def test_create_session_sends_what_the_guide_says(client: PartnerClient, server: RawServer) -> None:
-    """Creating a session is a POST of JSON with the Bearer token, and gives the session."""
+    """create_session sends a POST of JSON with the Bearer token, and returns the session."""
     server.answers = [http(created(server))]
     session = client.create_session(
         parent_origin=ORIGIN,
@@ -91,14 +91,14 @@ def test_create_session_sends_what_the_guide_says(client: PartnerClient, server:
 
 
 def test_create_session_leaves_out_what_is_none(client: PartnerClient, server: RawServer) -> None:
-    """Optional fields that nobody gave are not sent, and the origin is sent in its canonical spelling."""
+    """Optional fields without a value are not sent, and the origin is sent in its canonical form."""
     server.answers = [http(created(server))]
     client.create_session(parent_origin="HTTPS://Partner.Example:443", webhook_url=WEBHOOK)
     assert sent(server) == {"parent_origin": ORIGIN, "webhook_url": WEBHOOK}
 
 
 def test_calls_go_below_a_path(server: RawServer) -> None:
-    """A base URL may have a path, with or without a slash at its end."""
+    """A base URL may have a path, with or without a slash at the end."""
     server.answers = [http({"status": "started"})]
     with PartnerClient(f"{server.base_url}/whatsapp/", TOKEN) as client:
         client.result(SESSION_ID)
@@ -110,7 +110,7 @@ def test_calls_go_below_a_path(server: RawServer) -> None:
     ["started", "phone_code_sent", "phone_verified", "form_completed", "fb_started", "expired", "new_word"],
 )
 def test_result_of_an_open_registration(client: PartnerClient, server: RawServer, status: str) -> None:
-    """Every status of the guide, and one that is yet to come, is given as it is."""
+    """Every status of the guide, and an unknown one, is returned as it is."""
     server.answers = [http({"status": status})]
     assert client.result(SESSION_ID) == Result(status)
     line, headers = head_of(server.last_request)
@@ -119,7 +119,7 @@ def test_result_of_an_open_registration(client: PartnerClient, server: RawServer
 
 
 def test_result_of_a_completed_registration(client: PartnerClient, server: RawServer) -> None:
-    """A completed registration comes with its credentials, vouched for by this token alone."""
+    """A completed registration has its credentials, authenticated by this token."""
     server.answers = [http(COMPLETED)]
     result = client.result(SESSION_ID)
     assert result.status == "completed"
@@ -138,7 +138,7 @@ def test_result_of_a_completed_registration(client: PartnerClient, server: RawSe
 
 
 def test_result_without_a_time_is_completed_now(client: PartnerClient, server: RawServer) -> None:
-    """A completed registration without completed_at was completed when we heard of it."""
+    """For a completed registration without completed_at, the time is now."""
     server.answers = [http({name: value for name, value in COMPLETED.items() if name != "completed_at"})]
     before = datetime.now(UTC)
     completion = client.result(SESSION_ID).completion
@@ -147,7 +147,7 @@ def test_result_without_a_time_is_completed_now(client: PartnerClient, server: R
 
 
 def test_retry_webhook(client: PartnerClient, server: RawServer) -> None:
-    """Retrying is a POST of the registration id, and tells what became of the delivery."""
+    """retry_webhook sends a POST of the registration id, and returns the outcome of the delivery."""
     server.answers = [http({"status": "sent", "attempts": 2, "last_error": ""})]
     assert client.retry_webhook(SESSION_ID) == Retry("sent", 2, "")
     line, headers = head_of(server.last_request)
@@ -157,7 +157,7 @@ def test_retry_webhook(client: PartnerClient, server: RawServer) -> None:
 
 
 def test_last_error_is_one_short_line_without_the_token(client: PartnerClient, server: RawServer) -> None:
-    """What went wrong at the webhook is quoted, but only what is fit for a log."""
+    """last_error is quoted, but only characters that a log may have."""
     said = f"HTTP 500\r\n{TOKEN[:9]}\x00{TOKEN[9:]} " + "x" * 500
     server.answers = [http({"status": "failed", "attempts": 3, "last_error": said})]
     quoted = client.retry_webhook(SESSION_ID).last_error
@@ -166,7 +166,7 @@ def test_last_error_is_one_short_line_without_the_token(client: PartnerClient, s
 
 
 def test_answers_may_have_fields_that_are_yet_to_come(client: PartnerClient, server: RawServer) -> None:
-    """Unknown fields do not disturb."""
+    """Unknown fields are ignored."""
     server.answers = [http(created(server, region="eu", limits=[1, 2]))]
     assert client.create_session(parent_origin=ORIGIN, webhook_url=WEBHOOK).status == "started"
 
@@ -204,7 +204,7 @@ def test_answers_may_have_fields_that_are_yet_to_come(client: PartnerClient, ser
 def test_wrong_arguments_are_not_sent(
     client: PartnerClient, server: RawServer, arguments: dict[str, Any]
 ) -> None:
-    """An argument that the guide does not allow is refused by name before anything is sent."""
+    """An argument that the guide does not allow is refused before the call. The error names it."""
     good = {"parent_origin": ORIGIN, "webhook_url": WEBHOOK}
     with pytest.raises(InvalidArgument) as refusal:
         client.create_session(**good | arguments)
@@ -226,7 +226,7 @@ def test_a_webhook_may_be_plain_on_this_machine(client: PartnerClient, server: R
     "wrong", ["", "a" * 129, "a b", "a/b", "a&action=create_session", "ä", "a\n", None, 7]
 )
 def test_only_registration_ids_are_asked_about(client: PartnerClient, server: RawServer, wrong: Any) -> None:
-    """What is no registration id is refused before anything is sent."""
+    """A malformed registration id is refused before the call."""
     with pytest.raises(InvalidArgument, match="registration_id"):
         client.result(wrong)
     with pytest.raises(InvalidArgument, match="registration_id"):
@@ -258,7 +258,7 @@ def test_a_base_url_must_be_one(base_url: str) -> None:
     "token", ["", " ", "two words-two words", "line-end-at-the-end\n", "tökén-tökén-tökén"]
 )
 def test_a_token_must_fit_a_header(token: str) -> None:
-    """A token that no header can carry is refused by name, not by value."""
+    """A token that no header can carry is refused. The error does not show it."""
     with pytest.raises(ConfigurationError, match="partner_token") as refusal:
         PartnerClient("https://registration.example", token)
     assert len(token) < 2 or token.strip() not in str(refusal.value)
@@ -296,7 +296,7 @@ def test_all_wrong_settings_are_told_at_once() -> None:
     ],
 )
 def test_a_session_that_is_none(client: PartnerClient, server: RawServer, changes: dict[str, object]) -> None:
-    """A session with a field that is not what the guide describes is no answer."""
+    """A session with a wrong field is an invalid response."""
     server.answers = [http(created(server, **changes))]
     with pytest.raises(PartnerUnavailable, match=next(iter(changes))):
         client.create_session(parent_origin=ORIGIN, webhook_url=WEBHOOK)
@@ -320,7 +320,7 @@ def test_a_session_that_is_none(client: PartnerClient, server: RawServer, change
     ],
 )
 def test_an_iframe_elsewhere_is_refused(client: PartnerClient, server: RawServer, iframe_url: str) -> None:
-    """An iframe_url must have the very origin of the base URL, whatever the answer says."""
+    """An iframe_url with another origin than the base URL is refused."""
     server.answers = [http(created(server, iframe_url=iframe_url.format(port=server.port)))]
     with pytest.raises(PartnerRejected, match="iframe_url") as refusal:
         client.create_session(parent_origin=ORIGIN, webhook_url=WEBHOOK)
@@ -345,7 +345,7 @@ def test_an_iframe_elsewhere_is_refused(client: PartnerClient, server: RawServer
     ],
 )
 def test_a_result_that_is_none(client: PartnerClient, server: RawServer, changes: dict[str, object]) -> None:
-    """Incomplete credentials, and those of another registration, are no answer."""
+    """Incomplete credentials, and those of another registration, are an invalid response."""
     server.answers = [http(COMPLETED | changes)]
     with pytest.raises(PartnerUnavailable, match=next(iter(changes))) as failure:
         client.result(SESSION_ID)
@@ -354,7 +354,7 @@ def test_a_result_that_is_none(client: PartnerClient, server: RawServer, changes
 
 @pytest.mark.parametrize("attempts", [None, "2", -1, True, 1.5])
 def test_a_retry_that_is_none(client: PartnerClient, server: RawServer, attempts: object) -> None:
-    """A number of attempts that is no count is no answer."""
+    """A wrong number of attempts is an invalid response."""
     server.answers = [http({"status": "sent", "attempts": attempts, "last_error": ""})]
     with pytest.raises(PartnerUnavailable, match="attempts"):
         client.retry_webhook(SESSION_ID)
@@ -375,7 +375,7 @@ def test_a_retry_that_is_none(client: PartnerClient, server: RawServer, attempts
     ],
 )
 def test_an_answer_that_is_not_strict_json(client: PartnerClient, server: RawServer, body: bytes) -> None:
-    """An answer that is no strict JSON object is no answer."""
+    """A response that is not a strict JSON object is invalid."""
     server.answers = [http(body)]
     with pytest.raises(PartnerUnavailable, match="strict JSON"):
         client.result(SESSION_ID)
@@ -412,7 +412,7 @@ def test_a_refusal_tells_what_to_do(client: PartnerClient, server: RawServer, st
     "status", ["500 Internal Server Error", "501 Not Implemented", "599 Odd", "700 Odder"]
 )
 def test_a_failure_of_the_partner_api(client: PartnerClient, server: RawServer, status: str) -> None:
-    """A 5xx, or a status that there is not, raises PartnerUnavailable, and is not asked again at once."""
+    """A 5xx or an invalid status raises PartnerUnavailable, without another attempt."""
     server.answers = [http({"status": "error", "message": "Server-side failure"}, status)]
     with pytest.raises(PartnerUnavailable, match="Server-side failure"):
         client.result(SESSION_ID)
@@ -429,7 +429,7 @@ def test_a_failure_of_the_partner_api(client: PartnerClient, server: RawServer, 
     ],
 )
 def test_quotes_are_fit_for_a_log(client: PartnerClient, server: RawServer, message: str) -> None:
-    """What the Partner API says is quoted on one line, in 200 characters, without the token."""
+    """The Partner API's message is quoted in one line of 200 characters, without the token."""
     server.answers = [http({"status": "error", "message": message + "x" * 5000}, "400 Bad Request")]
     with pytest.raises(PartnerRejected) as refusal:
         client.result(SESSION_ID)
@@ -444,7 +444,7 @@ def test_quotes_are_fit_for_a_log(client: PartnerClient, server: RawServer, mess
     "body", [b"", b"Unauthorized", b'{"message": 7}', b"[]", b'{"message": "a", "message": "b"}']
 )
 def test_a_refusal_needs_no_message(client: PartnerClient, server: RawServer, body: bytes) -> None:
-    """A 401 is a refusal whatever its body is."""
+    """A 401 raises PartnerRejected with any body."""
     server.answers = [http(body, "401 Unauthorized")]
     with pytest.raises(PartnerRejected, match="check partner_token") as refusal:
         client.result(SESSION_ID)

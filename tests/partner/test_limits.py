@@ -1,4 +1,4 @@
-"""What the client bears from a server, a proxy and an environment that mean it no good."""
+"""The client against hostile servers, proxies and environments."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def ask(client: PartnerClient) -> object:
 
 
 def retry(client: PartnerClient) -> object:
-    """Have a webhook sent again."""
+    """Retry a webhook."""
     return client.retry_webhook(SESSION_ID)
 
 
 def close(_connection: socket.socket, _stop: threading.Event) -> None:
-    """Hang up without an answer."""
+    """Close the connection without a response."""
 
 
 def reset(connection: socket.socket, _stop: threading.Event) -> None:
-    """Hang up with a TCP reset."""
+    """Close the connection with a TCP reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
@@ -78,7 +78,7 @@ POSTS = pytest.mark.parametrize("call", [create, retry])
 def test_the_deadline_holds_against_a_dripping_server(
     hasty: Hasty, server: RawServer, call: Callable[[PartnerClient], object], answer: Answer
 ) -> None:
-    """An answer that would be right, but comes a byte at a time, is given up when the time is over."""
+    """A response that comes byte by byte ends with an error at the deadline."""
     server.answers = [answer]
     with pytest.raises(PartnerTimeout):
         call(hasty(server.base_url))
@@ -86,7 +86,7 @@ def test_the_deadline_holds_against_a_dripping_server(
 
 
 def test_the_deadline_holds_over_tls(hasty: Hasty, tls_server: RawServer, trusted: None) -> None:
-    """A dripping server gains nothing by encrypting."""
+    """The deadline also ends a slow response over TLS."""
     tls_server.answers = [dripping(http({"status": "started"}, "200 OK", f"X-Long: {'x' * 200}"))]
     with pytest.raises(PartnerTimeout):
         ask(hasty(tls_server.base_url))
@@ -94,7 +94,7 @@ def test_the_deadline_holds_over_tls(hasty: Hasty, tls_server: RawServer, truste
 
 
 def test_the_deadline_holds_in_the_handshake(hasty: Hasty, server: RawServer) -> None:
-    """A server that never answers the TLS handshake is given up when the time is over."""
+    """A TLS handshake without a response ends at the deadline."""
     with pytest.raises(PartnerTimeout):
         ask(hasty(server.base_url.replace("http:", "https:")))
 
@@ -102,7 +102,7 @@ def test_the_deadline_holds_in_the_handshake(hasty: Hasty, server: RawServer) ->
 def test_a_slow_connection_leaves_less_time_for_the_handshake(
     hasty: Hasty, server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The TLS handshake may last only as long as connecting has left of the time."""
+    """The TLS handshake has only the time that connecting has left."""
     connect, connected = urllib3.connection.connection.create_connection, []
 
     def connect_slowly(*args: Any, **kwargs: Any) -> socket.socket:
@@ -117,7 +117,7 @@ def test_a_slow_connection_leaves_less_time_for_the_handshake(
 
 
 def test_the_deadline_holds_while_a_name_is_looked_up(hasty: Hasty, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name server that does not answer is given up when the time is over."""
+    """A name lookup without a response ends at the deadline."""
     over = threading.Event()
 
     def look_up(*_: object, **__: object) -> list[Any]:
@@ -136,7 +136,7 @@ def test_the_deadline_holds_while_a_name_is_looked_up(hasty: Hasty, monkeypatch:
 def test_a_connection_that_comes_too_late_is_hung_up(
     hasty: Hasty, server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody forgets a socket that was connected after its call was over."""
+    """A socket that connects after the deadline is closed."""
     over, connect, late = threading.Event(), urllib3.connection.connection.create_connection, []
 
     def connect_late(*args: Any, **kwargs: Any) -> socket.socket:
@@ -154,7 +154,7 @@ def test_a_connection_that_comes_too_late_is_hung_up(
 
 
 def test_attempts_share_one_deadline(hasty: Hasty, server: RawServer) -> None:
-    """Asking again after a failure does not begin the time anew."""
+    """A second attempt does not extend the deadline."""
     failing = http({}, "503 Service Unavailable")
     server.answers = [_after(0.2, failing), _after(0.2, STARTED)]
     with pytest.raises(PartnerTimeout):
@@ -179,7 +179,7 @@ def _join_threads_named(name: str) -> None:
 
 
 def test_64_kib_are_read_and_not_a_byte_more(client: PartnerClient, server: RawServer) -> None:
-    """An answer of 64 KiB is read; a longer one is none."""
+    """A response of 64 KiB is read; a longer one is refused."""
     whole = b'{"status": "started"}'.ljust(64 * 1024)
     server.answers = [http(whole), http(whole + b" ")]
     assert client.result(SESSION_ID) == Result("started")
@@ -188,7 +188,7 @@ def test_64_kib_are_read_and_not_a_byte_more(client: PartnerClient, server: RawS
 
 
 def test_chunks_count_together(client: PartnerClient, server: RawServer) -> None:
-    """An answer in chunks is read up to 64 KiB as well."""
+    """A chunked response is read up to 64 KiB too."""
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n"
     server.answers = [
         chunked % b'15\r\n{"status": "started"}\r\n',
@@ -201,7 +201,7 @@ def test_chunks_count_together(client: PartnerClient, server: RawServer) -> None
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "br", "identity, gzip"])
 def test_a_compressed_answer_is_not_unpacked(client: PartnerClient, server: RawServer, encoding: str) -> None:
-    """Nobody asked for compression, so a small answer that unpacks to a large one is none."""
+    """A compressed response is refused: it may be small and unpack to a large one."""
     bomb = gzip.compress(b'{"status": "started"}'.ljust(10_000_000))
     server.answers = [http(bomb, "200 OK", f"Content-Encoding: {encoding}")]
     with pytest.raises(PartnerUnavailable, match="compressed"):
@@ -231,7 +231,7 @@ def _flood(beginning: bytes, repeated: bytes) -> Answer:
     ids=["interim answers", "headers", "one header", "body", "body of an error", "trailers"],
 )
 def test_a_flood_ends_the_call(client: PartnerClient, server: RawServer, flood: Answer) -> None:
-    """A server that never stops sending is hung up on, long before the time is over."""
+    """The connection to a server that never stops sending is closed, long before the deadline."""
     server.answers = [flood]
     with pytest.raises(PartnerUnavailable):
         client.result(SESSION_ID)
@@ -251,7 +251,7 @@ def test_a_redirect_is_not_followed(
     call: Callable[[PartnerClient], object],
     answer: bytes,
 ) -> None:
-    """A redirect is a refusal, however long its body is: the token does not travel."""
+    """A redirect raises PartnerRejected with a body of any length, and the token is not sent on."""
     location = b"\r\nLocation: %b/partner\r\n" % elsewhere.base_url.encode()
     server.answers = [answer.replace(b"\r\n", location, 1)]
     with pytest.raises(PartnerRejected, match="redirect") as refusal:
@@ -266,7 +266,7 @@ def test_a_redirect_is_not_followed(
 
 @pytest.mark.parametrize("trouble", [close, reset, *(http({}, f"{code} Oops") for code in (502, 503, 504))])
 def test_a_result_is_asked_for_again(client: PartnerClient, server: RawServer, trouble: Answer) -> None:
-    """Asking is harmless, so a passing trouble is not told; no word of the server makes us wait for it."""
+    """A result call is repeated after a passing failure, and does not wait for a Retry-After."""
     if isinstance(trouble, bytes):
         trouble = trouble.replace(b"\r\n", b"\r\nRetry-After: 3600\r\n", 1)
     server.answers = [trouble, trouble, STARTED]
@@ -277,7 +277,7 @@ def test_a_result_is_asked_for_again(client: PartnerClient, server: RawServer, t
 def test_a_result_is_asked_for_three_times_at_most(
     client: PartnerClient, server: RawServer, trouble: Answer
 ) -> None:
-    """Trouble that stays is told after the third attempt."""
+    """A lasting failure raises after the third attempt."""
     server.answers = [trouble]
     with pytest.raises(
         PartnerUnavailable,
@@ -295,7 +295,7 @@ def test_a_post_that_was_sent_is_never_repeated(
     call: Callable[[PartnerClient], object],
     trouble: Answer,
 ) -> None:
-    """The Partner API may have acted on a POST whose answer got lost, so it is sent once."""
+    """A POST is sent once: the Partner API may have acted before its response got lost."""
     server.answers = [trouble, STARTED]
     with pytest.raises(PartnerUnavailable):
         call(client)
@@ -309,7 +309,7 @@ def test_connecting_is_tried_again(
     call: Callable[[PartnerClient], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As long as nothing was sent, every call may try again to connect."""
+    """Before anything is sent, every call may connect again."""
     failures, connect = [1, 2], urllib3.connection.connection.create_connection
 
     def connect_at_last(*args: Any, **kwargs: Any) -> socket.socket:
@@ -327,7 +327,7 @@ def test_connecting_is_tried_again(
 
 @ALL_CALLS
 def test_nobody_listens(call: Callable[[PartnerClient], object]) -> None:
-    """A refused connection is told in the system's words."""
+    """The error of a refused connection has the system's message."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     client = PartnerClient(f"http://127.0.0.1:{port}", TOKEN)
@@ -351,7 +351,7 @@ def test_nobody_listens(call: Callable[[PartnerClient], object]) -> None:
     ],
 )
 def test_nonsense_is_no_answer(client: PartnerClient, server: RawServer, nonsense: bytes) -> None:
-    """What is no HTTP answer, or only half of one, counts as none."""
+    """An invalid or incomplete HTTP response raises PartnerUnavailable."""
     server.answers = [lambda connection, stop: connection.sendall(nonsense)]
     for call in (ask, create):
         with pytest.raises(PartnerUnavailable):
@@ -362,7 +362,7 @@ def test_nonsense_is_no_answer(client: PartnerClient, server: RawServer, nonsens
 
 
 def test_connections_are_kept(client: PartnerClient, server: RawServer) -> None:
-    """One call after another uses the same connection, also after a refusal."""
+    """Calls one after another use the same connection, also after a refused one."""
     server.answers = [STARTED, http({}, "404 Not Found"), STARTED]
     client.result(SESSION_ID)
     with pytest.raises(PartnerRejected):
@@ -375,7 +375,7 @@ def test_connections_are_kept(client: PartnerClient, server: RawServer) -> None:
 def test_an_idle_connection_is_not_used(
     client: PartnerClient, server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server may be just closing a connection that has idled, and a POST would get lost."""
+    """A connection that was idle too long is not used again: the server may close it at any moment."""
     server.answers = [STARTED]
     client.result(SESSION_ID)
     monkeypatch.setattr(partner_http, "MAX_IDLE", 0.0)
@@ -386,7 +386,7 @@ def test_an_idle_connection_is_not_used(
 def test_a_fork_does_not_share_a_connection(
     client: PartnerClient, server: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes on one connection would read each other's credentials."""
+    """A forked process gets its own connection, because a shared one would mix the responses."""
     server.answers = [STARTED]
     client.result(SESSION_ID)
     monkeypatch.setattr(partner_http.os, "getpid", lambda: -1)
@@ -417,7 +417,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_closed_client_can_be_used_again(client: PartnerClient, server: RawServer) -> None:
-    """Closing gives the connections back, and takes nothing else away."""
+    """close() closes the connections, and the client can be used again."""
     server.answers = [STARTED]
     client.result(SESSION_ID)
     client.close()
@@ -426,7 +426,7 @@ def test_a_closed_client_can_be_used_again(client: PartnerClient, server: RawSer
 
 
 def test_cookies_are_forgotten(client: PartnerClient, server: RawServer) -> None:
-    """No state travels from one call to another."""
+    """No cookie of one call is sent with another."""
     server.answers = [http({"status": "started"}, "200 OK", "Set-Cookie: user=one; Path=/")]
     client.result(SESSION_ID)
     client.result(SESSION_ID)
@@ -437,7 +437,7 @@ def test_cookies_are_forgotten(client: PartnerClient, server: RawServer) -> None
 
 
 def test_an_unknown_certificate_is_refused(tls_server: RawServer) -> None:
-    """Nothing is sent to a server that cannot prove who it is."""
+    """Nothing is sent to a server without a trusted certificate."""
     tls_server.answers = [STARTED]
     client = PartnerClient(tls_server.base_url, TOKEN)
     with client, pytest.raises(PartnerUnavailable, match="certificate verify failed"):
@@ -448,7 +448,7 @@ def test_an_unknown_certificate_is_refused(tls_server: RawServer) -> None:
 def test_netrc_does_not_replace_the_token(
     tls_server: RawServer, trusted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A `.netrc` with an entry for the host leaves the Bearer token alone."""
+    """A `.netrc` with an entry for the host does not replace the Bearer token."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password fake\ndefault login any password fake\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -460,14 +460,14 @@ def test_netrc_does_not_replace_the_token(
 
 @pytest.fixture
 def proxied(elsewhere: RawServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
-    """Have the environment name a proxy."""
+    """Return a function that sets a proxy in the environment."""
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, elsewhere.base_url)
     return elsewhere
 
 
 def test_https_goes_through_the_proxy(proxied: RawServer) -> None:
-    """The proxy of the environment is asked for a tunnel, and is not told the token."""
+    """The proxy of the environment gets a CONNECT without the token."""
     proxied.answers = [http(b"", "403 Forbidden")]
     client = PartnerClient("https://registration.example", TOKEN)
     with client, pytest.raises(PartnerUnavailable, match="proxy"):
@@ -477,7 +477,7 @@ def test_https_goes_through_the_proxy(proxied: RawServer) -> None:
 
 
 def test_the_deadline_holds_in_the_proxy(hasty: Hasty, proxied: RawServer) -> None:
-    """A proxy that drips is given up when the time is over."""
+    """A slow proxy response ends at the deadline."""
     proxied.answers = [dripping(http(b"", "200 OK", f"X-Long: {'x' * 200}"))]
     with pytest.raises(PartnerTimeout):
         ask(hasty("https://registration.example"))
@@ -486,7 +486,7 @@ def test_the_deadline_holds_in_the_proxy(hasty: Hasty, proxied: RawServer) -> No
 def test_plain_http_stays_on_this_machine(
     client: PartnerClient, server: RawServer, proxied: RawServer
 ) -> None:
-    """To a loopback base URL no proxy is used, since it would read the token."""
+    """A loopback base URL is called without a proxy, which could read the token."""
     server.answers = [STARTED]
     client.result(SESSION_ID)
     assert proxied.connections == 0
@@ -514,7 +514,7 @@ def test_plain_http_stays_on_this_machine(
 def test_no_error_or_log_shows_the_token(
     client: PartnerClient, server: RawServer, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever goes wrong, and whatever the server says, the token is in no text, trace, chain or log."""
+    """The token is in no message, traceback, exception chain or log of any failure."""
     caplog.set_level(logging.DEBUG)
     server.answers = [answer if callable(answer) else lambda connection, stop: connection.sendall(answer)]
     for call in (ask, create):
@@ -526,7 +526,7 @@ def test_no_error_or_log_shows_the_token(
 
 
 def _shown(error: BaseException | None) -> str:
-    """Return all that a log or an error tracker gathers of an error and of what led to it."""
+    """Return all texts of an error and of its causes that a log or an error tracker collects."""
     text = io.StringIO()
     while error is not None:
         text.write("".join(traceback.format_exception(error)) + repr(error) + repr(vars(error)))

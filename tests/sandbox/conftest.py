@@ -35,7 +35,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """A tiny host application: keeps what it gets, answers as told."""
+    """A small host application. It keeps the requests, and returns the set response."""
 
     url: str = ""
     status: int = 200
@@ -49,7 +49,7 @@ class Receiver:
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Poll until something holds, for ten seconds at most."""
+    """Poll until the condition is true. Fail after ten seconds."""
     deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline, "this did not happen within ten seconds"
@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 class Partner:
-    """A partner's backend, as the guide describes it."""
+    """A partner's backend, which calls the API as the guide describes."""
 
     def __init__(self, sandbox: Sandbox, receiver: Receiver, token: str = TOKENS[0]) -> None:
         self.base_url = sandbox.base_url
@@ -82,7 +82,7 @@ class Partner:
         )
 
     def create(self, **changes: object) -> requests.Response:
-        """Create a session; a change to None leaves the field out."""
+        """Create a session with changed fields. None removes a field."""
         body = {name: value for name, value in (self.session_body | changes).items() if value is not None}
         return self.call("POST", "create_session", json=body)
 
@@ -119,14 +119,14 @@ def other_partner(sandbox: Sandbox, receiver: Receiver) -> Partner:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """A receiver that listens."""
+    """A running receiver."""
     with listening() as state:
         yield state
 
 
 @contextmanager
 def listening() -> Iterator[Receiver]:
-    """Let a receiver listen."""
+    """Run a receiver inside the block."""
     state = Receiver()
 
     class Handler(BaseHTTPRequestHandler):

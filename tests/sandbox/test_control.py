@@ -1,4 +1,4 @@
-"""The log page's server side: what it shows, its buttons, and who may press them."""
+"""The log page's server side: its state, its buttons, and who may press them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def post(sandbox: Sandbox, path: str, content: object = None, **headers: str) ->
 
 
 def state(sandbox: Sandbox, after: object = 0) -> dict[str, Any]:
-    """What the log page asks for."""
+    """The state that the log page requests."""
     answer = requests.get(f"{sandbox.base_url}/sandbox/state", params={"after": str(after)}, timeout=10)
     content: dict[str, Any] = answer.json()
     return content
 
 
 def test_serves_the_log_page(sandbox: Sandbox) -> None:
-    """The log page is there, and has a field for every knob."""
+    """The log page has a field for every knob."""
     page = requests.get(f"{sandbox.base_url}/sandbox", timeout=10)
     assert page.status_code == 200
     for name in Knobs.__dataclass_fields__:
@@ -49,14 +49,14 @@ def test_shows_everything_but_secrets(sandbox: Sandbox, partner: Partner) -> Non
 
 @pytest.mark.parametrize(("after", "numbers"), [(0, [1, 2]), (1, [2]), (2, []), ("x", [1, 2])])
 def test_shows_what_is_new(sandbox: Sandbox, partner: Partner, after: object, numbers: list[int]) -> None:
-    """The journal can be asked for what came after an entry."""
+    """The journal returns the entries after a number."""
     partner.create()
     partner.create()
     assert [entry["number"] for entry in state(sandbox, after)["journal"]] == numbers
 
 
 def test_turns_knobs(sandbox: Sandbox) -> None:
-    """Knobs are turned by JSON, and reset."""
+    """Knobs can be set by JSON, and reset."""
     answer = post(sandbox, "knobs", {"deliveries": "lost", "api_delay": 0.5, "api_status": 503})
     assert answer.status_code == 200
     assert answer.json()["deliveries"] == "lost"
@@ -71,7 +71,7 @@ def test_turns_knobs(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("change", [{"deliveries": "lsot"}, {"nonsense": 1}, {"api_delay": None}])
 def test_refuses_wrong_knobs(sandbox: Sandbox, change: dict[str, object]) -> None:
-    """A knob or value that does not exist is a 400 that names it."""
+    """An unknown knob or value is a 400 that names it."""
     answer = post(sandbox, "knobs", change)
     assert (answer.status_code, answer.json()["status"]) == (400, "error")
     assert next(iter(change)) in answer.json()["message"]
@@ -89,7 +89,7 @@ def test_completes_and_redelivers(sandbox: Sandbox, partner: Partner, receiver: 
 
 @pytest.mark.parametrize(("action", "event"), [("fail", "failed"), ("cancel", "cancelled")])
 def test_ends_a_signup(sandbox: Sandbox, partner: Partner, action: str, event: str) -> None:
-    """The buttons let a signup fail or be cancelled, but not after the completion."""
+    """The buttons fail or cancel a signup, but not after the completion."""
     registration_id = partner.created()
     assert post(sandbox, f"sessions/{registration_id}/{action}").status_code == 200
     assert sandbox.session(registration_id).events[-1].name == event
@@ -98,7 +98,7 @@ def test_ends_a_signup(sandbox: Sandbox, partner: Partner, action: str, event: s
 
 
 def test_expires(sandbox: Sandbox, partner: Partner) -> None:
-    """The button lets a session's time be over."""
+    """The button expires a session."""
     registration_id = partner.created()
     assert post(sandbox, f"sessions/{registration_id}/expire").json()["status"] == "expired"
 
@@ -107,7 +107,7 @@ def test_expires(sandbox: Sandbox, partner: Partner) -> None:
     "path", ["sessions/aaaaaaaaaaaaaaaaaaaaaa/complete", "sessions/x/nonsense", "nonsense"]
 )
 def test_knows_nothing_else(sandbox: Sandbox, path: str) -> None:
-    """Other sessions, actions and paths are a 404."""
+    """Unknown sessions, actions and paths are a 404."""
     assert post(sandbox, path).status_code == 404
 
 
@@ -119,7 +119,7 @@ def test_knows_nothing_else(sandbox: Sandbox, path: str) -> None:
 def test_refuses_other_sites_pages(
     sandbox: Sandbox, partner: Partner, path: str, headers: dict[str, str]
 ) -> None:
-    """A foreign page can press no button."""
+    """A foreign page cannot press a button."""
     registration_id = partner.created()
     sandbox.knobs.api_delay = 0.01
     answer = post(sandbox, path.format(id=registration_id), {"api_delay": 1}, **headers)
@@ -129,6 +129,6 @@ def test_refuses_other_sites_pages(
 
 
 def test_lets_no_rebound_name_read(sandbox: Sandbox) -> None:
-    """The journal is not read through a foreign Host."""
+    """The journal cannot be read with a foreign Host."""
     answer = requests.get(f"{sandbox.base_url}/sandbox/state", headers={"Host": "evil.example"}, timeout=10)
     assert answer.status_code == 403

@@ -1,4 +1,4 @@
-"""The journal: everything that happened is in it, and no secret."""
+"""The journal has every call and delivery, and no secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def everything(sandbox: Sandbox) -> str:
 
 
 def test_has_every_call_and_delivery(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-    """Calls and deliveries stand in order, with both sides' headers and bodies."""
+    """Calls and deliveries are in order, with the headers and bodies of both sides."""
     registration_id = partner.created()
     sandbox.complete(registration_id)
     call, delivery = sandbox.journal
@@ -35,7 +35,7 @@ def test_has_every_call_and_delivery(sandbox: Sandbox, partner: Partner, receive
 
 
 def test_has_refused_calls(sandbox: Sandbox, partner: Partner) -> None:
-    """A call that failed is in the journal with its error."""
+    """A failed call is in the journal with its error."""
     partner.call("GET", "result", headers={"Authorization": "Bearer fake-mistyped-token"})
     (call,) = sandbox.journal
     assert call.response_status == 401
@@ -44,7 +44,7 @@ def test_has_refused_calls(sandbox: Sandbox, partner: Partner) -> None:
 
 
 def test_never_holds_a_secret(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-    """Tokens, app_secrets and whole signatures are nowhere, wherever they were sent."""
+    """No token, app_secret or whole signature is in the journal."""
     registration_id = partner.created(partner_state=f"state with {TOKENS[0]}")
     receiver.answer = sandbox.secret_of(registration_id).encode() + b" echoed"
     sandbox.complete(registration_id)
@@ -70,23 +70,23 @@ def test_masks_a_secret_that_json_escapes(sandbox: Sandbox, partner: Partner) ->
 
 
 def test_masks_overridden_secrets(sandbox: Sandbox, partner: Partner) -> None:
-    """A secret that only one delivery had is masked by its field's name."""
+    """A secret that only one delivery has is masked by its field's name."""
     sandbox.deliver(partner.created(), payload_overrides={"app_secret": "fake-overriding-value"})
     assert "fake-overriding-value" not in everything(sandbox)
 
 
 def test_forgets_the_oldest() -> None:
-    """It keeps the last thousand exchanges, numbered on."""
+    """It keeps the last 1000 entries, and the numbers go on."""
     journal = Journal()
     for _ in range(1001):
-        journal.note("call", "GET", "/partner", request_headers=(), request_body=b"")
+        journal.add("call", "GET", "/partner", request_headers=(), request_body=b"")
     entries = journal.entries()
     assert (len(entries), entries[0].number, entries[-1].number) == (1000, 2, 1001)
     assert [entry.number for entry in journal.entries(after=999)] == [1000, 1001]
 
 
 def test_no_repr_shows_a_secret(sandbox: Sandbox, partner: Partner) -> None:
-    """Neither the sandbox nor a session prints what is secret."""
+    """The repr of the sandbox and of a session has no secret."""
     registration_id = partner.created()
     shown = f"{sandbox!r} {sandbox.session(registration_id)!r} {vars(sandbox)['_deliverer']!r}"
     assert sandbox.secret_of(registration_id) not in shown

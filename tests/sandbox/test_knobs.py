@@ -1,4 +1,4 @@
-"""The knobs: what each does, and that none takes nonsense."""
+"""The knobs: what each does, and which values it refuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .conftest import Partner, Receiver
 
 
 def test_delays_the_answers(sandbox: Sandbox, partner: Partner) -> None:
-    """api_delay comes before an answer."""
+    """api_delay delays each response."""
     sandbox.knobs.api_delay = 0.2
     began = time.monotonic()
     partner.create()
@@ -23,7 +23,7 @@ def test_delays_the_answers(sandbox: Sandbox, partner: Partner) -> None:
 
 
 def test_stops_while_an_answer_is_delayed(sandbox: Sandbox, partner: Partner) -> None:
-    """A sandbox that stops ends its delays, so that no caller hangs on it."""
+    """stop() ends the delays, so that no caller hangs."""
     sandbox.knobs.api_delay = 3600
     with pytest.raises(requests.Timeout):
         partner.call("POST", "create_session", json=partner.session_body, timeout=0.2)
@@ -32,7 +32,7 @@ def test_stops_while_an_answer_is_delayed(sandbox: Sandbox, partner: Partner) ->
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 500, 503])
 def test_fails_with_a_status(sandbox: Sandbox, partner: Partner, status: int) -> None:
-    """api_status is every call's answer, in the guide's error shape, and nothing is done."""
+    """With api_status every call fails with this status in the guide's error shape, and does nothing."""
     sandbox.knobs.api_status = status
     answer = partner.create()
     assert (answer.status_code, answer.json()["status"]) == (status, "error")
@@ -40,7 +40,7 @@ def test_fails_with_a_status(sandbox: Sandbox, partner: Partner, status: int) ->
 
 
 def test_answers_garbage(sandbox: Sandbox, partner: Partner) -> None:
-    """api_garbage is a 200 that is no JSON."""
+    """With api_garbage every call gets a 200 that is not JSON."""
     sandbox.knobs.api_garbage = True
     answer = partner.create()
     assert answer.status_code == 200
@@ -49,7 +49,7 @@ def test_answers_garbage(sandbox: Sandbox, partner: Partner) -> None:
 
 
 def test_redirects(sandbox: Sandbox, partner: Partner) -> None:
-    """api_redirect sends callers elsewhere, and the journal shows who went there."""
+    """api_redirect redirects callers, and the journal shows who followed."""
     sandbox.knobs.api_redirect = True
     answer = partner.create()
     assert answer.status_code == 307
@@ -63,13 +63,13 @@ def test_redirects(sandbox: Sandbox, partner: Partner) -> None:
 
 
 def test_gives_another_iframe_url(sandbox: Sandbox, partner: Partner) -> None:
-    """iframe_url_override is what new sessions answer."""
+    """iframe_url_override is the iframe_url of new sessions."""
     sandbox.knobs.iframe_url_override = "https://evil.example/?s=x"
     assert partner.create().json()["iframe_url"] == "https://evil.example/?s=x"
 
 
 def test_shortens_the_lives_of_sessions(sandbox: Sandbox, partner: Partner) -> None:
-    """expires_in is a new session's life; over, it is expired."""
+    """A new session expires after expires_in seconds."""
     sandbox.knobs.expires_in = 0
     content = partner.create().json()
     assert datetime.fromisoformat(content["expires_at"]) <= datetime.now(UTC)
@@ -80,7 +80,7 @@ def test_shortens_the_lives_of_sessions(sandbox: Sandbox, partner: Partner) -> N
 
 
 def test_resets(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-    """reset() follows the guide again in everything."""
+    """reset() sets every knob back to its default."""
     sandbox.knobs.update({"api_status": 500, "deliveries": "lost", "outcome": "fail"})
     sandbox.knobs.reset()
     assert sandbox.knobs == Knobs()
@@ -108,7 +108,7 @@ def test_resets(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
     ],
 )
 def test_refuses_nonsense(name: str, value: object) -> None:
-    """A knob takes no value that it cannot have, and says which it can."""
+    """A knob refuses a wrong value, and the error says which values are right."""
     knobs = Knobs()
     with pytest.raises(ValueError, match=f"{name} must be"):
         setattr(knobs, name, value)
@@ -116,13 +116,13 @@ def test_refuses_nonsense(name: str, value: object) -> None:
 
 
 def test_knows_its_knobs() -> None:
-    """A knob that does not exist is an error, not a new attribute."""
+    """An unknown knob is an error, not a new attribute."""
     with pytest.raises(AttributeError, match="no knob is called 'api_dleay'"):
         Knobs().api_dleay = 1  # type: ignore[attr-defined]
 
 
 def test_updates_all_or_nothing() -> None:
-    """Several knobs are turned together, or none of them."""
+    """update() sets all knobs or none."""
     knobs = Knobs()
     with pytest.raises(ValueError, match="outcome"):
         knobs.update({"api_delay": 1, "outcome": "maybe"})

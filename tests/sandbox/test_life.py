@@ -13,7 +13,7 @@ from .conftest import TOKENS, Partner, Receiver
 
 
 def test_starts_and_stops() -> None:
-    """It answers between start and stop, and nobody answers afterwards."""
+    """It answers between start and stop, and not afterwards."""
     sandbox = Sandbox().start()
     assert requests.get(f"{sandbox.base_url}/sandbox", timeout=10).status_code == 200
     sandbox.stop()
@@ -23,7 +23,7 @@ def test_starts_and_stops() -> None:
 
 
 def test_keeps_its_address_and_its_sessions(partner: Partner, sandbox: Sandbox) -> None:
-    """After a stop it comes back at the same place with what it knew."""
+    """After a stop it starts again at the same address with the same sessions."""
     registration_id = partner.created()
     base_url = sandbox.base_url
     sandbox.stop()
@@ -33,7 +33,7 @@ def test_keeps_its_address_and_its_sessions(partner: Partner, sandbox: Sandbox) 
 
 
 def test_delivers_late_after_a_restart(partner: Partner, sandbox: Sandbox, receiver: Receiver) -> None:
-    """After a stop and a start, what runs in the background runs again."""
+    """After a stop and a start, background jobs run again."""
     registration_id = partner.created()
     sandbox.stop()
     sandbox.start()
@@ -58,7 +58,7 @@ def test_says_that_a_port_is_taken() -> None:
 
 
 def test_has_no_address_before_it_starts() -> None:
-    """The address is known once it listens."""
+    """The address is known after the start."""
     with pytest.raises(RuntimeError, match="start the sandbox first"):
         _ = Sandbox().base_url
 
@@ -71,7 +71,7 @@ def test_listens_on_ipv6() -> None:
 
 
 def test_gives_an_address_that_opens_when_it_listens_everywhere() -> None:
-    """Bound to every interface, it is reached on this machine."""
+    """Bound to every interface, its base_url is this machine."""
     with Sandbox(host="0.0.0.0") as sandbox:
         assert sandbox.base_url.startswith("http://127.0.0.1:")
         assert requests.get(f"{sandbox.base_url}/sandbox", timeout=10).status_code == 200
@@ -79,7 +79,7 @@ def test_gives_an_address_that_opens_when_it_listens_everywhere() -> None:
 
 @pytest.mark.parametrize("tokens", [[], [""], ["with space"], ["t\u00f6ken"], "fake-partner-token-one"])
 def test_wants_tokens(tokens: list[str]) -> None:
-    """No token, one that no header could hold, or a bare text is refused."""
+    """No token, a token that no header can hold, and a single text are refused."""
     with pytest.raises(ValueError, match="partner_tokens"):
         Sandbox(partner_tokens=tokens)
 
@@ -90,7 +90,7 @@ def test_gives_the_first_token(sandbox: Sandbox) -> None:
 
 
 def test_lists_the_sessions(sandbox: Sandbox, partner: Partner) -> None:
-    """Sessions has them all, the oldest first."""
+    """`sessions` has all sessions, the oldest first."""
     ids = [partner.created() for _ in range(3)]
     assert [session.registration_id for session in sandbox.sessions] == ids
 
@@ -103,7 +103,7 @@ def test_knows_no_other_session(sandbox: Sandbox, method: str) -> None:
 
 
 def test_advances_only_in_progress(sandbox: Sandbox, partner: Partner) -> None:
-    """Completion and expiry have methods of their own, and a completed session goes nowhere."""
+    """advance() refuses completion and expiry, and a completed session does not change."""
     registration_id = partner.created()
     for status in ("completed", "expired", "nonsense"):
         with pytest.raises(ValueError, match="must be one of"):
@@ -114,12 +114,12 @@ def test_advances_only_in_progress(sandbox: Sandbox, partner: Partner) -> None:
         lambda: sandbox.fail(registration_id, "x"),
         lambda: sandbox.cancel(registration_id),
     ):
-        with pytest.raises(ValueError, match="completed already"):
+        with pytest.raises(ValueError, match="is completed; this step needs"):
             jump()
 
 
 def test_completes_what_is_expired(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-    """Python can let a completion come late; the session is then completed, not expired."""
+    """Python can complete an expired session; it is then completed."""
     registration_id = partner.created()
     sandbox.expire(registration_id)
     sandbox.complete(registration_id)

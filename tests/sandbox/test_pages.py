@@ -28,7 +28,7 @@ def page(sandbox: Sandbox, partner: Partner) -> Page:
 
 
 class Page:
-    """What the page's script does, without a browser."""
+    """The requests of the page's script, without a browser."""
 
     def __init__(self, sandbox: Sandbox, registration_id: str) -> None:
         self.base_url = sandbox.base_url
@@ -61,28 +61,28 @@ class TestHeaders:
         assert not re.search(r"<script>|<style|\son[a-z]+=|\sstyle=", answer.text)
 
     def test_lets_an_ipv6_parent_frame_it(self, sandbox: Sandbox, partner: Partner) -> None:
-        """A policy cannot hold an IPv6 address, so the scheme stands there."""
+        """For an IPv6 origin the policy has the scheme, because CSP cannot have the address."""
         registration_id = partner.created(parent_origin="http://[::1]:8000")
         answer = requests.get(page_url(sandbox, registration_id), timeout=10)
         assert "frame-ancestors http:" in answer.headers["Content-Security-Policy"].split("; ")
 
     @pytest.mark.parametrize("path", ["/", "/?s=unknown", "/meta", "/sandbox", "/static/base.css", "/x"])
     def test_sends_safe_headers_everywhere(self, sandbox: Sandbox, path: str) -> None:
-        """No answer is sniffed, tells where it was linked from, or sets a cookie."""
+        """Responses have nosniff and no-referrer, and set no cookie."""
         answer = requests.get(sandbox.base_url + path, timeout=10)
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert "Set-Cookie" not in answer.headers
 
     @pytest.mark.parametrize("path", ["/meta", "/sandbox"])
-    def test_other_pages_are_framed_by_nobody(self, sandbox: Sandbox, path: str) -> None:
-        """Meta's window and the log page stay out of frames."""
+    def test_other_pages_cannot_be_framed(self, sandbox: Sandbox, path: str) -> None:
+        """Meta's window and the log page cannot be framed."""
         policy = requests.get(sandbox.base_url + path, timeout=10).headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in policy.split("; ")
 
     @pytest.mark.parametrize("query", ["", "?s=unknown", "?s=../../x&mode=embed"])
     def test_shows_a_page_for_an_unknown_session(self, sandbox: Sandbox, query: str) -> None:
-        """An unknown session is a 404 that any parent can show."""
+        """An unknown session is a 404 page that any parent may frame."""
         answer = requests.get(f"{sandbox.base_url}/{query}", timeout=10)
         assert (answer.status_code, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
         assert "frame-ancestors *" in answer.headers["Content-Security-Policy"]
@@ -90,7 +90,7 @@ class TestHeaders:
 
 class TestSteps:
     def test_walks_from_phone_to_completion(self, sandbox: Sandbox, page: Page, receiver: Receiver) -> None:
-        """Each step brings the guide's next status, and the last one the webhook."""
+        """Each step sets the guide's next status, and the last step sends the webhook."""
         session = lambda: sandbox.session(page.registration_id)  # noqa: E731
         assert page.take("phone", phone="+421 (233) 221-242").json()["status"] == "phone_code_sent"
         assert re.fullmatch("[0-9]{6}", session().code or "")
@@ -108,7 +108,7 @@ class TestSteps:
         assert webhook.payload["phone"] == "421233221242"
 
     def test_tells_the_page_no_secret(self, sandbox: Sandbox, page: Page) -> None:
-        """What the browser gets holds neither the credentials nor the webhook's address."""
+        """The page's state has neither the credentials nor the webhook's URL."""
         sandbox.complete(page.registration_id)
         text = str(page.state())
         session = sandbox.session(page.registration_id)
@@ -117,7 +117,7 @@ class TestSteps:
         assert "opaque-state-value" not in text
 
     def test_takes_another_number_until_one_is_verified(self, sandbox: Sandbox, page: Page) -> None:
-        """The number may be corrected while its code is awaited, not later."""
+        """The number may change until its code is entered, not later."""
         page.take("phone", phone="421233221242")
         assert page.take("phone", phone="4917012345678").status_code == 200
         assert sandbox.session(page.registration_id).phone == "4917012345678"
@@ -141,19 +141,19 @@ class TestSteps:
     def test_refuses_what_cannot_be_right(
         self, sandbox: Sandbox, page: Page, status: str, step: str, entered: dict[str, str]
     ) -> None:
-        """A wrong entry is a 409, and the registration stays where it was."""
+        """A wrong entry is a 409, and the status stays."""
         sandbox.advance(page.registration_id, status)
         assert page.take(step, **entered).status_code == 409
         assert sandbox.session(page.registration_id).status == status
 
     @pytest.mark.parametrize("step", ["code", "form", "connect", "finish"])
     def test_keeps_the_order(self, sandbox: Sandbox, page: Page, step: str) -> None:
-        """No step can be taken before the one in front of it."""
+        """No step works before the one in front of it."""
         assert page.take(step, **{"code": "123456"} if step == "code" else {}).status_code == 409
         assert sandbox.session(page.registration_id).status == "started"
 
     def test_completes_once(self, page: Page, receiver: Receiver) -> None:
-        """A second finish is refused, and no second webhook goes out."""
+        """A second finish is refused, and no second webhook is sent."""
         page.walk_to_meta()
         assert page.take("finish").status_code == 200
         assert page.take("finish").status_code == 409
@@ -171,13 +171,13 @@ class TestSteps:
         assert page.take("finish").json()["status"] == "completed"
 
     def test_refuses_an_expired_session(self, sandbox: Sandbox, page: Page) -> None:
-        """Nothing can be done on the page of an expired session."""
+        """No step works on the page of an expired session."""
         sandbox.expire(page.registration_id)
         assert page.take("phone", phone="421233221242").status_code == 409
         assert page.state()["status"] == "expired"
 
     def test_follows_python(self, sandbox: Sandbox, page: Page) -> None:
-        """What Python does to a session is what its page hears of."""
+        """The page's state shows what Python does to a session."""
         sandbox.advance(page.registration_id, "phone_verified")
         sandbox.fail(page.registration_id, "No such luck")
         sandbox.cancel(page.registration_id)
@@ -190,7 +190,7 @@ class TestSteps:
 
     @pytest.mark.parametrize("step", ["phone", "finish", "nonsense"])
     def test_knows_no_other_session(self, sandbox: Sandbox, step: str) -> None:
-        """A step of a session that is not there is a 404."""
+        """A step of an unknown session is a 404."""
         assert Page(sandbox, "a" * 22).take(step).status_code == 404
 
 
@@ -207,7 +207,7 @@ class TestGuard:
         ],
     )
     def test_refuses_other_sites_pages(self, sandbox: Sandbox, page: Page, headers: dict[str, str]) -> None:
-        """A foreign page can take no step, and a rebound name can read nothing."""
+        """A foreign page cannot take a step, and a foreign Host cannot read anything."""
         answer = page.take("phone", headers=headers, phone="421233221242")
         assert (answer.status_code, answer.json()["status"]) == (403, "error")
         assert sandbox.session(page.registration_id).status == "started"
@@ -221,7 +221,7 @@ class TestGuard:
 
 class TestFiles:
     def test_serves_its_files_alone(self, sandbox: Sandbox) -> None:
-        """Only what lies in the folder is served, with its type."""
+        """Only the files of the folder are served, with their types."""
         get = lambda name: requests.get(f"{sandbox.base_url}/static/{name}", timeout=10)  # noqa: E731
         assert get("registration.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
         assert get("base.css").headers["Content-Type"] == "text/css; charset=utf-8"

@@ -17,7 +17,7 @@ from .conftest import TOKENS, Partner, Receiver, listening
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for all tests here: each has sessions of its own, and none turns a knob."""
+    """One sandbox for all tests here. Each test has its own sessions, and none changes a knob."""
     with Sandbox(partner_tokens=TOKENS) as running:
         yield running
 
@@ -31,14 +31,14 @@ def shared_receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def receiver(shared_receiver: Receiver) -> Receiver:
-    """The shared receiver, as if it were new."""
+    """The shared receiver, emptied before each test."""
     shared_receiver.received.clear()
     shared_receiver.status = 200
     return shared_receiver
 
 
 def assert_error(answer: requests.Response, status: int, word: str = "") -> None:
-    """The guide's error shape, nothing more, and a message that helps."""
+    """Check the guide's error shape, and a word of the message."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/json"
     content = answer.json()
@@ -49,7 +49,7 @@ def assert_error(answer: requests.Response, status: int, word: str = "") -> None
 
 class TestCreateSession:
     def test_answers_as_the_guide_shows(self, sandbox: Sandbox, partner: Partner) -> None:
-        """A session has the four fields of the guide's example, in its forms."""
+        """The response has the four fields of the guide's example."""
         answer = partner.create()
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == "application/json"
@@ -72,7 +72,7 @@ class TestCreateSession:
         }
 
     def test_fills_in_the_defaults(self, sandbox: Sandbox, partner: Partner) -> None:
-        """Optional fields may be left out: integration is then Partner, lang en."""
+        """Without the optional fields, integration is Partner and lang is en."""
         registration_id = partner.created(
             partner_user_id=None, partner_state=None, integration=None, lang=None
         )
@@ -87,12 +87,12 @@ class TestCreateSession:
 
     @pytest.mark.parametrize("lang", ["de", "en", "es", "pt", "ru"])
     def test_knows_the_guides_languages(self, partner: Partner, lang: str) -> None:
-        """Each supported language is taken."""
+        """Each language of the guide is accepted."""
         assert partner.create(lang=lang).status_code == 200
 
     @pytest.mark.parametrize("lang", ["fr", "EN", "pt-BR", ""])
     def test_refuses_other_languages(self, partner: Partner, lang: str) -> None:
-        """A language that the guide does not list is refused, so that a caller learns it."""
+        """A language that the guide does not list is refused."""
         assert_error(partner.create(lang=lang), 400, "lang")
 
     @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ class TestCreateSession:
         ["https://crm.example", "http://crm.example", "https://crm.example:8443", "http://[::1]:8000"],
     )
     def test_takes_origins(self, partner: Partner, origin: str) -> None:
-        """A scheme, a host and an optional port make an origin."""
+        """An origin has a scheme, a host and an optional port."""
         assert partner.create(parent_origin=origin).status_code == 200
 
     @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ class TestCreateSession:
         ],
     )
     def test_refuses_what_is_no_origin(self, partner: Partner, origin: str | None) -> None:
-        """Anything else than scheme, host and port is refused by name."""
+        """Any other origin is refused, and the message names the field."""
         assert_error(partner.create(parent_origin=origin), 400, "parent_origin")
 
     @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ class TestCreateSession:
         ],
     )
     def test_takes_webhook_urls(self, partner: Partner, url: str) -> None:
-        """A webhook goes to https, or to this machine."""
+        """A webhook URL is https, or http on this machine."""
         assert partner.create(webhook_url=url).status_code == 200
 
     @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ class TestCreateSession:
         ],
     )
     def test_refuses_other_webhook_urls(self, partner: Partner, url: str | None) -> None:
-        """Plain http to another machine, and what is no URL, is refused by name."""
+        """Plain http to another machine and invalid URLs are refused, and the message names the field."""
         assert_error(partner.create(webhook_url=url), 400, "webhook_url")
 
     @pytest.mark.parametrize(
@@ -171,16 +171,16 @@ class TestCreateSession:
     )
     @pytest.mark.parametrize("value", [7, True, ["x"], {"x": 1}, "\ud800"])
     def test_wants_strings(self, partner: Partner, name: str, value: object) -> None:
-        """Every field is a string that UTF-8 can hold."""
+        """A field that is not a string that UTF-8 can hold is refused."""
         assert_error(partner.create(**{name: value}), 400, name)
 
     def test_refuses_a_null(self, partner: Partner) -> None:
-        """Null is no string; an optional field is left out instead."""
+        """Null is refused, because it is not a string."""
         body = {**partner.session_body, "partner_state": None}
         assert_error(partner.call("POST", "create_session", json=body), 400, "partner_state")
 
     def test_refuses_unknown_fields(self, partner: Partner) -> None:
-        """A misspelt field is told, not swallowed."""
+        """An unknown field is refused."""
         assert_error(partner.create(webhookUrl="https://crm.example"), 400, "webhook_url")
 
 
@@ -210,7 +210,7 @@ class TestBodies:
 
     @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
     def test_wants_the_content_type(self, partner: Partner, content_type: str | None) -> None:
-        """The guide's Content-Type is demanded."""
+        """Another Content-Type than the guide's is refused."""
         headers = {"Authorization": f"Bearer {partner.token}", "Content-Type": content_type}
         assert_error(partner.call("POST", "create_session", data=b"{}", headers=headers), 400, "Content-Type")
 
@@ -219,7 +219,7 @@ class TestBodies:
         [b"Content-Length: x", b"Content-Length: -5", b"Transfer-Encoding: chunked"],
     )
     def test_survives_broken_framing(self, sandbox: Sandbox, partner: Partner, framing: bytes) -> None:
-        """A body that does not arrive as announced is a 400, not a crash."""
+        """A body shorter than announced is a 400."""
         host, _, port = sandbox.base_url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=10) as raw:
             raw.sendall(
@@ -256,12 +256,12 @@ class TestAuthentication:
     def test_refuses_strangers(
         self, partner: Partner, method: str, action: str, authorization: str | None
     ) -> None:
-        """Without a known Bearer token every call is a 401, whatever else is wrong with it."""
+        """Without a known Bearer token every call is a 401, also if something else is wrong."""
         header = None if authorization is None else authorization.encode("latin-1")
         assert_error(partner.call(method, action, headers={"Authorization": header}), 401, "Bearer")
 
     def test_knows_every_partner(self, partner: Partner, other_partner: Partner) -> None:
-        """Each configured token is a partner's."""
+        """Each configured token is accepted."""
         assert partner.create().status_code == other_partner.create().status_code == 200
 
 
@@ -281,17 +281,17 @@ class TestActions:
         ],
     )
     def test_refuses_other_actions_and_methods(self, partner: Partner, method: str, action: str) -> None:
-        """What the guide does not list is an invalid action."""
+        """An action that the guide does not list is invalid."""
         assert_error(partner.call(method, action), 400, "Invalid action")
 
     @pytest.mark.parametrize("path", ["/nothing/here", "/partner/", "/Partner", "/%00"])
     def test_answers_other_paths_in_the_same_shape(self, sandbox: Sandbox, path: str) -> None:
-        """A path that is not there is a 404 of the guide's shape."""
+        """An unknown path is a 404 in the guide's shape."""
         assert_error(requests.get(sandbox.base_url + path, timeout=10), 404)
 
     @pytest.mark.parametrize("host", ["[", "a b", "x" * 300, "..", "127.0.0.1:port"])
     def test_survives_any_host_header(self, sandbox: Sandbox, host: str) -> None:
-        """A Host that is no name is refused in the guide's shape wherever it matters."""
+        """A malformed Host is refused in the guide's shape, wherever the Host matters."""
         answer = requests.get(f"{sandbox.base_url}/sandbox/state", headers={"Host": host}, timeout=10)
         assert answer.status_code in (400, 403)
         assert answer.json()["status"] == "error"
@@ -302,20 +302,20 @@ class TestResult:
         "status", ["started", "phone_code_sent", "phone_verified", "form_completed", "fb_started"]
     )
     def test_tells_the_status_alone(self, sandbox: Sandbox, partner: Partner, status: str) -> None:
-        """Before completion the answer is the status and nothing else."""
+        """Before the completion, the result has the status and nothing else."""
         registration_id = partner.created()
         sandbox.advance(registration_id, status)
         answer = partner.result(registration_id)
         assert (answer.status_code, answer.json()) == (200, {"status": status})
 
     def test_tells_that_a_session_expired(self, sandbox: Sandbox, partner: Partner) -> None:
-        """A session whose time is over is expired."""
+        """The result of a session after its expires_at is expired."""
         registration_id = partner.created()
         sandbox.expire(registration_id)
         assert partner.result(registration_id).json() == {"status": "expired"}
 
     def test_hands_out_the_credentials(self, sandbox: Sandbox, partner: Partner) -> None:
-        """After completion the answer has exactly the guide's seven fields."""
+        """After the completion, the result has exactly the guide's seven fields."""
         registration_id = partner.created()
         completed_at = datetime(2026, 7, 4, 10, 0, tzinfo=UTC)
         sandbox.complete(
@@ -341,7 +341,7 @@ class TestResult:
     def test_is_for_the_partner_that_opened_the_session(
         self, sandbox: Sandbox, partner: Partner, other_partner: Partner
     ) -> None:
-        """Another partner's session looks exactly like one that is not there."""
+        """Another partner's session gets the same response as an unknown one."""
         registration_id = partner.created()
         sandbox.complete(registration_id, deliver=False)
         theirs = other_partner.result(registration_id)
@@ -350,7 +350,7 @@ class TestResult:
 
     @pytest.mark.parametrize("registration_id", ["", "short", "A" * 22, "a" * 23, "../../etc/passwd"])
     def test_refuses_what_is_no_registration_id(self, partner: Partner, registration_id: str) -> None:
-        """An id of another form is a 400 with the guide's words."""
+        """A malformed id is a 400 with the guide's message."""
         assert_error(partner.result(registration_id), 400, "Invalid registration id")
 
 
@@ -367,7 +367,7 @@ class TestRetryWebhook:
         assert second.headers["X-CA-Event-Id"] == f"evt_{registration_id}_2"
 
     def test_tells_the_last_error(self, sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-        """What the receiver answered instead of a 2xx stands in last_error."""
+        """last_error has the receiver's status if it is no 2xx."""
         registration_id = partner.created()
         sandbox.complete(registration_id)
         receiver.status = 503
@@ -378,17 +378,17 @@ class TestRetryWebhook:
         }
 
     def test_waits_for_the_completion(self, partner: Partner, receiver: Receiver) -> None:
-        """Before completion a retry is a 409, and nothing is sent."""
+        """Before the completion a retry is a 409, and nothing is sent."""
         assert_error(partner.retry(partner.created()), 409)
         assert receiver.received == []
 
     def test_is_for_the_partner_that_opened_the_session(
         self, sandbox: Sandbox, partner: Partner, other_partner: Partner
     ) -> None:
-        """Another partner's session is a 404 before anything else about it is told."""
+        """A retry of another partner's session is a 404, also before its completion."""
         assert_error(other_partner.retry(partner.created()), 404)
 
     @pytest.mark.parametrize("registration_id", ["", "short", 7])
     def test_refuses_what_is_no_registration_id(self, partner: Partner, registration_id: object) -> None:
-        """An id of another form is a 400."""
+        """A malformed id is a 400."""
         assert_error(partner.retry(registration_id), 400, "registration")

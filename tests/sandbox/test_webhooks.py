@@ -1,4 +1,4 @@
-"""The webhooks that the sandbox sends, checked by the guide's formula and by what arrives."""
+"""The webhooks of the sandbox, checked by the guide's formula and at a receiver."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def fits(webhook: Received, token: str) -> bool:
 
 
 def test_signs_a_fixed_vector() -> None:
-    """The signature of known bytes is the one that OpenSSL's command line gives."""
+    """The signature of known bytes is the one that the openssl command computes."""
     assert signature(TOKENS[0], "1783159200", b'{"event":"x"}') == VECTOR
 
 
 def test_delivers_what_the_guide_shows(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-    """A completion brings the guide's nine fields and four headers, freshly signed."""
+    """A completion sends the guide's nine fields and four headers, with a new signature."""
     registration_id = partner.created()
     before = int(time.time())
     (delivery,) = sandbox.complete(
@@ -64,7 +64,7 @@ def test_delivers_what_the_guide_shows(sandbox: Sandbox, partner: Partner, recei
 def test_signs_with_the_token_that_opened_the_session(
     sandbox: Sandbox, other_partner: Partner, receiver: Receiver
 ) -> None:
-    """Each partner's webhooks bear its own signature."""
+    """Each partner's webhooks are signed with its own token."""
     sandbox.complete(other_partner.created())
     (webhook,) = receiver.received
     assert fits(webhook, TOKENS[1])
@@ -72,7 +72,7 @@ def test_signs_with_the_token_that_opened_the_session(
 
 
 def test_returns_text_unchanged(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-    """What the partner gave comes back as it was, as raw UTF-8."""
+    """The partner's texts come back unchanged, as raw UTF-8."""
     state = 'žluť/"\\\u2028 \U0001f600'
     sandbox.complete(partner.created(partner_state=state, partner_user_id=""))
     (webhook,) = receiver.received
@@ -81,7 +81,7 @@ def test_returns_text_unchanged(sandbox: Sandbox, partner: Partner, receiver: Re
 
 
 def test_gives_every_session_its_own_secret(sandbox: Sandbox, partner: Partner) -> None:
-    """Secrets are random, so that a test can search for one."""
+    """Each app_secret is random, so that a test can search for it."""
     secrets = {sandbox.secret_of(partner.created()) for _ in range(5)}
     assert len(secrets) == 5
     assert min(map(len, secrets)) >= 20
@@ -90,7 +90,7 @@ def test_gives_every_session_its_own_secret(sandbox: Sandbox, partner: Partner) 
 def test_completes_again_with_other_credentials(
     sandbox: Sandbox, partner: Partner, receiver: Receiver
 ) -> None:
-    """A second completion delivers what it was given, and the result call agrees."""
+    """A second completion delivers the given values, and the result call has the same."""
     registration_id = partner.created()
     sandbox.complete(registration_id)
     sandbox.complete(registration_id, app_secret="fake_newer_secret")
@@ -100,7 +100,7 @@ def test_completes_again_with_other_credentials(
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_takes_any_2xx(sandbox: Sandbox, partner: Partner, receiver: Receiver, status: int) -> None:
-    """Any 2xx is an acceptance."""
+    """Any 2xx counts as accepted."""
     receiver.status, receiver.answer = status, b""
     registration_id = partner.created()
     (delivery,) = sandbox.complete(registration_id)
@@ -112,7 +112,7 @@ def test_takes_any_2xx(sandbox: Sandbox, partner: Partner, receiver: Receiver, s
 def test_remembers_a_refusal_and_leaves_it(
     sandbox: Sandbox, partner: Partner, receiver: Receiver, status: int
 ) -> None:
-    """Another answer is noted; no redirect is followed and nothing is sent again."""
+    """Another status is noted; no redirect is followed, and nothing is sent again."""
     receiver.status = status
     receiver.answer_headers = {"Location": f"{receiver.url}/elsewhere"}
     registration_id = partner.created()
@@ -122,7 +122,7 @@ def test_remembers_a_refusal_and_leaves_it(
     assert [webhook.path for webhook in receiver.received] == ["/webhook"]
 
 
-def test_remembers_that_nobody_was_there(sandbox: Sandbox, partner: Partner) -> None:
+def test_remembers_an_unreachable_receiver(sandbox: Sandbox, partner: Partner) -> None:
     """An unreachable receiver is an error without a status."""
     registration_id = partner.created(webhook_url="http://127.0.0.1:9/webhook")
     (delivery,) = sandbox.complete(registration_id)
@@ -143,7 +143,7 @@ def test_forgets_an_error_after_a_success(sandbox: Sandbox, partner: Partner, re
 
 
 def test_builds_a_webhook_without_sending_it(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-    """signed_webhook gives what the next delivery would send."""
+    """signed_webhook returns the next delivery."""
     registration_id = partner.created()
     sandbox.complete(registration_id, deliver=False)
     headers, body = sandbox.signed_webhook(registration_id)
@@ -171,7 +171,7 @@ def test_lets_a_test_change_a_webhook(sandbox: Sandbox, partner: Partner) -> Non
 
 class TestDeliveriesKnob:
     def test_lost(self, sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-        """A lost webhook is counted and never arrives; a later retry does."""
+        """A lost webhook is counted and never arrives; a later retry arrives."""
         sandbox.knobs.deliveries = "lost"
         registration_id = partner.created()
         (delivery,) = sandbox.complete(registration_id)
@@ -182,7 +182,7 @@ class TestDeliveriesKnob:
         assert len(receiver.received) == 1
 
     def test_duplicate(self, sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-        """A duplicate is the very same request, twice."""
+        """A duplicate is the same request, twice."""
         sandbox.knobs.deliveries = "duplicate"
         deliveries = sandbox.complete(partner.created())
         first, second = receiver.received
@@ -190,7 +190,7 @@ class TestDeliveriesKnob:
         assert (first.body, first.headers) == (second.body, second.headers)
 
     def test_late(self, sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-        """A late webhook comes after the call returned, signed when it is sent."""
+        """A late webhook arrives after the call returned, and is signed when it is sent."""
         sandbox.knobs.deliveries = "late"
         sandbox.knobs.late_seconds = 0.2
         assert sandbox.complete(partner.created()) == ()
@@ -198,7 +198,7 @@ class TestDeliveriesKnob:
         assert fits(webhook, TOKENS[0])
 
     def test_late_and_stopped(self, partner: Partner, sandbox: Sandbox, receiver: Receiver) -> None:
-        """A sandbox that stops does not wait for what is late."""
+        """stop() does not wait for a late webhook."""
         sandbox.knobs.deliveries = "late"
         sandbox.knobs.late_seconds = 3600
         sandbox.complete(partner.created())
@@ -206,7 +206,7 @@ class TestDeliveriesKnob:
         assert receiver.received == []
 
     def test_wrong_signature(self, sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-        """A wrong signature has the right form and fits no token."""
+        """A wrong signature has the right form, but fits no token."""
         sandbox.knobs.deliveries = "wrong_signature"
         sandbox.complete(partner.created())
         (webhook,) = receiver.received
@@ -214,7 +214,7 @@ class TestDeliveriesKnob:
         assert not any(fits(webhook, token) for token in TOKENS)
 
     def test_stale_timestamp(self, sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-        """A stale webhook is signed rightly, an hour ago."""
+        """A stale webhook has a right signature from an hour ago."""
         sandbox.knobs.deliveries = "stale_timestamp"
         sandbox.complete(partner.created())
         (webhook,) = receiver.received
@@ -222,7 +222,7 @@ class TestDeliveriesKnob:
         assert int(webhook.headers["X-CA-Timestamp"]) <= time.time() - 3600
 
     def test_leaves_deliver_alone(self, sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
-        """`deliver` sends what it is told, whatever the knob says."""
+        """`deliver` ignores the knobs."""
         sandbox.knobs.deliveries = "lost"
         assert sandbox.deliver(partner.created()).status_code == 200
         wait_until(lambda: len(receiver.received) == 1)

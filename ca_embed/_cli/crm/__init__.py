@@ -1,7 +1,7 @@
-"""A small host application for the demo: a CRM whose settings have a page to connect WhatsApp.
+"""A small host application for the demo: a CRM with a settings page that connects WhatsApp.
 
-It does what any host application does: it mounts the Embed, knows who is signed in, and puts the
-snippet into a page of its own. What the demo adds is a list of what the backend knows.
+Like any host application, it mounts the Embed, identifies its users, and puts the snippet into a page. For
+the demo it also lists the stored registrations.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _ROUTES = Map(
 
 
 class SignIn:
-    """The CRM's own sign-in: whoever opens its page is its one user, Ada Brook."""
+    """The CRM's sign-in. It has one user, Ada Brook, and signs in every browser that opens its page."""
 
     def __init__(self) -> None:
         self._token = secrets.token_urlsafe(24)
 
     def user_of(self, environ: WSGIEnvironment) -> str | None:
-        """Be the Embed's `identify`."""
-        known = parse_cookie(environ).get(_COOKIE, "")
-        return USER_ID if secrets.compare_digest(known.encode(), self._token.encode()) else None
+        """Return the signed-in user, or None. This is the Embed's `identify`."""
+        cookie = parse_cookie(environ).get(_COOKIE, "")
+        return USER_ID if secrets.compare_digest(cookie.encode(), self._token.encode()) else None
 
-    def welcome(self, response: Response) -> None:
-        """Let the browser that gets this response be signed in."""
+    def sign_in(self, response: Response) -> None:
+        """Sign in the browser that gets this response."""
         response.set_cookie(_COOKIE, self._token, httponly=True, samesite="Lax")
 
 
@@ -67,30 +67,30 @@ class Crm:
         """Answer one request."""
         try:
             endpoint, values = _ROUTES.bind_to_environ(environ).match(method="GET")
-            answer: Callable[..., Response] = getattr(self, f"_{endpoint}")
-            response: Response | HTTPException = answer(Request(environ), **values)
+            view: Callable[..., Response] = getattr(self, f"_{endpoint}")
+            response: Response | HTTPException = view(Request(environ), **values)
         except HTTPException as error:
             response = error
         return response(environ, start_response)
 
     def _page(self, _request: Request) -> Response:
-        template = Template(_read("page.html").decode())
+        template = Template(_file("page.html").decode())
         html = template.substitute(snippet=self._embed.snippet(), log_page=self._log_page)
         response = Response(html, content_type="text/html; charset=utf-8")
         response.headers["Content-Security-Policy"] = self._policy()
-        # What Meta's signup needs: any stricter value would keep it from opening its window.
+        # Meta's signup opens a window: "same-origin" would cut it off from the page.
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Content-Type-Options"] = "nosniff"
-        self._sign_in.welcome(response)
+        self._sign_in.sign_in(response)
         return response
 
     def _registrations(self, request: Request) -> Response:
         user_id = self._sign_in.user_of(request.environ)
         if user_id is None:
             raise Unauthorized
-        known = sorted(self._embed.registrations(user_id=user_id), key=lambda one: one.created_at)
-        rows = json.dumps([_shown(one) for one in reversed(known)])
+        stored = sorted(self._embed.registrations(user_id=user_id), key=lambda one: one.created_at)
+        rows = json.dumps([_row(one) for one in reversed(stored)])
         response = Response(rows, content_type="application/json")
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -98,7 +98,7 @@ class Crm:
     def _static(self, _request: Request, name: str) -> Response:
         if name not in _TYPES:
             raise NotFound
-        response = Response(_read(f"static/{name}"), content_type=f"{_TYPES[name]}; charset=utf-8")
+        response = Response(_file(f"static/{name}"), content_type=f"{_TYPES[name]}; charset=utf-8")
         response.headers["Cache-Control"] = "no-cache"
         return response
 
@@ -120,8 +120,8 @@ class Crm:
         )
 
 
-def _shown(registration: Registration) -> dict[str, str | None]:
-    """Show a row of the list; a Registration holds no secret."""
+def _row(registration: Registration) -> dict[str, str | None]:
+    """Return a row of the list. A Registration holds no secret."""
     return {
         "registration_id": registration.registration_id,
         "status": registration.status,
@@ -130,5 +130,5 @@ def _shown(registration: Registration) -> dict[str, str | None]:
     }
 
 
-def _read(name: str) -> bytes:
+def _file(name: str) -> bytes:
     return files(__name__).joinpath(name).read_bytes()

@@ -1,4 +1,4 @@
-"""`doctor`: whether all is in place for a registration: here, at ChatArchitect, and on the way between."""
+"""`doctor`: check all that a registration needs: here, at ChatArchitect, and on the way between."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def add_to(commands: Commands) -> None:
         "doctor",
         help="check settings, storage, Partner API, clock, and the mount as the outside sees it",
         description="Check settings, storage, Partner API, clock, and the mount as the outside sees it, also "
-        "by a signed delivery: one line a check, ok, FAIL with what to do, or left out. It changes no "
-        "registration. Exits 1 if anything fails.",
+        "by a signed delivery. Prints one line per check: ok, FAIL with what to do, or left out. It changes "
+        "no registration. Exits 1 if a check fails.",
     )
     parser.add_argument(
         "--page",
@@ -37,15 +37,15 @@ def add_to(commands: Commands) -> None:
         default=[],
         type=_page_url,
         metavar="URL",
-        help="a page of yours that shows the registration, whose headers to check too; may be repeated",
+        help="also check the headers of this page of yours, which shows the registration; may be repeated",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, one line a check")
+    parser.add_argument("--json", action="store_true", help="print JSON, one line per check")
     add_app_option(parser)
     parser.set_defaults(run=doctor)
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Print each finding as it is made."""
+    """Make all checks, and print each finding at once. Returns 1 if a check failed."""
     failures = 0
     for finding in _findings(args):
         failures += finding.result == "failed"
@@ -54,27 +54,27 @@ def doctor(args: argparse.Namespace) -> int:
         else:
             print(_line(finding), flush=True)
     if failures and not args.json:
-        say(f"{failures} of these need mending.")
+        say(f"Failed checks: {failures}. Fix them, and run ca-embed doctor again.")
     return 1 if failures else 0
 
 
 def _line(finding: Finding) -> str:
-    told = f"{finding.message}. {finding.advice}" if finding.advice else finding.message
-    return f"{_SHOWN[finding.result]:<8}  {one_line(finding.check):<16}  {one_line(told)}"
+    text = f"{finding.message}. {finding.advice}" if finding.advice else finding.message
+    return f"{_SHOWN[finding.result]:<8}  {one_line(finding.check):<16}  {one_line(text)}"
 
 
 def _findings(args: argparse.Namespace) -> Iterator[Finding]:
     try:
         embed = embed_of(args)
     except ConfigurationError as error:
-        advice = "Mend it in the environment, or where your application builds its Embed."
+        advice = "Fix it in the environment, or where your application builds its Embed."
         yield from (fail(_SETTINGS, problem, advice) for problem in error.problems)
         yield skip("everything else", "it needs the settings")
         return
     yield ok(_SETTINGS, "complete")
-    forgets = not args.app and environment()["storage"] == "memory:"
+    in_memory = not args.app and environment()["storage"] == "memory:"
     try:
-        yield _forgetful() if forgets else _storage(embed)
+        yield _memory_storage() if in_memory else _storage(embed)
         yield from _checks(embed, args.page)
     finally:
         embed.close()
@@ -97,17 +97,17 @@ def _storage(embed: Embed) -> Finding:
     try:
         embed._core.ledger.probe()
     except RecordUnreadable as error:
-        advice = "Give the encryption keys that it was written with, or the storage that these keys are for."
+        advice = "Give the encryption keys that sealed it, or the storage that belongs to these keys."
         return fail(_STORAGE, str(error), advice)
     except StorageUnavailable as error:
-        advice = "Is its server up, its disk not full, its place writable for this user?"
+        advice = "Check that its server runs, its disk is not full, and its place is writable for this user."
         return fail(_STORAGE, str(error), advice)
     return ok(_STORAGE, "can be read and written, and the encryption keys fit it")
 
 
-def _forgetful() -> Finding:
-    message = "memory: forgets all registrations and credentials at a restart, and no other process sees them"
-    return fail(_STORAGE, message, "It is for tests: name a storage that keeps them in CA_EMBED_STORAGE.")
+def _memory_storage() -> Finding:
+    message = "memory: forgets all registrations at a restart, and other processes do not see them"
+    return fail(_STORAGE, message, "It is for tests: name another storage in CA_EMBED_STORAGE.")
 
 
 def _page_url(text: str) -> str:

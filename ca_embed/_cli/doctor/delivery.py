@@ -1,4 +1,4 @@
-"""Whether a signed webhook arrives as it was sent: the deployed token and clock, and all that is in front."""
+"""Check that a signed webhook arrives unchanged: the deployed token, its clock, and the proxies."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ca_embed._webhook import sign
 
 DELIVERY = "mount: delivery"
 
-# Of a type that nobody knows, so that it is answered and changes nothing. Whatever reads JSON and
-# writes it anew, writes it otherwise.
+# The type is unknown, so the endpoint answers 200 and changes nothing. The spaces and the two forms of é
+# change if a proxy reads the JSON and writes it again.
 _EVENT = '{"event":"ca_embed.doctor",  "note":"\\u00e9 is é"}'.encode()
 
-_WHOSE_SIGNATURE = (
+_CHECK_SIGNATURE = (
     "See its log: with bad_shape, a proxy drops or repeats X-CA-... headers; with bad_mac, other partner "
-    "tokens are deployed, or a proxy changes bodies."
+    "tokens are deployed, or a proxy changes bodies. Fix that."
 )
-_SET_CLOCKS = "Have both clocks set by NTP; the check of this machine's clock above tells which is wrong."
+_SET_CLOCKS = 'Set both clocks by NTP; the check "clock" above shows whether this machine\'s is right.'
 
 
 def check_delivery(settings: Settings, clock: Callable[[], float]) -> Finding:
-    """Deliver as ChatArchitect does, signed with the newest token. Raises Unreachable."""
+    """Send a webhook as ChatArchitect does, signed with the newest token. Raises Unreachable."""
     timestamp = int(clock())
     headers = {
         "Content-Type": "application/json",
@@ -33,16 +33,16 @@ def check_delivery(settings: Settings, clock: Callable[[], float]) -> Finding:
         "X-CA-Signature": sign(_EVENT, timestamp, settings.tokens[0]),
     }
     reply = ask("POST", settings.webhook_url, headers=headers, data=_EVENT)
-    return _judged(reply, clock())
+    return _finding(reply, clock())
 
 
-def _judged(reply: Reply, now: float) -> Finding:
+def _finding(reply: Reply, now: float) -> Finding:
     if reply.status == 200 and reply.field("status") == "ignored":
-        return ok(DELIVERY, "what partner_token[0] signs arrives unchanged and in time")
+        return ok(DELIVERY, "a webhook signed with partner_token[0] arrives unchanged and in time")
     match reply.field("code"):
         case "invalid_signature":
-            message = "ca_embed answers 401 invalid_signature to what partner_token[0] has signed"
-            return fail(DELIVERY, message, _WHOSE_SIGNATURE)
+            message = "ca_embed answers 401 invalid_signature to a webhook signed with partner_token[0]"
+            return fail(DELIVERY, message, _CHECK_SIGNATURE)
         case "stale_timestamp":
             return fail(DELIVERY, f"ca_embed answers 401 stale_timestamp: {_skew(reply, now)}", _SET_CLOCKS)
     return obstacle(DELIVERY, reply)
@@ -50,6 +50,6 @@ def _judged(reply: Reply, now: float) -> Finding:
 
 def _skew(reply: Reply, now: float) -> str:
     skew = 0 if reply.date is None else now - reply.date
-    if abs(skew) <= NOISE:  # a proxy may have written the Date
-        return "its clock differs from this machine's, and its answer does not tell by how much"
+    if abs(skew) <= NOISE:  # no difference to see, for a proxy may have written the Date
+        return "its clock differs from this machine's; its response does not tell by how much"
     return f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"

@@ -1,4 +1,4 @@
-"""What a check of `doctor` has found."""
+"""The result of one check of `doctor`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. advice: what to do, if the check failed."""
+    """The result of one check. message: what was found. advice: what to do, if it failed, else None."""
 
     check: str
     result: Literal["ok", "failed", "skipped"]
@@ -17,15 +17,15 @@ class Finding:
 
 
 def ok(check: str, message: str) -> Finding:
-    """Nothing to do."""
+    """Return the finding of a check that passed."""
     return Finding(check, "ok", message)
 
 
 def fail(check: str, message: str, advice: str) -> Finding:
-    """Something that has to be mended, and how."""
+    """Return the finding of a check that failed. advice: what to do, as whole sentences."""
     return Finding(check, "failed", message, advice)
 
 
 def skip(check: str, why: str) -> Finding:
-    """A check that could not be made, or was not asked for."""
+    """Return the finding of a check that was not made. why: the reason."""
     return Finding(check, "skipped", why)

@@ -1,4 +1,4 @@
-"""Whether the mount is where `public_url` says, and the outside gets there through all that is in front."""
+"""Check that requests from outside reach the mount at `public_url`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEALTH, _ASSET, _WEBHOOK = "mount: health", "mount: asset", "mount: webhook"
 
 
 def check_mount(settings: Settings, clock: Callable[[], float]) -> Iterator[Finding]:
-    """Ask as browsers and ChatArchitect do. If nobody answers at all, the first question is the last."""
+    """Send the requests of browsers and of ChatArchitect. If the first gets no response, skip the others."""
     public_url = settings.public_url
     try:
         yield _health(ask("GET", f"{public_url}/health"))
@@ -26,20 +26,20 @@ def check_mount(settings: Settings, clock: Callable[[], float]) -> Iterator[Find
         for check in (_ASSET, _WEBHOOK, DELIVERY):
             yield skip(check, "the mount was not reached")
         return
-    yield _asked(_ASSET, lambda: _asset(ask("GET", f"{public_url}/{javascript().hashed_name}")))
-    webhook = _asked(_WEBHOOK, lambda: _webhook(_unsigned(settings.webhook_url)))
+    yield _checked(_ASSET, lambda: _asset(ask("GET", f"{public_url}/{javascript().hashed_name}")))
+    webhook = _checked(_WEBHOOK, lambda: _webhook(_unsigned(settings.webhook_url)))
     yield webhook
     if webhook.result == "ok":
-        yield _asked(DELIVERY, lambda: check_delivery(settings, clock))
+        yield _checked(DELIVERY, lambda: check_delivery(settings, clock))
     else:
-        yield skip(DELIVERY, "nothing signed goes to what is not the webhook")
+        yield skip(DELIVERY, "not sent, because the webhook's URL does not answer as ca_embed")
 
 
-def _asked(check: str, look: Callable[[], Finding]) -> Finding:
+def _checked(check: str, make: Callable[[], Finding]) -> Finding:
     try:
-        return look()
+        return make()
     except Unreachable as problem:
-        return fail(check, f"{problem}, although the mount answered before", "Try again.")
+        return fail(check, f"{problem}, although the mount answered before", "Run ca-embed doctor again.")
 
 
 def _health(reply: Reply) -> Finding:
@@ -49,28 +49,26 @@ def _health(reply: Reply) -> Finding:
 
 
 def _asset(reply: Reply) -> Finding:
-    """The page names the bytes by their hash, so that a browser refuses any others."""
+    """Judge the script. The page has its hash, so a browser refuses other bytes."""
     if reply.field("code") == "not_found":
-        advice = (
-            f"Is ca_embed {__version__} what runs there? If so, compare public_url with the mount's path."
-        )
+        advice = f"Deploy ca_embed {__version__}. If it runs there, compare public_url with the mount's path."
         return fail(_ASSET, "ca_embed answers 404: it has no asset with this release's hash", advice)
     if reply.status != 200:
         return obstacle(_ASSET, reply)
     if reply.body != javascript().body:
-        advice = "Have the proxy or CDN pass it on unchanged: browsers check its integrity."
+        advice = "Make the proxy or CDN pass it on unchanged: browsers check its hash."
         return fail(_ASSET, "its bytes are not those of this release", advice)
     if not reply.header("Content-Type").lower().startswith("text/javascript"):
-        return fail(_ASSET, "it does not come as text/javascript", "Have the proxy keep its Content-Type.")
+        return fail(_ASSET, "its Content-Type is not text/javascript", "Make the proxy keep it.")
     return ok(_ASSET, f"{reply.url} has the right bytes")
 
 
 def _unsigned(url: str) -> Reply:
-    """Deliver what must be refused, and by nobody but ca_embed."""
+    """Send an unsigned webhook. ca_embed refuses it with a code that no other server has."""
     return ask("POST", url, headers={"Content-Type": "application/json"}, data=b"{}")
 
 
 def _webhook(reply: Reply) -> Finding:
     if reply.status == 401 and reply.field("code") == "invalid_signature":
-        return ok(_WEBHOOK, f"{reply.url} is reached, and refuses what is not signed")
+        return ok(_WEBHOOK, f"{reply.url} is reached, and refuses an unsigned webhook")
     return obstacle(_WEBHOOK, reply)

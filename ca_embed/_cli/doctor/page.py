@@ -1,4 +1,4 @@
-"""Whether the headers of the host's own pages let the registration work."""
+"""Check that the headers of the host's own pages let the registration work."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ca_embed._host.page_headers import check_host_headers
 
 
 def check_page(url: str, iframe_origin: str) -> Iterator[Finding]:
-    """Look at the headers of the page, or of what answers in its stead: often one place sets both."""
+    """Check the headers of the page, also those of an error page: often the same server sets both."""
     check = f"page {bare(url)}"
     try:
         reply = ask("GET", url, headers={"Accept": "text/html"})
     except Unreachable as error:
-        yield fail(check, str(error), "Check the URL.")
+        yield fail(check, str(error), "Check the URL, and that its server runs.")
         return
     problems = check_host_headers(reply.headers, iframe_origin=iframe_origin)
     if reply.status != 200:
-        yield _not_the_page(check, reply)
+        yield _other_page(check, reply)
     elif not problems:
         yield ok(check, "its headers let the registration work")
     for problem in problems:
@@ -27,10 +27,10 @@ def check_page(url: str, iframe_origin: str) -> Iterator[Finding]:
         yield fail(check, message, advice)
 
 
-def _not_the_page(check: str, reply: Reply) -> Finding:
-    answered = f"redirects to {reply.target}" if reply.target else f"answers {reply.status}"
+def _other_page(check: str, reply: Reply) -> Finding:
+    message = f"redirects to {reply.target}" if reply.target else f"answers {reply.status}"
     advice = (
-        "Give the URL of the page itself. One behind a sign-in cannot be seen from here: pass its headers to "
-        "ca_embed.check_host_headers in a test of yours."
+        "Give the URL of the page itself. If it needs a sign-in, check it in a test of yours instead: pass "
+        "its headers to ca_embed.check_host_headers."
     )
-    return fail(check, answered, advice)
+    return fail(check, message, advice)

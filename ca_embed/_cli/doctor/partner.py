@@ -1,4 +1,4 @@
-"""Whether the Partner API is there, takes the tokens, and has the same time."""
+"""Check that the Partner API answers, accepts the tokens, and has the same time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ca_embed.errors import PartnerError, PartnerRejected
 if TYPE_CHECKING:
     from ca_embed._config import Settings
 
-MAX_SKEW = 60.0  # seconds; what is left of the replay window is for deliveries that take long
+MAX_SKEW = 60.0  # seconds; the rest of the replay window is for slow deliveries
 _API, _CLOCK = "Partner API", "clock"
-_TRY_AGAIN = "Try again in a moment; if that lasts, ask ChatArchitect."
+_TRY_AGAIN = "Try again in a moment. If it stays, ask ChatArchitect."
 
 
 def check_partner(settings: Settings, clock: Callable[[], float]) -> Iterator[Finding]:
-    """Ask without a token first, which tells the API from any other server; then with each token."""
-    url = f"{settings.base_url}/partner?action=result&registration_id={_nobodys_id()}"
+    """Call the API without a token first, so that no other server gets one. Then try each token."""
+    url = f"{settings.base_url}/partner?action=result&registration_id={_unknown_id()}"
     try:
         reply = ask("GET", url)
     except Unreachable as problem:
@@ -39,23 +39,23 @@ def check_partner(settings: Settings, clock: Callable[[], float]) -> Iterator[Fi
 
 def _reached(base_url: str, reply: Reply) -> Finding:
     if reply.status == 401:
-        return ok(_API, f"{base_url} is there, and asks for a token")
+        return ok(_API, f"{base_url} answers, and asks for a token")
     answered = f"redirects to {reply.target}" if reply.target else f"answers {reply.status}"
-    advice = "If that lasts, ask ChatArchitect." if reply.status >= 500 else "Check base_url."
+    advice = _TRY_AGAIN if reply.status >= 500 else "Check base_url."
     return fail(_API, f"{base_url} {answered}, where the Partner API asks for a token (401)", advice)
 
 
 def _clock(reply: Reply, now: float, limit: float) -> Finding:
     if reply.date is None:
-        return skip(_CLOCK, "the Partner API does not tell the time")
+        return skip(_CLOCK, "the Partner API sends no readable Date")
     skew = now - reply.date
-    told = f"is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the Partner API's"
+    difference = f"is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the Partner API's"
     if abs(skew) <= NOISE:
         return ok(_CLOCK, "this machine's clock agrees with the Partner API's")
     if abs(skew) <= limit:
-        return ok(_CLOCK, f"this machine's clock {told}, which is little enough")
-    message = f"this machine's clock {told}: webhooks are refused as stale, or soon will be"
-    return fail(_CLOCK, message, "Have it set by NTP.")
+        return ok(_CLOCK, f"this machine's clock {difference}, which is close enough")
+    message = f"this machine's clock {difference}: webhooks are refused as stale, or soon will be"
+    return fail(_CLOCK, message, "Set it by NTP.")
 
 
 def _tokens(settings: Settings) -> Iterator[Finding]:
@@ -65,21 +65,19 @@ def _tokens(settings: Settings) -> Iterator[Finding]:
 
 
 def _token(check: str, client: PartnerClient) -> Finding:
-    """Ask about a registration that nobody has: whoever may ask is told that there is none."""
+    """Ask for an unknown registration. With a right token the response is 404."""
     try:
-        client.result(_nobodys_id())
+        client.result(_unknown_id())
     except PartnerRejected as error:
         if error.partner_status == 404:
             return ok(check, "is accepted")
         if error.partner_status in (401, 403):
-            advice = (
-                "Take the token that ChatArchitect gave you for this base_url; remove one that is retired."
-            )
+            advice = "Use the token that ChatArchitect gave you for this base_url; remove a retired one."
             return fail(check, f"is refused ({error.partner_status})", advice)
         return fail(check, str(error), _TRY_AGAIN)
     except PartnerError as error:
         return fail(check, str(error), _TRY_AGAIN)
-    return fail(check, "a registration that nobody has is answered as if it existed", "Check base_url.")
+    return fail(check, "it knows a made-up registration, so it is not the Partner API", "Check base_url.")
 
 
 def _no_tokens(tokens: Sequence[str]) -> Iterator[Finding]:
@@ -87,6 +85,6 @@ def _no_tokens(tokens: Sequence[str]) -> Iterator[Finding]:
         yield skip(f"partner_token[{place}]", "the Partner API was not reached")
 
 
-def _nobodys_id() -> str:
-    """Return an id like ChatArchitect's own, so that it is looked up and not refused for its form."""
+def _unknown_id() -> str:
+    """Return a random id in ChatArchitect's form, which is looked up and not refused as malformed."""
     return secrets.token_hex(11)

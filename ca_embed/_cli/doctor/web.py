@@ -1,4 +1,4 @@
-"""HTTP as a stranger would ask: no cookie, no token, no redirect followed, little patience."""
+"""HTTP requests as from a stranger: no cookies, no tokens, no redirects, short timeouts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ca_embed._strict_json import NotStrictJson, parse_object
 from ca_embed._version import __version__
 
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 5.0
-MAX_BODY = 1024 * 1024  # bytes of an answer that are looked at
-NOISE = 2.0  # seconds; a Date tells whole ones, and an answer takes a while
+MAX_BODY = 1024 * 1024  # bytes of a response that are read
+NOISE = 2.0  # seconds; a Date has whole seconds, and a response takes some time
 
 _HEADERS = {
     "User-Agent": f"ca_embed/{__version__} doctor",
@@ -27,12 +27,12 @@ _HEADERS = {
 
 
 class Unreachable(Exception):
-    """There was no answer. The message says why, in words of ours that quote nothing."""
+    """There was no response. The message says why, and quotes nothing that may hold a secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer. headers: a name may occur more than once. body: the first mebibyte."""
+    """An HTTP response. headers: a name may occur more than once. body: the first MiB."""
 
     url: str
     status: int
@@ -40,11 +40,11 @@ class Reply:
     body: bytes
 
     def header(self, name: str) -> str:
-        """Return the first header of that name, else an empty text."""
+        """Return the first header of this name, or an empty text."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     def field(self, name: str) -> str:
-        """Return a text of the JSON object in the body, else an empty one."""
+        """Return a text field of the JSON object in the body, or an empty text."""
         try:
             value = parse_object(self.body).get(name)
         except NotStrictJson:
@@ -53,7 +53,7 @@ class Reply:
 
     @property
     def date(self) -> float | None:
-        """When the server sent it, by its own clock, in Unix seconds; None if it does not tell."""
+        """The time of the server, in Unix seconds, or None without a readable Date."""
         try:
             date = parsedate_to_datetime(self.header("Date"))
         except (ValueError, OverflowError):
@@ -62,23 +62,23 @@ class Reply:
 
     @property
     def target(self) -> str:
-        """Where it redirects to, without the query, which may hold anything; else an empty text."""
+        """The target of a redirect without its query, which may hold a secret; or an empty text."""
         location = self.header("Location")
         return bare(urljoin(self.url, location)) if 300 <= self.status < 400 and location else ""
 
 
 def bare(url: str) -> str:
-    """Return the URL up to its path, to be shown."""
+    """Return the URL without query and fragment, at most 200 characters, for output."""
     try:
         return urlsplit(url)._replace(query="", fragment="").geturl()[:200]
     except ValueError:
-        return "something that is no URL"
+        return "an invalid URL"
 
 
 def ask(method: str, url: str, *, headers: Mapping[str, str] | None = None, data: bytes = b"") -> Reply:
-    """Send one request and return the answer, whatever it is. Raises Unreachable."""
-    with _Session() as session:
-        session.trust_env = url.startswith("https:")  # no proxy sees what is on this machine
+    """Send one request, and return the response with any status. Raises Unreachable."""
+    with _AnonymousSession() as session:
+        session.trust_env = url.startswith("https:")  # plain http is for this machine, where no proxy stands
         try:
             return _exchange(session, method, url, headers, data)
         except requests.exceptions.SSLError:
@@ -91,7 +91,7 @@ def ask(method: str, url: str, *, headers: Mapping[str, str] | None = None, data
 
 
 def _exchange(
-    session: _Session, method: str, url: str, headers: Mapping[str, str] | None, data: bytes
+    session: _AnonymousSession, method: str, url: str, headers: Mapping[str, str] | None, data: bytes
 ) -> Reply:
     with session.request(
         method,
@@ -106,29 +106,29 @@ def _exchange(
 
 
 def _body(response: requests.Response) -> bytes:
-    """Read what comes in time, at most so much."""
-    body, enough = bytearray(), time.monotonic() + ANSWER_SECONDS
+    """Read at most MAX_BODY bytes. Raises requests.Timeout after ANSWER_SECONDS."""
+    body, deadline = bytearray(), time.monotonic() + ANSWER_SECONDS
     for part in response.iter_content(16 * 1024):
         body += part
         if len(body) >= MAX_BODY:
             break
-        if time.monotonic() > enough:
+        if time.monotonic() > deadline:
             raise requests.Timeout
     return bytes(body[:MAX_BODY])
 
 
-class _Session(requests.Session):
-    """A session that keeps nothing and brings nothing along."""
+class _AnonymousSession(requests.Session):
+    """A requests session that stores no cookies, and sends no credentials."""
 
     def __init__(self) -> None:
         super().__init__()
         self.headers.update(_HEADERS)
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        self.auth = _nobody  # being there, it keeps requests from asking .netrc
+        self.auth = _no_credentials  # without an `auth`, requests would read .netrc
 
     def get_redirect_target(self, _response: requests.Response) -> None:
-        """See no redirect, so that none is followed; `allow_redirects=False` would read all of its body."""
+        """Return None, so that no redirect is followed. `allow_redirects=False` would read the whole body."""
 
 
-def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request

@@ -1,27 +1,27 @@
-// What the pages ask of the sandbox's server. Every answer is the registration's newest state.
+// Requests of the pages to the sandbox's server. Every response is the registration's newest state.
 
 export const registrationId = new URLSearchParams(location.search).get("s") ?? "";
 
-/** Reads the state: {status, events, lang, ...}; null if there is no such session. */
+/** Returns the state: {status, events, lang, ...}, or null for an unknown session. */
 export async function readState() {
-  const answer = await fetch(address(), { cache: "no-store" });
-  if (answer.status === 404) return null;
-  return settled(answer);
+  const response = await fetch(address(), { cache: "no-store" });
+  if (response.status === 404) return null;
+  return contentOf(response);
 }
 
-/** Takes a step with what was entered; throws an Error with `status` 409 if it is refused. */
+/** Sends a step with the entered values. Throws an Error with `status` 409 if it is refused. */
 export async function takeStep(step, entered = {}) {
-  const answer = await fetch(`${address()}/${step}`, {
+  const response = await fetch(`${address()}/${step}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(entered),
   });
-  return settled(answer);
+  return contentOf(response);
 }
 
-async function settled(answer) {
-  const content = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(content.message), { status: answer.status });
+async function contentOf(response) {
+  const content = await response.json();
+  if (!response.ok) throw Object.assign(new Error(content.message), { status: response.status });
   return content;
 }
 

@@ -1,44 +1,44 @@
-// The log page: shows what the sandbox knows, once a second, and turns its knobs.
+// The log page: shows the sandbox's state, updates it every second, and sets the knobs.
 
 import { entryItem } from "./log_entry.js";
 import { sessionItem } from "./log_session.js";
 
 const byId = (id) => document.getElementById(id);
 
-let lastNumber = 0; // of the journal's newest entry here
-let shownSessions = ""; // as JSON; sessions are drawn again only when something changed
-let defaults = null; // the knobs that follow the guide
+let lastNumber = 0; // the number of the newest journal entry on the page
+let shownSessions = ""; // as JSON; sessions are drawn again only after a change
+let defaults = null; // the default knobs, which follow the guide
 
 // ------------------------------------------------------------------------------------ server
 
 async function post(path, content = {}) {
-  const answer = await fetch(path, {
+  const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(content),
   });
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.message);
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.message);
   return body;
 }
 
 async function refresh() {
   try {
-    const answer = await fetch(`/sandbox/state?after=${lastNumber}`, { cache: "no-store" });
-    const state = await answer.json();
+    const response = await fetch(`/sandbox/state?after=${lastNumber}`, { cache: "no-store" });
+    const state = await response.json();
     defaults = state.default_knobs;
     showSessions(state.sessions);
     showEntries(state.journal);
     showKnobs(state.knobs);
-    showConnection(true);
+    showConnection("Running");
   } catch {
-    showConnection(false);
+    showConnection("Stopped");
   }
 }
 
-function showConnection(isThere) {
-  const words = isThere ? "Running" : "Stopped";
-  if (byId("connection").textContent !== words) byId("connection").textContent = words;
+function showConnection(text) {
+  // Only on a change: screen readers announce each write.
+  if (byId("connection").textContent !== text) byId("connection").textContent = text;
 }
 
 // ---------------------------------------------------------------------------------- sessions
@@ -52,14 +52,14 @@ function showSessions(sessions) {
 }
 
 async function act(id, name) {
-  await say(post(`/sandbox/sessions/${id}/${name}`));
+  await showOutcome(post(`/sandbox/sessions/${id}/${name}`));
   await refresh();
 }
 
 // ----------------------------------------------------------------------------------- journal
 
 function showEntries(entries) {
-  const fresh = entries.filter((entry) => entry.number > lastNumber); // two answers may overlap
+  const fresh = entries.filter((entry) => entry.number > lastNumber); // two responses may overlap
   if (fresh.length === 0) return;
   lastNumber = fresh.at(-1).number;
   byId("no-journal").hidden = true;
@@ -73,7 +73,7 @@ function showKnobs(knobs) {
     if (!(field.name in knobs)) continue;
     const value = knobs[field.name];
     field.closest("label").classList.toggle("turned", value !== defaults[field.name]);
-    if (field === document.activeElement && field.type !== "checkbox") continue;
+    if (field === document.activeElement && field.type !== "checkbox") continue; // do not disturb typing
     if (field.type === "checkbox") field.checked = value;
     else field.value = value ?? "";
   }
@@ -89,18 +89,18 @@ byId("knobs").addEventListener("submit", (event) => event.preventDefault());
 
 byId("knobs").addEventListener("change", async ({ target }) => {
   if (!target.reportValidity()) return;
-  await say(post("/sandbox/knobs", { [target.name]: valueOf(target) }).then(showKnobs));
+  await showOutcome(post("/sandbox/knobs", { [target.name]: valueOf(target) }).then(showKnobs));
 });
 
-byId("reset-knobs").addEventListener("click", () => say(post("/sandbox/knobs/reset").then(showKnobs)));
+byId("reset-knobs").addEventListener("click", () => showOutcome(post("/sandbox/knobs/reset").then(showKnobs)));
 
-/** Waits for something to be done, and says why if it was not. */
-async function say(done) {
-  const words = await done.then(
-    () => "What is turned here departs from the guide.",
+/** Waits for a request, and shows why it failed, if it did. */
+async function showOutcome(request) {
+  const text = await request.then(
+    () => "Changed knobs make the sandbox differ from the guide.",
     (problem) => problem.message,
   );
-  byId("knobs-note").textContent = words;
+  byId("knobs-note").textContent = text;
 }
 
 byId("base-url").textContent = location.origin;

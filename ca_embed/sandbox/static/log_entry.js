@@ -1,8 +1,8 @@
-// One line of the journal, and what it unfolds to.
+// One entry of the journal: a line, and its details when unfolded.
 
 import { make } from "./dom.js";
 
-/** Makes the list item of a call or a delivery. */
+/** Returns the list item of a call or a delivery. */
 export function entryItem(entry) {
   const summary = make(
     "summary",
@@ -16,19 +16,19 @@ export function entryItem(entry) {
 }
 
 function outcomeChip({ response_status: status, error }) {
-  const worth = status === null || status >= 500 ? "bad" : status >= 300 ? "warn" : "good";
-  return make("span", { className: `chip ${worth}`, title: error }, status === null ? error : String(status));
+  const rating = status === null || status >= 500 ? "bad" : status >= 300 ? "warn" : "good";
+  return make("span", { className: `chip ${rating}`, title: error }, status === null ? error : String(status));
 }
 
 function exchange(entry) {
   const [caller, answerer] =
-    entry.direction === "call" ? ["The partner asked", "The sandbox answered"] : ["The sandbox sent", "The partner answered"];
+    entry.direction === "call" ? ["The partner sent", "The sandbox answered"] : ["The sandbox sent", "The partner answered"];
   return make(
     "div",
     { className: "exchange" },
     message(caller, entry.request_headers, entry.request_body),
     entry.response_status === null
-      ? make("div", {}, make("h3", {}, "No answer"), make("pre", {}, entry.error))
+      ? make("div", {}, make("h3", {}, "No response"), make("pre", {}, entry.error))
       : message(`${answerer} ${entry.response_status}`, entry.response_headers, entry.response_body),
   );
 }

@@ -1,24 +1,24 @@
-// One session of the log page: a line, and unfolded its facts and the strings to pull.
+// One session of the log page: a line, and its facts and buttons when unfolded.
 
 import { button, make } from "./dom.js";
 
-const folded = new Map(); // registration id -> what the person last did; drawn again, it stays so
+const opened = new Map(); // registration id -> whether its details are open; kept when drawn again
 
-/** Makes the list item of a session; `act(id, action)` does what a button says. */
+/** Returns the list item of a session. Its buttons call `act(id, action)`. */
 export function sessionItem(session, act) {
   const id = session.registration_id;
-  const details = make("details", { open: folded.get(id) ?? false }, line(session), content(session, act));
-  details.addEventListener("toggle", () => folded.set(id, details.open));
+  const details = make("details", { open: opened.get(id) ?? false }, line(session), content(session, act));
+  details.addEventListener("toggle", () => opened.set(id, details.open));
   return make("li", {}, details);
 }
 
 function line(session) {
-  const worth = { completed: "good", expired: "warn" }[session.status] ?? "";
+  const rating = { completed: "good", expired: "warn" }[session.status] ?? "";
   return make(
     "summary",
     {},
     make("code", {}, session.registration_id),
-    make("span", { className: `chip ${worth}` }, session.status),
+    make("span", { className: `chip ${rating}` }, session.status),
     make("span", { className: "who" }, session.partner_user_id ?? ""),
     make("span", { className: "bad" }, session.last_error),
   );

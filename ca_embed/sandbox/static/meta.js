@@ -1,4 +1,4 @@
-// The window that plays Meta's signup: it tells the page that opened it how the signup ended.
+// The window that plays Meta's signup. It tells the page that opened it how the signup ended.
 
 import { readState } from "./backend.js";
 import { translate, translator } from "./texts.js";
@@ -9,13 +9,13 @@ const OUTCOMES = ["finish", "cancel", "fail"];
 const byId = (id) => document.getElementById(id);
 
 function end(outcome) {
-  if (!window.opener) return lose();
+  if (!window.opener) return showLost();
   window.opener.postMessage({ type: "sandbox.meta", outcome }, location.origin);
   window.close();
 }
 
-/** Without its opener this window can tell nobody how the signup ended. */
-function lose() {
+/** Without its opener, this window cannot report how the signup ended. COOP of a page can cause that. */
+function showLost() {
   byId("lost").hidden = false;
   for (const outcome of OUTCOMES) byId(`meta-${outcome}`).disabled = true;
 }
@@ -23,7 +23,7 @@ function lose() {
 async function start() {
   const state = await readState().catch(() => null);
   translate(translator(state?.lang ?? navigator.language));
-  if (!state || !window.opener) return lose();
+  if (!state || !window.opener) return showLost();
   byId("fact-business").textContent = state.business ?? "–";
   byId("fact-phone").textContent = state.phone ? `+${state.phone}` : "–";
   byId("facts").hidden = false;

@@ -1,28 +1,29 @@
-// The guide's messages to the page that frames this one: to its origin alone, never to "*".
+// The guide's messages to the page that frames this one. They go to its origin only, never to "*".
 
 import { registrationId } from "./backend.js";
 
-let told = 0; // how many of the session's events the parent has heard of
+let sent = 0; // the number of the session's events that the parent has got
 
-/** Says that the page is there, and from now on how tall it is. */
-export function greet(state, content) {
-  told = state.events.length - (state.status === "completed" ? 1 : 0);
-  tell(state, { event: "ready" });
+/** Sends "ready", and from now on "height" after each change of the content's height. */
+export function connectParent(state, content) {
+  // A page loaded after the completion still sends "completed": its parent may not have got it.
+  sent = state.events.length - (state.status === "completed" ? 1 : 0);
+  post(state, { event: "ready" });
   let last = 0;
   new ResizeObserver(() => {
     const height = Math.ceil(content.getBoundingClientRect().height);
-    if (height !== last) tell(state, { event: "height", height: (last = height) });
+    if (height !== last) post(state, { event: "height", height: (last = height) });
   }).observe(content);
 }
 
-/** Passes on what has happened since. */
-export function passOn(state) {
-  for (const event of state.events.slice(told)) tell(state, event);
-  told = state.events.length;
+/** Sends the new events to the parent. */
+export function sendEvents(state) {
+  for (const event of state.events.slice(sent)) post(state, event);
+  sent = state.events.length;
 }
 
-function tell(state, content) {
-  if (window.parent === window) return; // opened in a tab of its own
+function post(state, content) {
+  if (window.parent === window) return; // not framed: the page has its own tab
   const message = { type: "ca.whatsapp.registration", registration_id: registrationId, ...content };
   window.parent.postMessage(message, state.parent_origin);
 }

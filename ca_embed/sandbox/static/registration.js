@@ -1,7 +1,7 @@
-// The registration page. The server holds the state; this shows it, and takes the person's steps.
+// The registration page. The server holds the state; this script shows it, and sends the person's steps.
 
 import { readState, registrationId, takeStep } from "./backend.js";
-import { greet, passOn } from "./parent.js";
+import { connectParent, sendEvents } from "./parent.js";
 import { translate, translator } from "./texts.js";
 
 const VIEW_OF_STATUS = {
@@ -19,13 +19,13 @@ const STEP_OF_VIEW = { phone: "phone", code: "phone", form: "form", connect: "co
 const byId = (id) => document.getElementById(id);
 
 let state = null;
-let view = null; // the section that is shown
+let view = null; // the name of the shown section
 let text = translator(navigator.language);
-let complaint = null; // what this page itself has to say, until the next step: {text, bad}
+let complaint = null; // an error of this page, shown until the next step: {text, bad}
 let changesPhone = false; // the person went back from the code to the number
-let signup = null; // Meta's window and the promise that its beginning is noted
-let underWay = false; // a step is being taken
-let shows = 0; // how often something was shown; an answer asked for before the last time is old
+let signup = null; // {popup, begun: the promise of the step "connect", watch: the timer}
+let stepping = false; // a step is being sent
+let shows = 0; // counts show(); a response to a request from before the last one is outdated
 
 // ------------------------------------------------------------------------------------ showing
 
@@ -38,9 +38,9 @@ function show(newest) {
   const [last] = state.events.slice(-1);
   if (signup && last && last.event !== "facebook_started") endSignup();
   render();
-  if (first) greet(state, document.querySelector("main"));
+  if (first) connectParent(state, document.querySelector("main"));
   else if (previous !== view) focusView();
-  passOn(state);
+  sendEvents(state);
 }
 
 function viewOf({ status }) {
@@ -49,7 +49,7 @@ function viewOf({ status }) {
 
 function render() {
   showView(viewOf(state));
-  showNotice(complaint ?? lastWord());
+  showNotice(complaint ?? failureNotice());
   const phone = state.phone ? `+${state.phone}` : "";
   byId("sent-to").textContent = phone;
   byId("done-phone").textContent = phone;
@@ -80,8 +80,8 @@ function showNotice(notice) {
   byId("notice").classList.toggle("bad", notice.bad);
 }
 
-/** How Meta's signup ended the last time, if it did not end well. */
-function lastWord() {
+/** Returns the notice about a failed or cancelled signup, if it was the last event. */
+function failureNotice() {
   const [last] = state.events.slice(-1);
   if (last?.event === "failed") return { text: `${text("failed")} ${last.message} ${text("again")}`, bad: true };
   if (last?.event === "cancelled") return { text: `${text("cancelled")} ${text("again")}`, bad: false };
@@ -101,8 +101,8 @@ function complain(name) {
 // ------------------------------------------------------------------------------------- steps
 
 async function step(name, entered, refusal) {
-  if (underWay) return;
-  underWay = true;
+  if (stepping) return;
+  stepping = true;
   complaint = null;
   try {
     const newest = await takeStep(name, entered);
@@ -111,7 +111,7 @@ async function step(name, entered, refusal) {
   } catch (problem) {
     complain(problem.status === 409 ? refusal : "unreachable");
   } finally {
-    underWay = false;
+    stepping = false;
   }
 }
 
@@ -149,7 +149,7 @@ window.addEventListener("message", async (event) => {
   if (["finish", "cancel", "fail"].includes(event.data.outcome)) await end(event.data.outcome);
 });
 
-/** A window that was closed without a word was cancelled. Its last word may still be on its way. */
+/** Closing the window cancels the signup. Its message may still be on its way, so wait a moment. */
 function watchPopup() {
   if (!signup.popup.closed) return;
   clearInterval(signup.watch);
@@ -172,15 +172,15 @@ function endSignup() {
 
 // ------------------------------------------------------------------------------------- start
 
-/** Follows what Python or the log page do with the session meanwhile. */
+/** Shows changes of the session that Python or the log page made. */
 async function follow() {
   const before = shows;
   try {
     const newest = await readState();
     const isNews = newest && JSON.stringify(newest) !== JSON.stringify(state);
-    if (isNews && before === shows && !underWay) show(newest);
+    if (isNews && before === shows && !stepping) show(newest);
   } catch {
-    // The sandbox may be stopped; the next step will say so.
+    // The sandbox may be stopped. The next step will show that.
   }
 }
 

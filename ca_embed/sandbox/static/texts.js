@@ -1,4 +1,4 @@
-// The pages' texts in the guide's five languages.
+// The texts of the pages in the guide's five languages.
 
 const TEXTS = {
   en: {
@@ -36,7 +36,7 @@ const TEXTS = {
     unreachable: "That did not work. The sandbox may have been stopped, or the session is over.",
     popup_blocked: "The window could not be opened. Either the browser blocks popups, or the app around this page sends the header Cross-Origin-Opener-Policy: same-origin; it must be same-origin-allow-popups.",
     meta_title: "Meta's signup",
-    meta_heading: "How shall the signup end?",
+    meta_heading: "How should the signup end?",
     meta_lead: "With the real Meta you would sign in here and approve the connection.",
     meta_finish: "Finish", meta_cancel: "Cancel", meta_fail: "Fail",
     meta_lost: "This window has lost the page that opened it. Close it and start from there again.",
@@ -203,14 +203,14 @@ const TEXTS = {
   },
 };
 
-/** Gives the function that names a text in a language, by its base language, else in English. */
+/** Returns a function that returns a text by name, in the base language of `lang`, or in English. */
 export function translator(lang) {
   const base = lang.split("-")[0].toLowerCase();
   const known = base in TEXTS ? base : "en";
   return Object.assign((name) => TEXTS[known][name], { lang: known });
 }
 
-/** Writes the texts into the page. */
+/** Writes the texts into the elements with `data-text`. */
 export function translate(text) {
   document.documentElement.lang = text.lang;
   for (const element of document.querySelectorAll("[data-text]")) {

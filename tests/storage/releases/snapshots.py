@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ca_embed.storage import FilesystemStorage, RedisStorage, SQLAlchemyStorage, SQLiteStorage, add_table
 from ca_embed.storage._sql.engines import engine_from_url
-from ca_embed.testing._upgrade_contract import leave_heirlooms
+from ca_embed.testing._upgrade_contract import write_snapshot
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer, RedisServer
 
 HERE = Path(__file__).parent
@@ -131,16 +131,16 @@ def _write_all(release: str) -> None:
     folder = HERE / release
     folder.mkdir()
     with tempfile.TemporaryDirectory() as place:
-        leave_heirlooms(SQLiteStorage(f"{place}/ca_embed.db"))
+        write_snapshot(SQLiteStorage(f"{place}/ca_embed.db"))
         (folder / "sqlite.sql").write_text(write_down_sqlite(Path(place, "ca_embed.db")))
-        leave_heirlooms(FilesystemStorage(f"{place}/files"))
+        write_snapshot(FilesystemStorage(f"{place}/files"))
         (folder / "files.json").write_text(write_down_files(Path(place, "files")))
     for name, kind in (("postgresql.sql", PostgreSQLServer), ("mariadb.sql", MariaDBServer)):
         with kind.running() as server:
-            leave_heirlooms(SQLAlchemyStorage(server.url, table_prefix=_OURS, create_table=True))
+            write_snapshot(SQLAlchemyStorage(server.url, table_prefix=_OURS, create_table=True))
             (folder / name).write_text(write_down_table(server))
     with RedisServer.running() as redis_server:
-        leave_heirlooms(RedisStorage(redis_server.url, prefix=_OURS))
+        write_snapshot(RedisStorage(redis_server.url, prefix=_OURS))
         (folder / "redis.json").write_text(write_down_keys(redis_server))
 
 

@@ -1,15 +1,15 @@
-// Shows what the backend knows, and asks it again now and then. Text is set as text, never as HTML.
+// Shows the stored registrations, and updates them. Text is set as text, never as HTML.
 "use strict";
 
-const EVERY = 2000; // milliseconds
+const UPDATE_EVERY = 2000; // milliseconds
 
 const rows = document.getElementById("registrations");
 let shown = "";
 
 async function refresh() {
-  const answer = await fetch("/registrations").catch(() => null);
-  if (!answer?.ok) return;
-  const text = await answer.text();
+  const response = await fetch("/registrations").catch(() => null);
+  if (!response?.ok) return;
+  const text = await response.text();
   if (text !== shown) show(JSON.parse(text));
   shown = text;
 }
@@ -40,5 +40,5 @@ function cell(line, text) {
 }
 
 for (const name of ["ready", "confirmed"]) document.addEventListener(`ca-embed:${name}`, refresh);
-setInterval(() => document.hidden || refresh(), EVERY);
+setInterval(() => document.hidden || refresh(), UPDATE_EVERY);
 refresh();
