@@ -1,4 +1,4 @@
-"""What a registration costs, from a thousand stored ones to a million, in each storage that outlives a process.
+"""What a registration costs in each durable storage, from a thousand stored registrations to a million.
 
     python benchmarks/storage_scale.py
     python benchmarks/storage_scale.py --sizes 1000 1000000 --storages sqlite postgresql --svg scale.svg
