@@ -34,7 +34,7 @@ class MemoryStorage:
             return True
 
     def delete(self, registration_id: str, version: int) -> bool:
-        """Remove the record if its stored version is `version`; else return False."""
+        """Remove the record if the stored version is `version`; else return False."""
         with self._lock:
             stored = self._records.get(registration_id)
             if stored is None or stored.version != version:
@@ -58,7 +58,7 @@ class MemoryStorage:
     ) -> Sequence[SealedRecord]:
         """Return at most `limit` records in the order of their ids, after the id `after`.
 
-        With `user_id`, only this user's records are returned.
+        With `user_id`, return only the records of this user.
         """
         with self._lock:
             ids = sorted(

@@ -75,7 +75,12 @@ class LocalServer(ABC):
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **_nobody()
+                self.command(),
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                **_unprivileged(),
             )
         give_up = time.monotonic() + PATIENCE
         while True:
@@ -113,7 +118,7 @@ class LocalServer(ABC):
 
     def run(self, *command: str | Path) -> None:
         """Run a tool as the server's user."""
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, check=False, **_nobody())
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, check=False, **_unprivileged())
         assert done.returncode == 0, done.stderr.decode()
 
     def write(self, name: str, text: str) -> Path:
@@ -294,7 +299,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _nobody() -> dict[str, object]:
+def _unprivileged() -> dict[str, object]:
     """Return how to start a process as nobody: databases refuse to run as root."""
     if os.geteuid() != 0:
         return {}

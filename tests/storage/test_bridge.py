@@ -9,8 +9,9 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from ca_embed.errors import StorageUnavailable
-from ca_embed.storage import MemoryStorage, SyncBridge, as_sync
+from ca_embed.storage import MemoryStorage
 from ca_embed.storage import _bridge as bridge_module
+from ca_embed.storage._bridge import SyncBridge, as_sync
 from ca_embed.testing._storage_contract import StorageContract
 from ca_embed.testing._storage_processes import record
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ca_embed.errors import ConfigurationError
-from ca_embed.storage import MemoryStorage, check_storage
-from ca_embed.storage._checks import is_async
+from ca_embed.storage import MemoryStorage
+from ca_embed.storage._checks import check_storage, is_async
 
 
 def _problems(candidate):

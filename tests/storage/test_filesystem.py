@@ -53,7 +53,7 @@ class TestFilesystemStorage(DurableStorageContract):
     @pytest.fixture(autouse=True)
     def short_pages(self, monkeypatch):
         """Let few keys fill a page."""
-        monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 4)
+        monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 4)
 
     @pytest.fixture
     def open_storage(self, folder):
@@ -128,7 +128,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_crash_at_any_step_leaves_the_old_or_the_new(place, monkeypatch, change):
     """Whatever the step, the record is as before or as after, is found by all pages, and can be changed."""
-    monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 2)
+    monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 2)
     act, registration_id = CHANGES[change]
     for step in count(1):
         folder = place / str(step)
@@ -201,7 +201,7 @@ def test_a_file_is_flushed_before_and_after_it_gets_its_name(tmp_path, monkeypat
 
 def test_a_record_being_written_is_not_loaded_yet(storage, monkeypatch):
     """Nobody decides on a record whose writer has not come back from the disk."""
-    monkeypatch.setattr(filesystem, "WAIT", 0.05)
+    monkeypatch.setattr(filesystem, "_LOCK_WAIT", 0.05)
     storage.save(BEFORE)
     with _all_locked(storage._lock_of("r")), pytest.raises(StorageUnavailable, match="stayed locked"):
         storage.load("r")
@@ -225,13 +225,13 @@ def test_a_key_that_was_needed_meanwhile_is_not_healed_away(storage, folder):
     storage.save(BEFORE)
     (key,) = index_keys.keys_of(record("r", due_at=7.0)) - index_keys.keys_of(BEFORE)
     storage._index.add(key, deadline=0.0)
-    heal = storage._heal
+    heal = storage._remove_stale_key
 
     def be_overtaken(*args):
         FilesystemStorage(folder).save(record("r", 2, due_at=7.0))
         heal(*args)
 
-    storage._heal = be_overtaken
+    storage._remove_stale_key = be_overtaken
     storage.due(9.0, limit=9)
     assert list(storage.due(9.0, limit=9)) == [record("r", 2, due_at=7.0)]
 
@@ -347,7 +347,7 @@ def test_a_lock_file_that_is_deleted_still_keeps_others_out(storage, monkeypatch
 )
 def test_a_broken_index_is_told_and_can_be_rebuilt(storage, folder, monkeypatch, loss):
     """No page of records is quietly shorter; the error says what to call, and that helps."""
-    monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 4)
+    monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 4)
     records = [record(f"r{number}", user_id="ann", due_at=1.0) for number in range(9)]
     for saved in records:
         storage.save(saved)

@@ -22,7 +22,7 @@ SOON = 60.0
 @pytest.fixture
 def index(tmp_path, monkeypatch):
     """An empty index with short pages."""
-    monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 4)
+    monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 4)
     index = OrderedIndex(tmp_path)
     index.fill((), _soon())
     return index
@@ -38,7 +38,7 @@ def test_it_is_a_sorted_set(changes, start):
     """After any adding and discarding, also of what is there or is not, it holds what a set would."""
     expected = set()
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(ordered_index, "LONGEST_PAGE", 4)
+        patch.setattr(ordered_index, "_MAX_PAGE_KEYS", 4)
         index, other = OrderedIndex(Path(folder)), OrderedIndex(Path(folder))
         index.fill((), _soon())
         for adding, key in changes:
@@ -101,7 +101,7 @@ def test_a_page_that_is_split_under_a_reader_is_read_again(index, tmp_path, monk
     def be_overtaken():
         root = look()
         monkeypatch.undo()
-        monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 2)
+        monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 2)
         index.add("aa", _soon())
         return root
 

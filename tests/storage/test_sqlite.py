@@ -168,8 +168,8 @@ def test_a_step_of_the_schema_is_taken_once(path, storage, monkeypatch):
     """A database of an older release is brought up to date, with its records, and stays so."""
     storage.save(record("r"))
     storage.close()
-    steps = (*sqlite_schema.STEPS, ("CREATE TABLE added (column)",))
-    monkeypatch.setattr(sqlite_schema, "STEPS", steps)
+    steps = (*sqlite_schema._MIGRATIONS, ("CREATE TABLE added (column)",))
+    monkeypatch.setattr(sqlite_schema, "_MIGRATIONS", steps)
     for _ in range(2):
         assert storage.load("r") == record("r")
         storage.close()
@@ -249,10 +249,10 @@ def test_a_schema_that_comes_up_meanwhile_is_ours(path):
         def let_the_other_be_faster(statement):
             if "sqlite_master" in statement:
                 second.set_trace_callback(None)
-                sqlite_schema.bring_up_to_date(first, path)
+                sqlite_schema.migrate(first, path)
 
         second.set_trace_callback(let_the_other_be_faster)
-        sqlite_schema.bring_up_to_date(second, path)
+        sqlite_schema.migrate(second, path)
         assert second.execute("PRAGMA user_version").fetchone() == (1,)
 
 

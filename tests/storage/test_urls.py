@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ca_embed.errors import ConfigurationError
-from ca_embed.storage import MemoryStorage, storage_from_url
+from ca_embed.storage import MemoryStorage
 from ca_embed.storage._resolve import open_storage
-from ca_embed.storage._urls import FORMS
+from ca_embed.storage._urls import _FORMS, storage_from_url
 
 
 def test_memory_says_what_it_is_for(caplog):
@@ -63,7 +63,7 @@ def test_a_mistyped_url_is_told_the_forms(url):
     """The error names the forms there are, and no more of the URL than its scheme."""
     with pytest.raises(ConfigurationError) as caught:
         storage_from_url(url)
-    assert FORMS in str(caught.value)
+    assert _FORMS in str(caught.value)
     assert "password" not in str(caught.value)
 
 

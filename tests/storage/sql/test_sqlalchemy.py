@@ -12,7 +12,8 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateTable
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
-from ca_embed.storage import DueCursor, SQLAlchemyStorage, add_table, storage_from_url
+from ca_embed.storage import DueCursor, SQLAlchemyStorage, add_table
+from ca_embed.storage._urls import storage_from_url
 from ca_embed.testing._storage_processes import record
 from tests.storage.local_servers import PASSWORD, LocalServer, MariaDBServer, PostgreSQLServer
 
