@@ -63,7 +63,7 @@ class FilesystemStorage:
         return f"FilesystemStorage({str(self.path)!r})"
 
     def load(self, registration_id: str) -> SealedRecord | None:
-        """Return the record of that id, or None if there is none. What it returns is on the disk."""
+        """Return the record with this id, or None if there is none. The returned record is on the disk."""
         with self._operation() as deadline, self._lock_of(registration_id).held(deadline):
             return self._read(registration_id)
 
@@ -119,7 +119,7 @@ class FilesystemStorage:
         self._layout.recheck()
 
     def rebuild_index(self) -> None:
-        """Build the index again from the record files. Meanwhile other calls cannot write.
+        """Build the index again from the record files. Meanwhile no other call can load or write a record.
 
         It takes about 0.1 ms a record. Call it when an error says so. Raises StorageUnavailable.
         """
