@@ -1,4 +1,4 @@
-"""What a registration costs, from a thousand stored ones to a million, in each storage.
+"""What a registration costs in each durable storage, from a thousand stored registrations to a million.
 
     python benchmarks/storage_scale.py
     python benchmarks/storage_scale.py --sizes 1000 1000000 --storages sqlite postgresql --svg scale.svg
@@ -25,7 +25,6 @@ from benchmarks.scale.chart import draw
 from ca_embed.storage import SealedRecord, Storage
 
 PLACES: dict[str, Callable[[], AbstractContextManager[fill.Place]]] = {
-    "memory": fill.memory,
     "file": fill.files,
     "sqlite": fill.sqlite,
     "postgresql": fill.postgresql,

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-from ca_embed.storage import FilesystemStorage, MemoryStorage, SealedRecord, SQLiteStorage, Storage
+from ca_embed.storage import FilesystemStorage, SealedRecord, SQLiteStorage, Storage
 
 CHUNK = 1000
 
@@ -25,13 +25,6 @@ class Place:
 
     storage: Storage
     fill: Fill
-
-
-@contextmanager
-def memory() -> Generator[Place]:
-    """In memory."""
-    storage = MemoryStorage()
-    yield Place(storage, lambda records: _save_all(storage, records))
 
 
 @contextmanager
@@ -149,11 +142,6 @@ def _sql(url: str) -> Generator[Place]:
 
     yield Place(storage, fill)
     engine.dispose()
-
-
-def _save_all(storage: Storage, records: Iterable[SealedRecord]) -> None:
-    for record in records:
-        storage.save(record)
 
 
 def _chunks(records: Iterable[SealedRecord]) -> Iterator[list[SealedRecord]]:

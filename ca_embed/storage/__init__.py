@@ -1,6 +1,6 @@
-"""Where registrations are kept: the protocol, and the storages that come with ca_embed.
+"""Storages keep the registrations: the protocol `Storage`, and the storages that come with ca_embed.
 
-A backend is imported when it is asked for: `import ca_embed.storage` opens no database driver.
+A storage class is imported when it is first used: `import ca_embed.storage` imports no database driver.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 from ca_embed.storage._base import AsyncStorage, DueCursor, SealedRecord, Storage
 
 if TYPE_CHECKING:
-    from ca_embed.storage._bridge import SyncBridge, as_sync
-    from ca_embed.storage._checks import check_storage
     from ca_embed.storage._filesystem.storage import FilesystemStorage
     from ca_embed.storage._memory import MemoryStorage
     from ca_embed.storage._redis.storage import AsyncRedisStorage, RedisStorage
     from ca_embed.storage._sql.storage import AsyncSQLAlchemyStorage, SQLAlchemyStorage
     from ca_embed.storage._sql.table import add_table
     from ca_embed.storage._sqlite.storage import SQLiteStorage
-    from ca_embed.storage._urls import storage_from_url
 
 __all__ = [
     "AsyncRedisStorage",
@@ -33,14 +30,10 @@ __all__ = [
     "SQLiteStorage",
     "SealedRecord",
     "Storage",
-    "SyncBridge",
     "add_table",
-    "as_sync",
-    "check_storage",
-    "storage_from_url",
 ]
 
-_HOMES = {
+_MODULES = {  # of the classes and functions that are imported when they are first used
     "AsyncRedisStorage": "_redis.storage",
     "AsyncSQLAlchemyStorage": "_sql.storage",
     "FilesystemStorage": "_filesystem.storage",
@@ -48,18 +41,14 @@ _HOMES = {
     "RedisStorage": "_redis.storage",
     "SQLAlchemyStorage": "_sql.storage",
     "SQLiteStorage": "_sqlite.storage",
-    "SyncBridge": "_bridge",
     "add_table": "_sql.table",
-    "as_sync": "_bridge",
-    "check_storage": "_checks",
-    "storage_from_url": "_urls",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Ends awaiting a server that neither answers nor hangs up."""
+"""A time limit for awaiting a server that neither answers nor closes the connection."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
-_abandoned: set[asyncio.Task[Any]] = set()  # asyncio itself would let them be collected half way
+_abandoned: set[asyncio.Task[Any]] = set()  # asyncio keeps no strong reference, so a task could be collected
 
 
-class TookTooLong(TimeoutError):
-    """The work was given up."""
+class DeadlineExceeded(TimeoutError):
+    """The work took longer than its time limit, and was cancelled."""
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
-    """Await the work, or raise TookTooLong after that time.
+    """Await the work and return its result. After this time, cancel it and raise DeadlineExceeded.
 
-    Unlike `asyncio.timeout`, it does not wait for the work to end once it is cancelled: a driver may
-    use that moment to ask the server, which does not answer, to stop.
+    Unlike `asyncio.timeout`, this does not wait until the cancelled work has ended. A driver that is
+    cancelled may first ask the server to stop, and wait for a server that does not answer.
     """
     task = asyncio.create_task(work)
     try:
@@ -29,17 +29,17 @@ async def within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
         raise
     if not done:
         _abandon(task)
-        raise TookTooLong(f"it did not answer within {seconds:g} seconds")
+        raise DeadlineExceeded(f"it did not answer within {seconds:g} seconds")
     return task.result()
 
 
 def _abandon(task: asyncio.Task[Any]) -> None:
     _abandoned.add(task)
-    task.add_done_callback(_bury)
+    task.add_done_callback(_discard_abandoned)
     task.cancel()
 
 
-def _bury(task: asyncio.Task[Any]) -> None:
+def _discard_abandoned(task: asyncio.Task[Any]) -> None:
     _abandoned.discard(task)
     if not task.cancelled():
-        task.exception()  # looked at, or asyncio would log that nobody did
+        task.exception()  # otherwise asyncio logs that the exception was never retrieved

@@ -1,27 +1,4 @@
-"""What a storage must be able to do: keep opaque records, and compare before it swaps.
-
-A storage never sees a secret: `document` is sealed before it gets here. Everything about
-exactly-once, order, handlers and leases is decided above; a backend only has to keep its word on
-five methods:
-
-    load    one record, or None
-    save    if, and only if, the stored version is still the one before this record's
-    delete  if, and only if, the stored version is still this one
-    due     what somebody must look at again by a given time, earliest first, page by page
-    list    all records, or one user's, by registration id, page by page
-
-Rules for authors, all of them held by the suite in `ca_embed.testing`:
-
-- `save` and `delete` are atomic over threads and processes, and durable when they return True.
-- Whatever goes wrong (locked, unreachable, full, read-only, corrupt) raises `StorageUnavailable`,
-  within 5 seconds. Trouble is never reported as "not found".
-- A record that cannot be read raises `RecordUnreadable` from `load`, `save` and `delete`; the pages of
-  `due` and `list` give it with version 0 and an empty document, so that the others are unharmed.
-- `registration_id` and `user_id` are any text of 1 to 255 characters, without NUL and lone surrogates;
-  neither may become a file path.
-- `due` and `list` cost in proportion to the page, not to all that is stored.
-- Any method may be called from any thread, before and after a fork, and again after `close`.
-"""
+"""The storage protocol: keep sealed records, and write a record only if its version is the expected one."""
 
 from __future__ import annotations
 
@@ -32,12 +9,13 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """A registration as a storage keeps it: a sealed document and the columns one searches by.
+    """A registration as a storage keeps it: a sealed document, and the columns for searching.
 
-    version: counts the writes, beginning with 1.
-    user_id: the host's own user id; None where nobody knows it.
-    due_at: when somebody must look at the record again, in Unix seconds; None when nobody must.
-    document: sealed bytes; a storage keeps them and nothing else.
+    registration_id: the id of the registration.
+    version: the number of times the record has been written. The first version is 1.
+    user_id: the id of the user in the host application, or None if it is not known.
+    due_at: when ca_embed must look at the record again, in Unix seconds; None if it need not.
+    document: encrypted bytes. A storage keeps them unchanged.
     """
 
     registration_id: str
@@ -48,7 +26,11 @@ class SealedRecord:
 
 
 class DueCursor(NamedTuple):
-    """Where a page of `due` ended: pass it on to get the next page."""
+    """Where a page of `due` ended. Pass it to `due` as `after` to get the next page.
+
+    due_at: the time of the last record on the page, in Unix seconds.
+    registration_id: the id of the last record on the page.
+    """
 
     due_at: float
     registration_id: str
@@ -56,43 +38,62 @@ class DueCursor(NamedTuple):
 
 @runtime_checkable
 class Storage(Protocol):
-    """A place for sealed records. See this module's rules."""
+    """The five methods and `close` that a storage needs.
+
+    A storage keeps opaque records and never sees a secret: `document` is encrypted before `save` gets it.
+    Each method keeps these rules. The suites in `ca_embed.testing` test them.
+
+    - `save` and `delete` are atomic across threads and processes. When they return True, the change is
+      on stable storage.
+    - Each failure (locked, unreachable, full, read-only, corrupt) raises `StorageUnavailable` within
+      5 seconds. A failure never looks like "not found".
+    - For a record that cannot be read, `load`, `save` and `delete` raise `RecordUnreadable`. The pages of
+      `due` and `list` contain it with version 0 and an empty document, beside the other records.
+    - `registration_id` and `user_id` are any text of 1 to 255 characters without NUL and lone surrogates.
+      Never use one as a file path.
+    - The cost of `due` and `list` depends on the length of the page, not on the number of records.
+    - Any thread may call any method, before and after a fork, and again after `close`.
+    """
 
     def load(self, registration_id: str) -> SealedRecord | None:
-        """Return the record of that id, or None if there is none."""
+        """Return the record with this id, or None if there is none."""
         ...
 
     def save(self, record: SealedRecord) -> bool:
-        """Store the record if the stored version is `record.version - 1`; version 1 needs an empty place.
+        """Store the record if the stored version is `record.version - 1`, and return True.
 
-        Returns False, and changes nothing, if another version is stored.
+        Version 1 is stored if there is no record with this id. In all other cases return False and
+        change nothing.
         """
         ...
 
     def delete(self, registration_id: str, version: int) -> bool:
-        """Remove the record if its stored version is `version`; else return False."""
+        """Remove the record if the stored version is `version`, and return True; else return False."""
         ...
 
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
-        """Return at most `limit` records with `due_at <= by`, by (due_at, id), after the cursor."""
+        """Return at most `limit` records with `due_at <= by` that come after the cursor.
+
+        They are sorted by `due_at`, then by id. `by` is in Unix seconds.
+        """
         ...
 
     def list(
         self, *, user_id: str | None = None, limit: int, after: str | None = None
     ) -> Sequence[SealedRecord]:
-        """Return at most `limit` records by registration id (code point order), after that id.
+        """Return at most `limit` records, sorted by id in code point order, that come after the id `after`.
 
-        With `user_id`, only that user's.
+        With `user_id`, return only the records of this user.
         """
         ...
 
     def close(self) -> None:
-        """Release connections and files. The next call opens them again."""
+        """Release connections and files. The next call of any method opens them again."""
 
 
 @runtime_checkable
 class AsyncStorage(Protocol):
-    """The same contract for authors whose driver is asynchronous; each method is a coroutine function."""
+    """A `Storage` whose methods are coroutine functions, for asynchronous drivers. The rules are the same."""
 
     async def load(self, registration_id: str) -> SealedRecord | None:
         """See `Storage.load`."""

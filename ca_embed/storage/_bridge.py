@@ -1,4 +1,4 @@
-"""An asynchronous storage, for the synchronous core."""
+"""Runs an asynchronous storage for the synchronous core."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from asgiref.sync import SyncToAsync, async_to_sync
 
 from ca_embed.errors import StorageUnavailable
-from ca_embed.storage._async_deadline import TookTooLong, within
+from ca_embed.storage._async_deadline import DeadlineExceeded, within
 from ca_embed.storage._checks import is_async
 from ca_embed.storage._forks import LONGEST_OPERATION, ForkGate
 
 if TYPE_CHECKING:
     from ca_embed.storage._base import AsyncStorage, DueCursor, SealedRecord, Storage
 
-_LAST_WORDS = 1.0  # seconds that a loop waits for its tasks before it stops
+_SHUTDOWN_WAIT = 1.0  # seconds that a loop waits for its tasks before it stops
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 def as_sync(storage: Storage | AsyncStorage) -> Storage:
-    """Return a storage with plain methods: the given one, or a bridge to it."""
+    """Return a storage with plain methods: the given storage, or a SyncBridge to an asynchronous one."""
     return SyncBridge(storage) if is_async(storage) else cast("Storage", storage)
 
 
 class SyncBridge:
     """Presents an AsyncStorage as a Storage.
 
-    In a thread that asgiref's `sync_to_async` started, as under the ASGI door, a coroutine runs on the
-    loop that it was started from: the host's own. Anywhere else it runs on one loop that the bridge
-    keeps for that, so that a driver's connections may live on between calls. One that takes longer
-    than the protocol allows is cancelled, and raises `StorageUnavailable`.
+    In a thread that asgiref's `sync_to_async` started (as in an ASGI application), a coroutine runs on the
+    event loop that called `sync_to_async`: the host's own loop. In any other thread it runs on one loop
+    that the bridge keeps, so that a driver can keep its connections between calls. A coroutine that takes
+    longer than the protocol allows is cancelled, and the call raises `StorageUnavailable`.
     """
 
     def __init__(self, storage: AsyncStorage) -> None:
-        """Take the storage; a loop is started when the first call needs one."""
+        """Keep the storage. The bridge starts its own loop when a call first needs one."""
         self._storage = storage
         self._gate = ForkGate()
         self._lock = Lock()
@@ -69,7 +69,7 @@ class SyncBridge:
         return self._call(self._storage.list, user_id=user_id, limit=limit, after=after)
 
     def close(self) -> None:
-        """Close the storage, and the bridge's own loop as soon as no call is under way on it."""
+        """Close the storage. Close the bridge's own loop as soon as no call runs on it."""
         closed = _host_loop_is_waiting()
         if closed:
             async_to_sync(self._storage.close)()
@@ -80,13 +80,13 @@ class SyncBridge:
             if own and unused:
                 self._end(own)
             elif own is None and not closed:
-                self._end(_LoopThread())  # what is open belongs to loops of the host
+                self._end(_LoopThread())  # closing needs a loop; what is open belongs to loops of the host
 
     def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if _host_loop_is_waiting():
-            return async_to_sync(_in_time)(method(*args, **kwargs))
+            return async_to_sync(_with_time_limit)(method(*args, **kwargs))
         with self._gate.passing(), self._own_loop() as own:
-            return own.run(_in_time(method(*args, **kwargs)))
+            return own.run(_with_time_limit(method(*args, **kwargs)))
 
     @contextmanager
     def _own_loop(self) -> Generator[_LoopThread]:
@@ -100,12 +100,12 @@ class SyncBridge:
         finally:
             with self._lock:
                 own.calls -= 1
-                left_behind = own.calls == 0 and own is not self._own
-            if left_behind:
+                unused = own.calls == 0 and own is not self._own
+            if unused:
                 self._end(own)
 
     def _end(self, own: _LoopThread) -> None:
-        """Close what the storage has opened on the loop, and the loop; nobody can come to it any more."""
+        """Close what the storage has opened on this loop, then the loop. No new call can reach it."""
         own.run(self._storage.close())
         own.stop()
 
@@ -115,7 +115,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.calls = 0  # under way; the bridge counts them
+        self.calls = 0  # running on this loop; the bridge counts them
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._serve, name="ca_embed-storage", daemon=True)
         self._thread.start()
@@ -129,29 +129,29 @@ class _LoopThread:
 
     def _serve(self) -> None:
         self._loop.run_forever()
-        self._loop.run_until_complete(_last_tasks())  # also what others have sent here meanwhile
+        self._loop.run_until_complete(_finish_tasks())  # also those sent by other threads
         self._loop.close()
 
 
-async def _last_tasks() -> None:
-    """Let what was cut off, or is still closing, come to its end before the loop stops."""
+async def _finish_tasks() -> None:
+    """Wait for cancelled and closing tasks before the loop stops, for _SHUTDOWN_WAIT seconds at most."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     if tasks:
-        await asyncio.wait(tasks, timeout=_LAST_WORDS)
+        await asyncio.wait(tasks, timeout=_SHUTDOWN_WAIT)
 
 
-async def _in_time(work: Coroutine[Any, Any, _T]) -> _T:
-    """Hold the storage to its promise, for whose driver has no time limit of its own."""
+async def _with_time_limit(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await the storage with the time limit of the protocol, because a driver may have no time limit."""
     try:
         return await within(LONGEST_OPERATION, work)
-    except TookTooLong:
+    except DeadlineExceeded:
         raise StorageUnavailable(
             f"the storage did not answer in time ({LONGEST_OPERATION:g} seconds)"
         ) from None
 
 
 def _host_loop_is_waiting() -> bool:
-    """Tell whether asgiref started this thread, in this process, from a loop that still runs."""
+    """Return True if asgiref started this thread, in this process, from a loop that still runs."""
     here = SyncToAsync.threadlocal
     loop: asyncio.AbstractEventLoop | None = getattr(here, "main_event_loop", None)
     return loop is not None and loop.is_running() and here.main_event_loop_pid == os.getpid()

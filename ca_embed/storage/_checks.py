@@ -1,4 +1,4 @@
-"""Is an object a storage? Told when `Embed` is built, not at the first customer."""
+"""Checks that an object is a storage, when `Embed` is created and not at the first request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ca_embed.errors import ConfigurationError
 if TYPE_CHECKING:
     from ca_embed.storage._base import AsyncStorage, Storage
 
-_CALLS: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {  # as ca_embed makes them
+_CALLS: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {  # the arguments that ca_embed passes
     "load": (("id",), {}),
     "save": (("record",), {}),
     "delete": (("id", 1), {}),
@@ -18,7 +18,7 @@ _CALLS: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {  # as ca_emb
     "list": ((), {"user_id": None, "limit": 1, "after": None}),
     "close": ((), {}),
 }
-_FORMS = {
+_SIGNATURES = {
     "load": "load(registration_id)",
     "save": "save(record)",
     "delete": "delete(registration_id, version)",
@@ -29,10 +29,10 @@ _FORMS = {
 
 
 def check_storage(candidate: object) -> Storage | AsyncStorage:
-    """Return the candidate if it has all methods of `Storage`, or all of `AsyncStorage`.
+    """Return the candidate if it has all methods of `Storage` or all methods of `AsyncStorage`.
 
-    Raises ConfigurationError naming each method that is missing, cannot be called as the protocol
-    says, or is a coroutine function where the others are not.
+    Raises ConfigurationError otherwise. The error names each method that is missing, each method that
+    cannot be called as the protocol says, and a mixture of coroutine functions and plain functions.
     """
     name = type(candidate).__name__
     if isinstance(candidate, type):
@@ -47,20 +47,20 @@ def check_storage(candidate: object) -> Storage | AsyncStorage:
 
 
 def is_async(storage: Storage | AsyncStorage) -> TypeGuard[AsyncStorage]:
-    """Tell which of the two a checked storage is."""
+    """Return True if a checked storage is an AsyncStorage."""
     return _is_coroutine(storage, "load")
 
 
 def _problem(candidate: object, name: str) -> str | None:
     method: Any = getattr(candidate, name, None)
     if not callable(method):
-        return f"{_FORMS[name]} is missing"
+        return f"{_SIGNATURES[name]} is missing"
     arguments, keywords = _CALLS[name]
     try:
         inspect.signature(method).bind(*arguments, **keywords)
     except TypeError as error:
-        return f"{name} cannot be called as {_FORMS[name]}: {error}"
-    except ValueError:  # written in C, and without a signature to look at
+        return f"{name} cannot be called as {_SIGNATURES[name]}: {error}"
+    except ValueError:  # a function written in C may have no signature
         return None
     return None
 

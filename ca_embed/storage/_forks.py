@@ -1,8 +1,8 @@
-"""Keeps storage operations and forks apart.
+"""Prevents a fork during a storage operation.
 
-A lock, or an open database, that is in use in one thread while another thread forks arrives in the
-child in use, by a thread that does not exist there. So a fork waits until no operation is under
-way, and operations wait until the fork is done.
+If one thread holds a lock or uses a database while another thread forks, the child process gets a copy
+that stays locked: the thread that would release it does not exist there. So a fork waits until no
+operation is running, and operations wait until the fork is done.
 """
 
 from __future__ import annotations
@@ -13,51 +13,51 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Condition
 
-LONGEST_OPERATION = 5.0  # seconds; the storage protocol promises it
+LONGEST_OPERATION = 5.0  # seconds; the storage protocol promises this limit
 
 
 class ForkGate:
-    """Lets operations pass, and the process fork when none is under way."""
+    """Lets operations run side by side, and lets the process fork only while none is running."""
 
     def __init__(self, before_fork: Callable[[], None] = lambda: None) -> None:
-        """`before_fork` releases what must not be inherited. It runs when no operation is under way."""
+        """`before_fork` closes what a child must not inherit. It is called when no operation is running."""
         self._before_fork = before_fork
         self._reset()
         _gates.add(self)
 
     @contextmanager
     def passing(self) -> Generator[None]:
-        """Be under way for the length of the block."""
+        """Run an operation in the block. It waits first if a fork is in progress."""
         with self._changed:
             self._changed.wait_for(lambda: not self._forking)
-            self._under_way += 1
+            self._running += 1
         try:
             yield
         finally:
             with self._changed:
-                self._under_way -= 1
+                self._running -= 1
                 self._changed.notify_all()
 
     def shut(self) -> None:
-        """Let nobody in, and wait until everybody is out."""
+        """Start no more operations, wait until the running ones have ended, then call `before_fork`."""
         with self._changed:
             self._forking = True
-            self._changed.wait_for(lambda: not self._under_way, LONGEST_OPERATION)
+            self._changed.wait_for(lambda: not self._running, LONGEST_OPERATION)
             self._before_fork()
 
     def reopen_in_parent(self) -> None:
-        """Let the waiting operations go on."""
+        """Let operations run again in the parent process, after the fork."""
         with self._changed:
             self._forking = False
             self._changed.notify_all()
 
     def reopen_in_child(self) -> None:
-        """Begin anew: the threads that were waiting are not in this process."""
+        """Reset the gate in the child process, where the threads of the parent do not exist."""
         self._reset()
 
     def _reset(self) -> None:
         self._changed = Condition()
-        self._under_way = 0
+        self._running = 0
         self._forking = False
 
 

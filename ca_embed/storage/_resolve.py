@@ -1,4 +1,4 @@
-"""From what a host application names as its storage to one that can be used."""
+"""Turns the setting `storage` into a storage that ca_embed can use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def open_storage(storage: str | Storage | AsyncStorage | None) -> Storage:
-    """Return the storage of a URL, or the given one if it keeps the contract. Raises ConfigurationError."""
+    """Return the storage that a URL names, or check a given storage object and return it.
+
+    An asynchronous storage is returned behind a `SyncBridge`. Raises ConfigurationError if the setting is
+    empty, if the URL is wrong, or if the object is not a storage.
+    """
     if storage is None or storage == "":
         raise ConfigurationError(["storage is missing (environment variable CA_EMBED_STORAGE)"])
     if isinstance(storage, str):

@@ -1,4 +1,4 @@
-"""From a storage URL to a storage."""
+"""Creates a storage from its URL."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ca_embed")
 
-FORMS = (
+_FORMS = (
     "memory: (for tests), file:/absolute/folder, sqlite:///relative.db, sqlite:////absolute.db, "
     "postgresql+psycopg://user@host/database, mysql+pymysql://user@host/database, redis://host:6379/0"
 )
 
 
 def storage_from_url(url: str) -> Storage:
-    """Return the storage that the URL names. Nothing is opened before its first use.
+    """Return the storage that the URL names. The storage opens nothing before its first use.
 
-    A path is taken as it stands, with no escapes. Raises ConfigurationError if the URL has none of
-    the known forms; the error never repeats more of it than the scheme, for a URL may hold a password.
+    A path in the URL is used literally: %20 is not decoded. Raises ConfigurationError if the URL has an
+    unknown form. The error shows no more of the URL than the scheme, because a URL may contain a password.
     """
     scheme, colon, rest = url.partition(":")
     build = _BUILDERS.get(scheme)
@@ -38,7 +38,7 @@ def _memory(rest: str) -> Storage:
     from ca_embed.storage._memory import MemoryStorage
 
     if rest:
-        raise _wrong("memory: stands alone, with nothing after the colon")
+        raise _wrong("memory: takes nothing after the colon")
     logger.warning("storage memory: is for tests; it forgets all credentials when this process ends")
     return MemoryStorage()
 
@@ -66,7 +66,10 @@ def _sqlite(rest: str) -> Storage:
 
 
 def _sql(scheme: str, extra: str) -> Callable[[str], Storage]:
-    """The database of a URL is ca_embed's to use: the table is created when it is missing."""
+    """Return the function that builds a SQLAlchemyStorage.
+
+    ca_embed may create its table in a database that a URL names. It may not with an engine of the host.
+    """
 
     def build(rest: str) -> Storage:
         with _installed(extra):
@@ -107,8 +110,8 @@ _BUILDERS: dict[str, Callable[[str], Storage]] = {
 
 def _unknown(scheme: str) -> ConfigurationError:
     named = f" (it begins with {scheme}:)" if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme) else ""
-    return ConfigurationError([f"the storage URL has no known form{named}; the forms are {FORMS}"])
+    return ConfigurationError([f"the storage URL has no known form{named}; the forms are {_FORMS}"])
 
 
 def _wrong(words: str) -> ConfigurationError:
-    return ConfigurationError([f"the storage URL is mistyped: {words}; the forms are {FORMS}"])
+    return ConfigurationError([f"the storage URL is mistyped: {words}; the forms are {_FORMS}"])

@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager
 import pytest
 
 from ca_embed.errors import RecordUnreadable, StorageUnavailable
-from ca_embed.storage import SealedRecord, Storage, as_sync, check_storage
+from ca_embed.storage import SealedRecord, Storage
+from ca_embed.storage._bridge import as_sync
+from ca_embed.storage._checks import check_storage
 from ca_embed.testing._storage_contract import StorageContract
 from ca_embed.testing._storage_processes import (
     OpenStorage,

@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import pytest
 
-from ca_embed.storage import DueCursor, SealedRecord, Storage, as_sync, check_storage
+from ca_embed.storage import DueCursor, SealedRecord, Storage
+from ca_embed.storage._bridge import as_sync
+from ca_embed.storage._checks import check_storage
 from ca_embed.testing._storage_processes import OpenStorage, record
 
 _T = TypeVar("_T")

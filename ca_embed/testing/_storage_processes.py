@@ -13,7 +13,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias, TypeVar
 
-from ca_embed.storage import AsyncStorage, SealedRecord, Storage, as_sync, check_storage
+from ca_embed.storage import AsyncStorage, SealedRecord, Storage
+from ca_embed.storage._bridge import as_sync
+from ca_embed.storage._checks import check_storage
 
 _TIMEOUT = 60.0  # seconds for a process to start or to finish; long, for busy machines
 

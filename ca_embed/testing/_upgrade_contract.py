@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ca_embed.storage import AsyncStorage, SealedRecord, Storage, as_sync, check_storage
+from ca_embed.storage import AsyncStorage, SealedRecord, Storage
+from ca_embed.storage._bridge import as_sync
+from ca_embed.storage._checks import check_storage
 from ca_embed.testing._storage_processes import OpenStorage, record, save_one, together
 
 # Snapshots of all releases hold these records: do not change them.

@@ -1,4 +1,4 @@
-"""A fork that Python is not told of, as a server written in C does it."""
+"""Forks without Python's knowledge, as a server written in C does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ca_embed.testing._storage_processes import record
 
 
 def save_in_both(storage: SQLiteStorage, number: int) -> bool:
-    """Save, fork, and save in the child by a connection of its own; run where there is one thread only."""
+    """Save, fork, and save in the child. Return True if the child used a connection of its own.
+
+    The process must have only one thread.
+    """
     storage.save(record("parent's"))
     (parents,) = storage._connections._idle
     child = ctypes.PyDLL(None).fork()

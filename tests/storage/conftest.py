@@ -1,4 +1,4 @@
-"""What goes wrong with disks, on purpose."""
+"""Fixtures that make a disk fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-NOBODY = 65534
+_UNPRIVILEGED_UID = 65534
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def place():
 
 @contextmanager
 def _read_only(root):
-    """Let nobody write below, root included: it acts as another user meanwhile."""
+    """Make a folder and its content read-only. If the tests run as root, act as another user meanwhile."""
     files = [root, *root.rglob("*")]
     modes = {file: file.stat().st_mode for file in files}
     us = os.geteuid()
@@ -32,7 +32,7 @@ def _read_only(root):
         file.chmod(0o555 if file.is_dir() else 0o444)
     try:
         if us == 0:
-            os.seteuid(NOBODY)
+            os.seteuid(_UNPRIVILEGED_UID)
         yield
     finally:
         os.seteuid(us)
@@ -42,7 +42,7 @@ def _read_only(root):
 
 @contextmanager
 def _full_disk(size):
-    """Let no file of this process grow beyond the size."""
+    """Let no file of this process grow beyond `size` bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -53,7 +53,7 @@ def _full_disk(size):
 
 @contextmanager
 def _taken_away(path):
-    """Move a file or folder elsewhere meanwhile."""
+    """Move a file or folder to another place for the length of the block."""
     elsewhere = path.with_name("elsewhere")
     path.rename(elsewhere)
     try:
@@ -64,5 +64,5 @@ def _taken_away(path):
 
 @pytest.fixture
 def disk():
-    """The context managers under which a disk lets us down."""
+    """The context managers that make a disk fail."""
     return SimpleNamespace(read_only=_read_only, full=_full_disk, taken_away=_taken_away)

@@ -1,6 +1,6 @@
-"""Database servers that the tests start themselves: in a temporary folder, on a free loopback port.
+"""Database servers that the tests start, each in a temporary folder and on a free loopback port.
 
-Each keeps its promise of durability, runs as nobody where the tests run as root, and ends with them.
+Each server writes durably. If the tests run as root, it runs as the user `nobody`. It ends with the tests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pytest
 import redis
 
 PASSWORD = "fake-database-password"
-PATIENCE = 60.0  # seconds for a server to start; a busy machine is no failure
+PATIENCE = 60.0  # seconds for a server to start, also on a busy machine
 
 
 class LocalServer(ABC):
@@ -43,7 +43,7 @@ class LocalServer(ABC):
     @classmethod
     @contextmanager
     def running(cls) -> Iterator[Self]:
-        """Set one up and start it; at the end it is gone with all it stored."""
+        """Set up a server and start it. At the end, stop it and remove its folder."""
         if _find(cls.program) is None:
             pytest.skip(f"needs {cls.program}: apt-get install {cls.package}")
         server = cls()
@@ -75,7 +75,12 @@ class LocalServer(ABC):
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **_nobody()
+                self.command(),
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                **_unprivileged(),
             )
         give_up = time.monotonic() + PATIENCE
         while True:
@@ -95,7 +100,7 @@ class LocalServer(ABC):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let the server neither answer nor hang up."""
+        """Stop the server process for the length of the block: it neither answers nor closes connections."""
         self._signal(signal.SIGSTOP)
         try:
             yield
@@ -113,7 +118,7 @@ class LocalServer(ABC):
 
     def run(self, *command: str | Path) -> None:
         """Run a tool as the server's user."""
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, check=False, **_nobody())
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, check=False, **_unprivileged())
         assert done.returncode == 0, done.stderr.decode()
 
     def write(self, name: str, text: str) -> Path:
@@ -124,7 +129,7 @@ class LocalServer(ABC):
         return path
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the server and its children; PostgreSQL gives each a process group of its own."""
+        """Signal the server and its children. Each PostgreSQL process has its own process group."""
         assert self._process is not None
         for pid in [self._process.pid, *_children(self._process.pid)]:
             with suppress(ProcessLookupError):
@@ -163,7 +168,7 @@ class PostgreSQLServer(LocalServer):
         return [_required("postgres"), "-D", "data", *options]
 
     def connect(self) -> psycopg.Connection:
-        """Connect as the owner of the server, past the storage."""
+        """Connect as the owner of the server, without the storage."""
         url = self.url.replace("+psycopg", "")
         return psycopg.connect(url, autocommit=True, connect_timeout=2)
 
@@ -191,7 +196,7 @@ class MariaDBServer(LocalServer):
         self.install(f"--datadir={self.folder / 'data'}")
 
     def install(self, datadir: str) -> None:
-        """Lay out the server's own tables."""
+        """Create the system tables of the server."""
         self.run(_required("mariadb-install-db"), "--no-defaults", datadir, "--skip-test-db")
 
     def command(self) -> list[str]:
@@ -222,12 +227,12 @@ class MariaDBServer(LocalServer):
 
 
 class MySQLServer(MariaDBServer):
-    """MySQL, to be tested in MariaDB's place. CA_EMBED_TEST_MYSQLD is the path of its mysqld."""
+    """MySQL. It is tested instead of MariaDB if CA_EMBED_TEST_MYSQLD is the path of its mysqld."""
 
     package, program = "mysql-server", os.environ.get("CA_EMBED_TEST_MYSQLD", "mysqld")
 
     def install(self, datadir: str) -> None:
-        """Lay out the server's own tables."""
+        """Create the system tables of the server."""
         self.run(_required(self.program), "--no-defaults", "--initialize-insecure", datadir)
 
     def command(self) -> list[str]:
@@ -235,7 +240,7 @@ class MySQLServer(MariaDBServer):
 
 
 class RedisServer(LocalServer):
-    """Redis, with all that `RedisStorage` demands."""
+    """Redis, with the settings that `RedisStorage` needs."""
 
     package, program = "redis-server", "redis-server"
 
@@ -282,7 +287,7 @@ def _required(program: str) -> str:
 
 
 def _find(program: str) -> str | None:
-    """Find a program; Debian keeps those of PostgreSQL, one folder a version, out of the PATH."""
+    """Return the path of a program. Debian keeps PostgreSQL outside PATH, in one folder for each version."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     places = [*map(str, reversed(versions)), os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"]
     return shutil.which(program, path=os.pathsep.join(places))
@@ -294,8 +299,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _nobody() -> dict[str, object]:
-    """Return how to start a process as nobody: databases refuse to run as root."""
+def _unprivileged() -> dict[str, object]:
+    """Return the arguments that start a process as the user `nobody`: databases refuse to run as root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")

@@ -1,4 +1,4 @@
-"""An asynchronous storage keeps the contract behind the bridge, on the right event loop."""
+"""An asynchronous storage behind the bridge keeps the contract, on the right event loop."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from ca_embed.errors import StorageUnavailable
-from ca_embed.storage import MemoryStorage, SyncBridge, as_sync
+from ca_embed.storage import MemoryStorage
 from ca_embed.storage import _bridge as bridge_module
+from ca_embed.storage._bridge import SyncBridge, as_sync
 from ca_embed.testing._storage_contract import StorageContract
 from ca_embed.testing._storage_processes import record
 
 
 class AsyncMemoryStorage:
-    """A MemoryStorage with coroutine functions, which remembers the loops it ran on."""
+    """A MemoryStorage with coroutine functions. It remembers the loops that it ran on."""
 
     def __init__(self):
         self._storage = MemoryStorage()
@@ -52,11 +53,11 @@ class AsyncMemoryStorage:
 
 
 class TestAsyncMemoryStorage(StorageContract):
-    """The suite, for an AsyncStorage."""
+    """The contract suite, for an AsyncStorage."""
 
     @pytest.fixture
     def open_storage(self):
-        """Open the place of this test."""
+        """Return the same instance at each call."""
         storage = AsyncMemoryStorage()
         return lambda: storage
 
@@ -76,7 +77,7 @@ def bridge(inner):
 
 
 def test_under_asgi_it_runs_on_the_loop_of_the_host(bridge, inner):
-    """A storage may use what the host opened on its own loop."""
+    """A coroutine runs on the loop of the host, so it may use connections of this loop."""
 
     async def host():
         await sync_to_async(bridge.save, thread_sensitive=False)(record("r"))
@@ -86,7 +87,7 @@ def test_under_asgi_it_runs_on_the_loop_of_the_host(bridge, inner):
 
 
 def test_elsewhere_it_stays_on_one_loop(bridge, inner):
-    """Calls from several threads, and from none that a loop started, share the bridge's loop."""
+    """Calls from threads that no event loop has started share the loop of the bridge."""
     threads = [threading.Thread(target=bridge.load, args=("r",)) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -98,7 +99,7 @@ def test_elsewhere_it_stays_on_one_loop(bridge, inner):
 
 
 def test_a_call_in_a_running_loop_is_served(bridge, inner):
-    """Code that blocks its loop on purpose is answered, from another one."""
+    """A call that blocks its own loop runs on the loop of the bridge."""
 
     async def careless():
         return bridge.save(record("r")), asyncio.get_running_loop()
@@ -109,7 +110,7 @@ def test_a_call_in_a_running_loop_is_served(bridge, inner):
 
 
 def test_an_error_crosses_the_bridge(bridge, inner):
-    """What the storage raises, the caller gets."""
+    """The caller gets the error that the storage raises."""
 
     async def fail():
         raise OSError("unreachable")
@@ -121,8 +122,8 @@ def test_an_error_crosses_the_bridge(bridge, inner):
 
 
 @pytest.mark.parametrize("where", ["elsewhere", "under asgi"])
-def test_a_storage_that_hangs_is_cut_off(bridge, inner, monkeypatch, where):
-    """A driver without a time limit does not make the caller wait for longer than a storage may take."""
+def test_a_call_that_hangs_is_cancelled(bridge, inner, monkeypatch, where):
+    """With a driver that has no time limit, the call still raises in time."""
     cancelled = threading.Event()
 
     async def hang():
@@ -144,7 +145,7 @@ def test_a_storage_that_hangs_is_cut_off(bridge, inner, monkeypatch, where):
 
 
 def test_close_reaches_what_was_opened_on_the_loops_of_the_host(bridge, inner):
-    """Also where the bridge never had a loop of its own."""
+    """`close` also works if the bridge has no loop of its own yet."""
 
     async def host():
         await sync_to_async(bridge.load, thread_sensitive=False)("r")
@@ -156,8 +157,8 @@ def test_close_reaches_what_was_opened_on_the_loops_of_the_host(bridge, inner):
     assert not [thread for thread in threading.enumerate() if thread.name == "ca_embed-storage"]
 
 
-def test_what_was_cut_off_ends_before_its_loop(bridge, inner, monkeypatch):
-    """Closing waits a moment for a call that was given up and is still busy ending."""
+def test_a_cancelled_call_ends_before_its_loop(bridge, inner, monkeypatch):
+    """`close` waits a moment for a cancelled call that has not ended yet."""
     ended = []
 
     async def end_slowly():
@@ -176,8 +177,8 @@ def test_what_was_cut_off_ends_before_its_loop(bridge, inner, monkeypatch):
     assert ended == ["ended"]
 
 
-def test_a_timeout_of_the_storage_s_own_is_handed_on(bridge, inner, monkeypatch):
-    """It is not mistaken for the limit of the bridge."""
+def test_a_timeout_that_the_storage_raises_reaches_the_caller(bridge, inner, monkeypatch):
+    """A TimeoutError of the storage is not mistaken for the time limit of the bridge."""
 
     async def fail():
         raise TimeoutError("the pool has no connection left")
@@ -189,7 +190,7 @@ def test_a_timeout_of_the_storage_s_own_is_handed_on(bridge, inner, monkeypatch)
 
 
 def test_close_ends_the_thread_and_the_next_call_starts_one(bridge, inner):
-    """No thread of the bridge is left after close, and the bridge can be used again."""
+    """After `close` the bridge has no thread, and it can be used again."""
     bridge.load("r")
     bridge.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "ca_embed-storage"]
@@ -198,7 +199,7 @@ def test_close_ends_the_thread_and_the_next_call_starts_one(bridge, inner):
 
 
 def test_a_fork_waits_for_calls_on_the_own_loop(bridge, inner):
-    """No lock of the bridge is held by another thread when a process forks."""
+    """A fork waits until no call runs on the loop of the bridge."""
     under_way, go_on, done = threading.Event(), threading.Event(), []
 
     async def dawdle():

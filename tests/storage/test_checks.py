@@ -1,12 +1,12 @@
-"""An object that is no storage is refused with the name of what is missing."""
+"""An object that is not a storage is refused, and the error names what is missing."""
 
 from __future__ import annotations
 
 import pytest
 
 from ca_embed.errors import ConfigurationError
-from ca_embed.storage import MemoryStorage, check_storage
-from ca_embed.storage._checks import is_async
+from ca_embed.storage import MemoryStorage
+from ca_embed.storage._checks import check_storage, is_async
 
 
 def _problems(candidate):
@@ -25,14 +25,14 @@ def _without(name):
 
 @pytest.mark.parametrize("name", ["load", "save", "delete", "due", "list", "close"])
 def test_a_missing_method_is_named(name):
-    """Each of the methods is needed."""
+    """Each missing method is named."""
     (problem,) = _problems(_without(name))
     assert problem.startswith(f"storage Incomplete: {name}(")
     assert problem.endswith(" is missing")
 
 
 def test_everything_missing_is_told_at_once():
-    """One start names all that is missing."""
+    """One error names all missing methods."""
     assert len(_problems(object())) == 6
 
 
@@ -47,7 +47,7 @@ class _Wrong(MemoryStorage):
         """Take no cursor."""
 
     def list(self, user_id=None, *, limit, after=None, colour):
-        """Demand more than is given."""
+        """Require an argument that ca_embed does not pass."""
 
 
 def test_a_wrong_signature_is_named():
@@ -64,17 +64,17 @@ def test_a_wrong_signature_is_named():
 
 class _More(MemoryStorage):
     def load(self, name, timeout=5):
-        """Take other names and more options, which harms nobody."""
+        """Take another name and an optional argument, which is harmless."""
 
 
 def test_more_than_is_needed_is_welcome():
-    """Other names for positional arguments, and further optional ones, are no mistake."""
+    """Other names of positional arguments and more optional arguments are accepted."""
     storage = _More()
     assert check_storage(storage) is storage
 
 
 def test_a_class_is_no_instance():
-    """Naming the class instead of an instance is a common slip, and told as such."""
+    """A class instead of an instance is refused, and the error says so."""
     assert _problems(MemoryStorage) == ("storage is the class MemoryStorage: give an instance of it",)
 
 
@@ -104,7 +104,7 @@ class _Mixed(_Async):
 
 
 def test_all_methods_are_coroutine_functions_or_none():
-    """The two kinds are told apart; a mixture is refused by name."""
+    """Both kinds are recognized. A mixture is refused, and the error names the plain methods."""
     assert is_async(check_storage(_Async()))
     assert not is_async(check_storage(MemoryStorage()))
     (problem,) = _problems(_Mixed())

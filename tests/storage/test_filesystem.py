@@ -1,4 +1,4 @@
-"""FilesystemStorage keeps the contract, survives a crash at any step, and says what is wrong."""
+"""FilesystemStorage keeps the contract, survives a crash at any step, and explains errors."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from ca_embed.testing._storage_processes import record
 
 @pytest.fixture
 def folder(place):
-    """Where the records of this test are."""
+    """The folder of this test."""
     return place / "records"
 
 
 @pytest.fixture
 def storage(folder):
-    """A storage in that place."""
+    """A storage in this folder."""
     storage = FilesystemStorage(folder)
     yield storage
     storage.close()
@@ -48,12 +48,12 @@ def _all_locked(*locks):
 
 
 class TestFilesystemStorage(DurableStorageContract):
-    """The suite, with pages so short that every test splits and drops some."""
+    """The contract suite, with index pages so short that each test splits and removes some."""
 
     @pytest.fixture(autouse=True)
     def short_pages(self, monkeypatch):
-        """Let few keys fill a page."""
-        monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 4)
+        """Let four keys fill a page."""
+        monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 4)
 
     @pytest.fixture
     def open_storage(self, folder):
@@ -62,7 +62,7 @@ class TestFilesystemStorage(DurableStorageContract):
 
     @pytest.fixture(params=["locked", "read-only", "disk full", "taken away"])
     def trouble(self, request, folder, storage, disk):
-        """What may befall a folder."""
+        """A failure of the folder."""
         return {
             "locked": lambda: _all_locked(*storage._locks, storage._index._lock),
             "read-only": lambda: disk.read_only(folder),
@@ -72,7 +72,7 @@ class TestFilesystemStorage(DurableStorageContract):
 
     @pytest.fixture(params=["torn", "changed", "emptied", "swapped"])
     def damage(self, request, folder):
-        """Spoil the file of a record."""
+        """Damage the file of a record."""
 
         def spoil(registration_id):
             path = FilesystemStorage(folder)._path_of(registration_id)
@@ -94,12 +94,12 @@ def _soon():
 
 
 class _Crash(BaseException):
-    """The process ends here."""
+    """The simulated crash of the process."""
 
 
 @contextmanager
 def _crash_at(step):
-    """Crash before the given step, counted over all that touches the disk for good."""
+    """Crash before the n-th step that changes the disk: a flush, a rename, a new folder, a removal."""
     steps = count(1)
 
     def crashing(act):
@@ -127,8 +127,8 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_crash_at_any_step_leaves_the_old_or_the_new(place, monkeypatch, change):
-    """Whatever the step, the record is as before or as after, is found by all pages, and can be changed."""
-    monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 2)
+    """After a crash at any step, all pages show the old or the new record, and it can be changed."""
+    monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 2)
     act, registration_id = CHANGES[change]
     for step in count(1):
         folder = place / str(step)
@@ -155,7 +155,7 @@ def test_a_crash_at_any_step_leaves_the_old_or_the_new(place, monkeypatch, chang
 
 
 def _assert_pages_agree(storage):
-    """Every record is found by each of its keys, and what a crash has left is gone after one look."""
+    """Each record is on all its pages, and no stale key remains after they were read."""
     records = [stored for name in ("a", "new", "r", "z") if (stored := storage.load(name))]
     assert list(storage.list(limit=9)) == records
     for user in ("ann", "bob"):
@@ -166,7 +166,7 @@ def _assert_pages_agree(storage):
 
 
 def test_a_crash_at_any_step_of_the_first_start_is_harmless(place):
-    """The next process lays out what is missing."""
+    """The next process creates what is missing in the folder."""
     for step in count(1):
         folder = place / str(step)
         try:
@@ -200,16 +200,16 @@ def test_a_file_is_flushed_before_and_after_it_gets_its_name(tmp_path, monkeypat
 
 
 def test_a_record_being_written_is_not_loaded_yet(storage, monkeypatch):
-    """Nobody decides on a record whose writer has not come back from the disk."""
-    monkeypatch.setattr(filesystem, "WAIT", 0.05)
+    """`load` waits until a writer has flushed the record."""
+    monkeypatch.setattr(filesystem, "_LOCK_WAIT", 0.05)
     storage.save(BEFORE)
     with _all_locked(storage._lock_of("r")), pytest.raises(StorageUnavailable, match="stayed locked"):
         storage.load("r")
     assert storage.load("r") == BEFORE
 
 
-def test_a_key_about_to_be_needed_is_not_healed_away(storage):
-    """While a writer holds the record, its new key stays, although no record has it yet."""
+def test_a_key_that_a_writer_has_just_added_stays(storage):
+    """While a writer holds the lock of a record, `due` does not remove its new key."""
     storage.save(BEFORE)
     (key,) = index_keys.keys_of(record("r", due_at=7.0)) - index_keys.keys_of(BEFORE)
     storage._index.add(key, deadline=0.0)
@@ -220,18 +220,18 @@ def test_a_key_about_to_be_needed_is_not_healed_away(storage):
     assert key not in list(storage._index.ascending(""))
 
 
-def test_a_key_that_was_needed_meanwhile_is_not_healed_away(storage, folder):
-    """A key that looked left over is looked at again before it goes: a writer may have come first."""
+def test_a_key_that_became_valid_meanwhile_stays(storage, folder):
+    """A key that looks stale is checked again under the lock before it is removed."""
     storage.save(BEFORE)
     (key,) = index_keys.keys_of(record("r", due_at=7.0)) - index_keys.keys_of(BEFORE)
     storage._index.add(key, deadline=0.0)
-    heal = storage._heal
+    remove_stale_key = storage._remove_stale_key
 
-    def be_overtaken(*args):
+    def save_first(*args):
         FilesystemStorage(folder).save(record("r", 2, due_at=7.0))
-        heal(*args)
+        remove_stale_key(*args)
 
-    storage._heal = be_overtaken
+    storage._remove_stale_key = save_first
     storage.due(9.0, limit=9)
     assert list(storage.due(9.0, limit=9)) == [record("r", 2, due_at=7.0)]
 
@@ -240,7 +240,7 @@ def test_a_key_that_was_needed_meanwhile_is_not_healed_away(storage, folder):
 
 
 def test_everything_is_for_its_owner_alone(folder, storage):
-    """Files have mode 0600 and folders 0700, whatever the umask allows."""
+    """Files have mode 0600 and folders 0700, with any umask."""
     before = os.umask(0)
     try:
         storage.save(BEFORE)
@@ -251,7 +251,7 @@ def test_everything_is_for_its_owner_alone(folder, storage):
 
 
 def test_no_id_becomes_a_path(place, storage):
-    """Names of files are digests and numbers; what an id says is only inside."""
+    """File names are digests and numbers, and contain no part of an id."""
     for registration_id in ("../../escape", "/absolute", "recognisable"):
         storage.save(record(registration_id, user_id="recognisable user"))
     names = " ".join(str(file.relative_to(place)) for file in place.rglob("*"))
@@ -259,14 +259,14 @@ def test_no_id_becomes_a_path(place, storage):
 
 
 def test_a_missing_parent_is_named(place):
-    """Nothing is created where a mistyped path leads: the folder above must exist."""
+    """A missing parent folder is not created, because the path may be mistyped."""
     with pytest.raises(StorageUnavailable, match=r"mistyped does not exist: create it"):
         FilesystemStorage(place / "mistyped" / "folder").load("r")
     assert list(place.iterdir()) == []
 
 
 def test_the_folder_of_another_program_is_left_alone(place, storage, folder):
-    """A folder with other files in it is refused, and nothing is put into it."""
+    """A folder with other files is refused and not changed."""
     folder.mkdir()
     (folder / "letter.txt").touch()
     with pytest.raises(StorageUnavailable, match="it holds other files"):
@@ -274,8 +274,8 @@ def test_the_folder_of_another_program_is_left_alone(place, storage, folder):
     assert [file.name for file in folder.iterdir()] == ["letter.txt"]
 
 
-def test_lost_records_are_missed(storage, folder):
-    """A folder of records that vanishes is no empty storage."""
+def test_a_missing_folder_of_records_is_an_error(storage, folder):
+    """A missing folder of records is an error and not an empty storage."""
     storage.save(BEFORE)
     (folder / "records").rename(folder / "moved")
     with pytest.raises(StorageUnavailable, match="files are missing"):
@@ -283,21 +283,21 @@ def test_lost_records_are_missed(storage, folder):
 
 
 def test_an_empty_folder_and_a_fresh_disk_will_do(storage, folder):
-    """An administrator may make the folder, or mount a disk there."""
+    """The folder may exist, if it is empty or the root folder of a new disk."""
     folder.mkdir()
     (folder / "lost+found").mkdir()
     assert storage.save(BEFORE) is True
 
 
 def test_a_file_is_no_folder(storage, folder):
-    """A file in the folder's place is refused."""
+    """The path of a file is refused."""
     folder.touch()
     with pytest.raises(StorageUnavailable, match="name another folder"):
         storage.load("r")
 
 
 def test_a_newer_format_is_refused(storage, folder):
-    """A release that knows less than the folder leaves it alone and says which one to install."""
+    """The folder of a newer release is not changed, and the error says which release to install."""
     storage.save(BEFORE)
     storage.close()
     checked_files.write(folder / "format", json.dumps({"format": 99}).encode())
@@ -306,7 +306,7 @@ def test_a_newer_format_is_refused(storage, folder):
 
 
 def test_a_damaged_format_is_told(storage, folder):
-    """A format file that was tampered with is not believed."""
+    """A damaged format file is an error."""
     storage.save(BEFORE)
     storage.close()
     (folder / "format").write_bytes(b"")
@@ -314,8 +314,8 @@ def test_a_damaged_format_is_told(storage, folder):
         storage.load("r")
 
 
-def test_a_record_in_the_wrong_place_is_not_believed(storage):
-    """A whole file that was copied over another record's is named."""
+def test_a_record_in_the_wrong_place_is_an_error(storage):
+    """If a record file was copied over another one, the error names the record."""
     storage.save(BEFORE)
     storage.save(record("other"))
     storage._path_of("other").write_bytes(storage._path_of("r").read_bytes())
@@ -324,7 +324,7 @@ def test_a_record_in_the_wrong_place_is_not_believed(storage):
 
 
 def test_a_lock_file_that_is_deleted_still_keeps_others_out(storage, monkeypatch):
-    """Whoever tidies up lock files does not let two writers in."""
+    """If a lock file is deleted, two writers still cannot hold the lock at the same time."""
     storage.save(BEFORE)
     lock, flock = storage._lock_of("r"), fcntl.flock
 
@@ -346,8 +346,8 @@ def test_a_lock_file_that_is_deleted_still_keeps_others_out(storage, monkeypatch
     ["a damaged page", "a lost page", "a damaged root", "a lost root", "a lost folder", "a lost format"],
 )
 def test_a_broken_index_is_told_and_can_be_rebuilt(storage, folder, monkeypatch, loss):
-    """No page of records is quietly shorter; the error says what to call, and that helps."""
-    monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 4)
+    """No page silently lacks records. The error names `rebuild_index()`, which repairs the index."""
+    monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 4)
     records = [record(f"r{number}", user_id="ann", due_at=1.0) for number in range(9)]
     for saved in records:
         storage.save(saved)

@@ -1,4 +1,4 @@
-"""Forks and storage operations keep apart, and importing the package opens no driver."""
+"""No fork happens during a storage operation, and importing the package imports no driver."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 30.0
 
 
 def test_a_fork_waits_for_operations_and_they_for_the_fork():
-    """Nobody is under way while the gate is shut; what must not be inherited is released in between."""
+    """No operation runs while the gate is shut. `before_fork` is called between the two."""
     released = threading.Event()
     gate = ForkGate(before_fork=released.set)
     entered, leave, passed = threading.Event(), threading.Event(), threading.Event()
@@ -48,7 +48,7 @@ def test_a_fork_waits_for_operations_and_they_for_the_fork():
 
 
 def test_the_child_begins_with_an_open_gate():
-    """Whatever the threads of the parent were doing, the child can go on."""
+    """The child can run operations, also if the gate of the parent was shut."""
     gate = ForkGate()
     gate.shut()
     gate.reopen_in_child()
@@ -57,7 +57,7 @@ def test_the_child_begins_with_an_open_gate():
 
 
 def test_importing_the_package_opens_no_driver():
-    """`import ca_embed.storage` imports no backend; asking for a name does."""
+    """`import ca_embed.storage` imports no storage class. The first use of a name does."""
     program = (
         "import sys, ca_embed.storage as s; early = {'sqlite3', 'asyncio'} & set(sys.modules); "
         "s.SQLiteStorage; print(sorted(early), 'sqlite3' in sys.modules)"
@@ -67,7 +67,7 @@ def test_importing_the_package_opens_no_driver():
 
 
 def test_all_public_names_exist():
-    """Every name of `__all__` can be had, and no other."""
+    """Each name in `__all__` can be used, and no other."""
     for name in ca_embed.storage.__all__:
         assert getattr(ca_embed.storage, name) is not None
         assert name in dir(ca_embed.storage)

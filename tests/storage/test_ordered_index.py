@@ -1,4 +1,4 @@
-"""OrderedIndex is a sorted set of texts, for readers and writers at the same time."""
+"""OrderedIndex is a sorted set of texts for concurrent readers and writers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SOON = 60.0
 @pytest.fixture
 def index(tmp_path, monkeypatch):
     """An empty index with short pages."""
-    monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 4)
+    monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 4)
     index = OrderedIndex(tmp_path)
     index.fill((), _soon())
     return index
@@ -35,10 +35,10 @@ def _soon():
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.text("abé🦆\n\0", max_size=3))), st.text("abé🦆", max_size=3))
 def test_it_is_a_sorted_set(changes, start):
-    """After any adding and discarding, also of what is there or is not, it holds what a set would."""
+    """After any sequence of `add` and `discard` it has the same keys as a set."""
     expected = set()
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(ordered_index, "LONGEST_PAGE", 4)
+        patch.setattr(ordered_index, "_MAX_PAGE_KEYS", 4)
         index, other = OrderedIndex(Path(folder)), OrderedIndex(Path(folder))
         index.fill((), _soon())
         for adding, key in changes:
@@ -50,7 +50,7 @@ def test_it_is_a_sorted_set(changes, start):
 
 
 def test_filling_replaces_everything(index, tmp_path):
-    """Old keys and old files are gone after a fill; the new keys can be changed."""
+    """`fill` removes old keys and old files, and the new keys can be changed."""
     for number in range(30):
         index.add(f"old{number}", _soon())
     files = len(list(tmp_path.iterdir()))
@@ -60,8 +60,8 @@ def test_filling_replaces_everything(index, tmp_path):
     assert len(list(tmp_path.iterdir())) < files + 10
 
 
-def test_emptied_pages_go(index, tmp_path):
-    """A queue that is filled at one end and emptied at the other does not leave files behind."""
+def test_empty_pages_are_removed(index, tmp_path):
+    """A queue that grows at one end and shrinks at the other leaves no files behind."""
     for number in range(100):
         index.add(f"{number:03}", _soon())
         if number >= 5:
@@ -70,8 +70,8 @@ def test_emptied_pages_go(index, tmp_path):
     assert len(list(tmp_path.iterdir())) <= 6
 
 
-def test_readers_see_what_stays_while_pages_split_and_go(index, tmp_path):
-    """A reader beside a busy writer misses no key that was there all the time."""
+def test_readers_see_all_unchanged_keys_while_pages_are_split_and_removed(index, tmp_path):
+    """A reader misses no key that stays, while a writer adds and removes others."""
     still = [f"{number:03}" for number in range(0, 100, 5)]
     for key in still:
         index.add(key, _soon())
@@ -92,25 +92,25 @@ def test_readers_see_what_stays_while_pages_split_and_go(index, tmp_path):
 
 
 def test_a_page_that_is_split_under_a_reader_is_read_again(index, tmp_path, monkeypatch):
-    """A reader who knows an older root does not take the lower half of a page for the whole."""
+    """A reader with an older root does not take the lower half of a page for the whole page."""
     still = ["a", "b", "c", "d"]
     index.fill(still, _soon())
     reader = OrderedIndex(tmp_path)
     look = reader._root
 
-    def be_overtaken():
+    def split_after_reading_the_root():
         root = look()
         monkeypatch.undo()
-        monkeypatch.setattr(ordered_index, "LONGEST_PAGE", 2)
+        monkeypatch.setattr(ordered_index, "_MAX_PAGE_KEYS", 2)
         index.add("aa", _soon())
         return root
 
-    monkeypatch.setattr(reader, "_root", be_overtaken)
+    monkeypatch.setattr(reader, "_root", split_after_reading_the_root)
     assert [key for key in reader.ascending("") if key != "aa"] == still
 
 
 def test_a_page_costs_a_page(index, monkeypatch):
-    """Reading a few keys out of many reads as few files as reading them out of few."""
+    """Reading a few keys reads a few files, independent of the number of keys."""
     index.fill((f"{number:03}" for number in range(400)), _soon())
     reads, read = [], ordered_index.checked_files.read
     monkeypatch.setattr(ordered_index.checked_files, "read", lambda path: reads.append(path) or read(path))
@@ -120,6 +120,6 @@ def test_a_page_costs_a_page(index, monkeypatch):
 
 @given(st.lists(st.floats(allow_nan=False), min_size=2))
 def test_times_sort_as_their_texts_do(times):
-    """The text of a time sorts as the time does, and gives it back."""
+    """The texts of times sort as the times do, and can be turned back into them."""
     times = [time_ + 0.0 for time_ in times]
     assert sorted(times) == [due_at_of(prefix) for prefix in sorted(map(due_prefix, times))]

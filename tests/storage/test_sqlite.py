@@ -1,4 +1,4 @@
-"""SQLiteStorage keeps the contract, and says what is wrong with a database."""
+"""SQLiteStorage keeps the contract, and explains what is wrong with a database."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _connection(path, *statements):
 
 
 class TestSQLiteStorage(DurableStorageContract):
-    """The suite."""
+    """The contract suite."""
 
     @pytest.fixture
     def open_storage(self, path):
@@ -52,7 +52,7 @@ class TestSQLiteStorage(DurableStorageContract):
 
     @pytest.fixture(params=["locked for writing", "locked", "read-only", "disk full", "taken away"])
     def trouble(self, request, path, storage, disk):
-        """What may befall a database."""
+        """A failure of the database."""
 
         @contextmanager
         def locked():
@@ -76,7 +76,7 @@ class TestSQLiteStorage(DurableStorageContract):
 
     @pytest.fixture
     def damage(self, path):
-        """Spoil the sealed document."""
+        """Damage the sealed document."""
 
         def spoil(registration_id):
             change = "UPDATE registrations SET document = x'00' WHERE registration_id = ?"
@@ -95,7 +95,7 @@ def _refusal(storage):
 
 
 def test_files_are_for_their_owner_alone(path, storage):
-    """The database and the two files beside it have mode 0600, whatever the umask allows."""
+    """The database and the two files beside it have mode 0600, with any umask."""
     before = os.umask(0)
     try:
         storage.save(record("r"))
@@ -106,7 +106,7 @@ def test_files_are_for_their_owner_alone(path, storage):
 
 
 def test_a_commit_is_flushed(path, storage):
-    """Every connection writes to a write-ahead log and flushes it at each commit."""
+    """Each connection uses a write-ahead log and flushes it at each commit."""
     storage.save(record("r"))
     with storage._connections.lend(deadline=0.0) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -126,20 +126,20 @@ def test_no_query_scans_or_sorts(path, storage, query):
 
 
 def test_a_missing_folder_is_named(path):
-    """Nothing is created where a mistyped path leads: the folder must exist."""
+    """A missing folder is not created, because the path may be mistyped."""
     folder = path.parent / "mistyped"
     assert f"its folder {folder} does not exist: create it" in _refusal(SQLiteStorage(folder / "x.db"))
     assert not folder.exists()
 
 
 def test_a_folder_is_no_database(path):
-    """A folder in the database's place is refused."""
+    """The path of a folder is refused."""
     path.mkdir()
     assert "it is a folder: name a file" in _refusal(SQLiteStorage(path))
 
 
 def test_another_kind_of_file_is_left_alone(path, storage):
-    """A file that is no database is refused and not changed."""
+    """A file that is not a database is refused and not changed."""
     path.write_bytes(b"a letter to grandmother\n" * 100)
     assert "it is not a SQLite database" in _refusal(storage)
     assert path.read_bytes() == b"a letter to grandmother\n" * 100
@@ -149,14 +149,14 @@ def test_another_kind_of_file_is_left_alone(path, storage):
     "sign", ["CREATE TABLE users (id)", "PRAGMA user_version = 1", "PRAGMA application_id = 7"]
 )
 def test_the_database_of_another_program_is_left_alone(path, storage, sign):
-    """A database that somebody else has made is refused: its version numbers mean something else."""
+    """The database of another program is refused, because its version numbers have other meanings."""
     with _connection(path, sign):
         pass
     assert "it belongs to another program" in _refusal(storage)
 
 
 def test_a_newer_schema_is_refused(path, storage):
-    """A release that knows less than the database leaves it alone and says which one to install."""
+    """A database of a newer release is not changed, and the error says which release to install."""
     storage.save(record("r"))
     storage.close()
     with _connection(path, "PRAGMA user_version = 99"):
@@ -164,12 +164,12 @@ def test_a_newer_schema_is_refused(path, storage):
     assert "it has schema 99" in _refusal(storage)
 
 
-def test_a_step_of_the_schema_is_taken_once(path, storage, monkeypatch):
-    """A database of an older release is brought up to date, with its records, and stays so."""
+def test_a_migration_runs_once(path, storage, monkeypatch):
+    """The first use migrates the database of an older release and keeps its records."""
     storage.save(record("r"))
     storage.close()
-    steps = (*sqlite_schema.STEPS, ("CREATE TABLE added (column)",))
-    monkeypatch.setattr(sqlite_schema, "STEPS", steps)
+    migrations = (*sqlite_schema._MIGRATIONS, ("CREATE TABLE added (column)",))
+    monkeypatch.setattr(sqlite_schema, "_MIGRATIONS", migrations)
     for _ in range(2):
         assert storage.load("r") == record("r")
         storage.close()
@@ -179,7 +179,7 @@ def test_a_step_of_the_schema_is_taken_once(path, storage, monkeypatch):
 
 
 def test_a_deleted_database_is_missed(path, storage):
-    """A file that vanishes is no empty storage; after a restart it may be."""
+    """A deleted file is an error and not an empty storage. After a restart, a new file is created."""
     storage.save(record("r"))
     path.unlink()
     assert "it was deleted while it was in use" in _refusal(storage)
@@ -189,7 +189,7 @@ def test_a_deleted_database_is_missed(path, storage):
 
 
 def test_a_replaced_database_is_noticed(path, storage):
-    """Nothing is written to a file that has lost its name to another."""
+    """Nothing is written to a file that was replaced by another."""
     storage.save(record("r"))
     path.with_name("other.db").touch()
     path.with_name("other.db").replace(path)
@@ -197,7 +197,7 @@ def test_a_replaced_database_is_noticed(path, storage):
 
 
 def test_a_damaged_database_is_told(path, storage):
-    """Garbage in the middle of the file is named as damage, not read as nothing."""
+    """Damage in the middle of the file raises an error. It does not look like an empty storage."""
     for number in range(200):
         storage.save(record(f"r{number}", document=b"x" * 500))
     storage.close()
@@ -208,7 +208,7 @@ def test_a_damaged_database_is_told(path, storage):
 
 
 def test_a_full_database_is_told(storage):
-    """When SQLite finds no room, the error says so, and what is stored stays."""
+    """If SQLite finds no disk space, the error says so, and the stored records stay."""
     storage.save(record("r"))
     with storage._connections.lend(deadline=0.0) as connection:
         connection.execute("PRAGMA max_page_count = 1")
@@ -218,13 +218,13 @@ def test_a_full_database_is_told(storage):
 
 
 def test_a_connection_is_not_used_in_another_process(path, storage):
-    """Even where a server forks without telling Python, the child opens a connection of its own."""
+    """If code in C forks without Python, the child still opens a connection of its own."""
     assert together(partial(SQLiteStorage, path), save_in_both, processes=1) == [True]
     assert storage.load("child's") == record("child's")
 
 
 def test_no_connection_is_open_while_python_forks(storage):
-    """The locks of SQLite are a process's own, so a child inherits nothing that would count on them."""
+    """Idle connections are closed before a fork, because their locks belong to the parent process."""
     storage.save(record("r"))
     gate = storage._connections._gate
     gate.shut()
@@ -236,28 +236,28 @@ def test_no_connection_is_open_while_python_forks(storage):
 
 
 def test_the_first_start_waits_where_sqlite_does_not(path, storage, monkeypatch):
-    """Switching to the write-ahead log is tried again while another process writes."""
+    """Switching to the write-ahead log is repeated while another process writes."""
     with _connection(path, "BEGIN IMMEDIATE") as other:
         monkeypatch.setattr(time, "sleep", lambda _: other.execute("ROLLBACK"))
         assert storage.save(record("r")) is True
 
 
-def test_a_schema_that_comes_up_meanwhile_is_ours(path):
-    """A process that looks while another one creates the tables does not take them for a stranger's."""
+def test_a_schema_that_another_process_creates_meanwhile_is_accepted(path):
+    """A process that checks the schema while another one creates it accepts the result."""
     with _connection(path, "PRAGMA journal_mode = WAL") as first, _connection(path) as second:
 
         def let_the_other_be_faster(statement):
             if "sqlite_master" in statement:
                 second.set_trace_callback(None)
-                sqlite_schema.bring_up_to_date(first, path)
+                sqlite_schema.migrate(first, path)
 
         second.set_trace_callback(let_the_other_be_faster)
-        sqlite_schema.bring_up_to_date(second, path)
+        sqlite_schema.migrate(second, path)
         assert second.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 def test_a_relative_path_is_meant_from_here(place, monkeypatch):
-    """A daemon that changes its folder later still finds its database."""
+    """A relative path stays the same if the process changes its current folder."""
     monkeypatch.chdir(place)
     storage = SQLiteStorage("relative.db")
     monkeypatch.chdir("/")

@@ -1,4 +1,4 @@
-"""SQLite and files: what older releases have stored is read, changed and gone on with."""
+"""SQLite and files: the records of older releases can be read and changed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TestSQLite(UpgradeContract):
 
     @pytest.fixture
     def older_release(self, release, place):
-        """Lay the database down."""
-        snapshots.lay_down_sqlite(release, place / "ca_embed.db")
+        """Create the database as the older release stored it."""
+        snapshots.restore_sqlite(release, place / "ca_embed.db")
 
 
 @pytest.mark.parametrize("release", snapshots.RELEASES)
@@ -37,5 +37,5 @@ class TestFiles(UpgradeContract):
 
     @pytest.fixture
     def older_release(self, release, place):
-        """Lay the folder down."""
-        snapshots.lay_down_files(release, place / "files")
+        """Create the folder as the older release stored it."""
+        snapshots.restore_files(release, place / "files")

@@ -1,4 +1,4 @@
-"""Storage URLs: the known forms, and words for the mistyped ones that repeat no password."""
+"""Storage URLs: the known forms, and errors for wrong URLs that show no password."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from ca_embed.errors import ConfigurationError
-from ca_embed.storage import MemoryStorage, storage_from_url
+from ca_embed.storage import MemoryStorage
 from ca_embed.storage._resolve import open_storage
-from ca_embed.storage._urls import FORMS
+from ca_embed.storage._urls import _FORMS, storage_from_url
 
 
 def test_memory_says_what_it_is_for(caplog):
-    """Whoever configures it in production is told."""
+    """A warning is logged, in case it is used in production."""
     storage_from_url("memory:")
     assert "it forgets all credentials" in caplog.text
 
 
 def test_memory():
-    """`memory:` is a storage of its own each time."""
+    """Each `memory:` URL gives a new storage."""
     first, second = storage_from_url("memory:"), storage_from_url("memory:")
     assert isinstance(first, MemoryStorage)
     assert first is not second
@@ -35,7 +35,7 @@ def test_memory():
     ],
 )
 def test_paths_are_taken_as_they_stand(url, expected):
-    """The path of a URL is the path of the storage; nothing is opened or created yet."""
+    """The path in the URL is the path of the storage. Nothing is opened or created yet."""
     assert repr(storage_from_url(url)) == expected
 
 
@@ -60,22 +60,22 @@ def test_paths_are_taken_as_they_stand(url, expected):
     ],
 )
 def test_a_mistyped_url_is_told_the_forms(url):
-    """The error names the forms there are, and no more of the URL than its scheme."""
+    """The error names all known forms, and shows no more of the URL than its scheme."""
     with pytest.raises(ConfigurationError) as caught:
         storage_from_url(url)
-    assert FORMS in str(caught.value)
+    assert _FORMS in str(caught.value)
     assert "password" not in str(caught.value)
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_a_storage_must_be_named(nothing):
-    """There is no default: where credentials are kept is for you to say."""
+    """There is no default storage."""
     with pytest.raises(ConfigurationError, match="storage is missing"):
         open_storage(nothing)
 
 
 def test_a_given_storage_is_checked_and_used():
-    """A storage object is taken as it is; one that lacks a method is refused."""
+    """A storage object is used unchanged. One that lacks a method is refused."""
     storage = MemoryStorage()
     assert open_storage(storage) is storage
     with pytest.raises(ConfigurationError, match=r"load\(registration_id\) is missing"):

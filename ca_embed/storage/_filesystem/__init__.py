@@ -1,1 +1,1 @@
-"""Records as files."""
+"""Keeps records in files."""

@@ -1,6 +1,6 @@
-"""Files that are whole or recognisably not: replaced in one step, flushed, and checked when read.
+"""Files with a checksum. They are replaced in one step, flushed to the disk, and checked when they are read.
 
-A file's first line holds the SHA-256 digest of all that follows. Files are for their owner alone.
+The first line of a file contains the SHA-256 digest of the rest. Files have mode 0600, folders 0700.
 """
 
 from __future__ import annotations
@@ -12,67 +12,68 @@ from pathlib import Path
 
 _MAGIC = b"ca_embed "
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-_HEAD = len(_MAGIC) + 64 + 1
+_HEADER_LENGTH = len(_MAGIC) + 64 + 1
 
 
 class DamagedFile(Exception):
-    """The file is torn, or was changed by something else."""
+    """The content of the file does not match its checksum."""
 
 
 def write(path: Path, payload: bytes) -> None:
-    """Give the file this content. It is on the disk when this returns; a crash leaves the old or the new.
+    """Replace the content of the file. The new content is on the disk when this returns.
 
-    Two writers of one path must not meet: they share the name of the file that is renamed.
+    After a crash the file has either the old or the new content. Two writers must not write the same path
+    at the same time, because both would use the same temporary file.
     """
-    growing = path.with_name(f"{path.name}.new")
+    temporary = path.with_name(f"{path.name}.new")
     try:
-        with os.fdopen(os.open(growing, _CREATE, 0o600), "wb") as file:
-            file.write(head_of(payload) + payload)
+        with os.fdopen(os.open(temporary, _CREATE, 0o600), "wb") as file:
+            file.write(header_of(payload) + payload)
             file.flush()
             os.fsync(file.fileno())
-        growing.replace(path)
+        temporary.replace(path)
     except OSError:
         with suppress(OSError):
-            growing.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
 
 
 def read(path: Path) -> bytes:
-    """Return the content. Raises FileNotFoundError, or DamagedFile if it is not what was written."""
+    """Return the content. Raises FileNotFoundError, or DamagedFile if the checksum is wrong."""
     content = path.read_bytes()
-    head, payload = content[:_HEAD], content[_HEAD:]
-    if head != head_of(payload):
+    head, payload = content[:_HEADER_LENGTH], content[_HEADER_LENGTH:]
+    if head != header_of(payload):
         raise DamagedFile(f"{path} is damaged: restore it from a backup")
     return payload
 
 
-def read_head(path: Path) -> bytes:
-    """Return the first line alone. It is another one whenever the content is."""
+def read_header(path: Path) -> bytes:
+    """Return the first line only. It differs whenever the content differs."""
     with path.open("rb", buffering=0) as file:
-        return file.read(_HEAD)
+        return file.read(_HEADER_LENGTH)
 
 
-def head_of(payload: bytes) -> bytes:
-    """Return the first line of a file with this content."""
+def header_of(payload: bytes) -> bytes:
+    """Return the first line of a file with this content: its checksum."""
     return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
 
 
 def remove(path: Path) -> None:
-    """Remove the file; it is gone from the disk when this returns."""
+    """Remove the file. It is removed from the disk when this returns. Raises FileNotFoundError."""
     path.unlink()
     _flush_folder(path.parent)
 
 
 def make_folder(path: Path) -> None:
-    """Create the folder if it does not exist; the one it stands in must exist."""
+    """Create the folder if it does not exist. Its parent folder must exist."""
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
         _flush_folder(path.parent)
 
 
 def _flush_folder(path: Path) -> None:
-    """Flush the names in the folder, without which a crash could undo a rename."""
+    """Flush the entries of the folder. Without it, a power cut could undo a rename or a removal."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

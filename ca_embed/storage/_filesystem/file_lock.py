@@ -1,4 +1,4 @@
-"""A lock that threads and processes share, and that dies with its holder."""
+"""A lock between threads and processes. The system releases it when the process that holds it ends."""
 
 from __future__ import annotations
 
@@ -12,34 +12,38 @@ from threading import Lock
 
 from ca_embed.errors import StorageUnavailable
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.02  # seconds between two looks at a lock that is taken
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02  # seconds between two attempts to take the lock
 
 
 class FileLock:
-    """Locks a file for one thread of one process at a time. The file stays; it is empty."""
+    """A lock on an empty file, which is never removed. One thread of one process holds it at a time."""
 
     def __init__(self, path: Path) -> None:
-        """The file is created when the lock is first taken."""
+        """Keep the path. The file is created when the lock is first taken."""
         self._path = path
-        self._turn = Lock()  # the threads of a process wait here, so that only one asks the system
+        self._thread_lock = Lock()  # threads wait here, so that one thread of a process polls the file
 
     @contextmanager
     def held(self, deadline: float) -> Generator[None]:
-        """Hold the lock for the length of the block. Raises StorageUnavailable if it is not free in time."""
-        if not self._turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise self._taken()
+        """Hold the lock for the length of the block.
+
+        deadline: a time of `time.monotonic()`. If the lock is still taken then, raise StorageUnavailable.
+        """
+        if not self._thread_lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise self._timeout_error()
         try:
             descriptor = self._lock(deadline)
             try:
                 yield
             finally:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # also where a child process has inherited it
+                # Closing alone releases nothing while a child process has inherited the descriptor.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
                 os.close(descriptor)
         finally:
-            self._turn.release()
+            self._thread_lock.release()
 
     def _lock(self, deadline: float) -> int:
-        pause = FIRST_PAUSE
+        pause = _FIRST_PAUSE
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
@@ -53,16 +57,16 @@ class FileLock:
                 raise
             os.close(descriptor)
             if time.monotonic() >= deadline:
-                raise self._taken()
+                raise self._timeout_error()
             time.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _is_file_of(self, descriptor: int) -> bool:
-        """A lock on a file that was deleted meanwhile keeps nobody out."""
+        """Return False if the file was deleted or replaced meanwhile: others would lock another file."""
         try:
             return os.path.samestat(os.fstat(descriptor), self._path.stat())
         except FileNotFoundError:
             return False
 
-    def _taken(self) -> StorageUnavailable:
-        return StorageUnavailable(f"{self._path} stayed locked: see which other program keeps it busy")
+    def _timeout_error(self) -> StorageUnavailable:
+        return StorageUnavailable(f"{self._path} stayed locked: find the program that keeps it busy")

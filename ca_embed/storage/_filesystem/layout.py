@@ -1,4 +1,4 @@
-"""The folder of the filesystem storage: laying it out, and saying what is wrong with it."""
+"""The folder of the file storage: how it is created and checked, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ca_embed.storage._filesystem import checked_files
 from ca_embed.storage._filesystem.file_lock import FileLock
 from ca_embed.storage._filesystem.ordered_index import OrderedIndex
 
-FORMAT = 1
+_FORMAT = 1
 
-_OURS = {"format", "format.new", "index", "locks", "records"}
-_OF_THE_SYSTEM = {"lost+found"}  # at the root of a file system
-_WORDS = {
+_OWN_ENTRIES = {"format", "format.new", "index", "locks", "records"}
+_SYSTEM_ENTRIES = {"lost+found"}  # in the root folder of a file system
+_REMEDIES = {
     errno.ENOSPC: "the disk is full: make room",
     errno.EDQUOT: "the disk quota is used up: make room",
     errno.EROFS: "the file system is read-only",
@@ -29,20 +29,23 @@ _WORDS = {
 
 
 class FilesystemLayout:
-    """The folder and what stands in it."""
+    """The folder of a storage, with its subfolders and files."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is looked at until somebody asks."""
+        """Keep the path. The folder is read when `prepare` is called."""
         self.folder = folder
         self.records = folder / "records"
         self.locks = folder / "locks"
         self.index = OrderedIndex(folder / "index")
         self._format = folder / "format"
-        self._was_seen = False
+        self._is_prepared = False
 
     def prepare(self, deadline: float) -> None:
-        """See that the folder is laid out; one process does it. Raises StorageUnavailable if it cannot be."""
-        if self._was_seen:
+        """Create what is missing in the folder, in one process at a time, and check the format.
+
+        Raises StorageUnavailable if the folder cannot be used. deadline: a time of `time.monotonic()`.
+        """
+        if self._is_prepared:
             self.require_presence()
             return
         self._make_folder()
@@ -52,60 +55,60 @@ class FilesystemLayout:
             with FileLock(self.locks / "layout").held(deadline):
                 self._lay_out(deadline)
         self._require_known_format()
-        self._was_seen = True
+        self._is_prepared = True
 
     def require_presence(self) -> None:
-        """Raise unless the folder is where it was: what is missing in it may stand in another."""
+        """Raise StorageUnavailable if the folder is missing. A missing file then is no missing record."""
         if not (self._format.exists() and self.records.is_dir()):
-            raise unavailable(self.folder, _WORDS[errno.ENOENT])
+            raise _unavailable(self.folder, _REMEDIES[errno.ENOENT])
 
-    def look_anew(self) -> None:
-        """Let `prepare` look at the folder again."""
-        self._was_seen = False
+    def recheck(self) -> None:
+        """Let the next call of `prepare` check the folder again."""
+        self._is_prepared = False
 
     def _make_folder(self) -> None:
         if not self.folder.parent.is_dir():
-            raise unavailable(self.folder, f"the folder {self.folder.parent} does not exist: create it")
+            raise _unavailable(self.folder, f"the folder {self.folder.parent} does not exist: create it")
         checked_files.make_folder(self.folder)
 
     def _refuse_foreign(self) -> None:
-        foreign = {entry.name for entry in self.folder.iterdir()} - _OURS - _OF_THE_SYSTEM
+        foreign = {entry.name for entry in self.folder.iterdir()} - _OWN_ENTRIES - _SYSTEM_ENTRIES
         if foreign:
-            raise unavailable(self.folder, "it holds other files: give ca_embed a folder of its own")
+            raise _unavailable(self.folder, "it holds other files: give ca_embed a folder of its own")
 
     def _lay_out(self, deadline: float) -> None:
         if self._format.exists():
             return
         checked_files.make_folder(self.records)
-        if not any(self.records.iterdir()):
+        if not any(self.records.iterdir()):  # with records but no index, an empty index would hide them
             self.index.fill((), deadline)
-        checked_files.write(self._format, json.dumps({"format": FORMAT}).encode())
+        checked_files.write(self._format, json.dumps({"format": _FORMAT}).encode())
 
     def _require_known_format(self) -> None:
         try:
             found = json.loads(checked_files.read(self._format))["format"]
         except checked_files.DamagedFile as error:
-            raise unavailable(self.folder, str(error)) from None
-        if found > FORMAT:
-            raise unavailable(
+            raise _unavailable(self.folder, str(error)) from None
+        if found > _FORMAT:
+            raise _unavailable(
                 self.folder,
-                f"it has format {found}, and this release knows none newer than {FORMAT}: install the "
+                f"it has format {found}, and this release knows none newer than {_FORMAT}: install the "
                 "release of ca_embed that wrote it, or a later one",
             )
 
 
 @contextmanager
-def explained(folder: Path) -> Generator[None]:
-    """Turn whatever goes wrong in that folder into StorageUnavailable, in words that help."""
+def translate_errors(folder: Path) -> Generator[None]:
+    """Turn each error of this folder in the block into StorageUnavailable, with a remedy."""
     try:
         yield
     except OSError as error:
-        words = _WORDS.get(error.errno or 0, "the disk could not be read or written")
-        raise unavailable(folder, f"{words} ({error.strerror})") from error
+        problem = _REMEDIES.get(error.errno or 0, "the disk could not be read or written")
+        raise _unavailable(folder, f"{problem} ({error.strerror})") from error
     except checked_files.DamagedFile as error:
-        raise unavailable(folder, str(error)) from None
+        raise _unavailable(folder, str(error)) from None
 
 
-def unavailable(folder: Path, words: str) -> StorageUnavailable:
-    """Return the error that says so about the folder."""
-    return StorageUnavailable(f"the storage folder {folder}: {words}")
+def _unavailable(folder: Path, problem: str) -> StorageUnavailable:
+    """Return the error for a problem of this folder."""
+    return StorageUnavailable(f"the storage folder {folder}: {problem}")

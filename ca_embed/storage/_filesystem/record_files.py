@@ -1,4 +1,4 @@
-"""One record as the content of a file: a line of JSON, then the sealed document as it is."""
+"""Files with one record each: a line of JSON with the columns, then the bytes of the sealed document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ca_embed.storage._filesystem import checked_files
 
 
 def write(path: Path, record: SealedRecord) -> None:
-    """Put the record into the file, durably."""
+    """Write the record to the file. It is on the disk when this returns."""
     columns = {
         "registration_id": record.registration_id,
         "version": record.version,

@@ -1,17 +1,17 @@
-"""Keeps records as files, which many threads and processes of one machine may share. POSIX only.
+"""Keeps records in files. Threads and processes of one machine may share them. POSIX only.
 
-Theory of operation
--------------------
-    format          says which release laid out the folder; written last
-    records/3f9/    one checked file a record, named by the SHA-256 of its id
-    index/          the sorted keys of all records: by id, by user, by the time that they are due
-    locks/          one for each 64th of the records
+How it works
+------------
+    format          the version of this layout; it is written last
+    records/3f9/    a checked file for each record; its name is the SHA-256 digest of the id
+    index/          the sorted keys of all records: by id, by user, by due time
+    locks/          64 lock files; each record uses one of them
 
-Whoever changes a record holds its lock, adds the record's new keys to the index, replaces its file,
-and takes the old keys out. So the file decides, and a crash leaves at most a key too many, never one
-too few. `load` takes the lock as well: a file can be seen before its folder is flushed, and who decides
-on a record must not decide on one that a power cut could undo. `due` and `list` take none; they look
-at the record behind each key, pass over a key that does not fit, and take it out.
+To change a record, a writer takes its lock, adds the new keys of the record to the index, replaces the
+file, and removes the old keys. The file decides what is stored. A crash can leave a stale key, but never
+loses a key that is needed. `load` takes the lock as well: a new file can be read before its folder is
+flushed, and a power cut could still undo it. `due` and `list` take no lock. They read the record for each
+key, and skip and remove a key that the record does not have.
 """
 
 from __future__ import annotations
@@ -29,44 +29,46 @@ from ca_embed.storage import _index_keys as index_keys
 from ca_embed.storage._base import DueCursor, SealedRecord
 from ca_embed.storage._filesystem import checked_files, record_files
 from ca_embed.storage._filesystem.file_lock import FileLock
-from ca_embed.storage._filesystem.layout import FilesystemLayout, explained
+from ca_embed.storage._filesystem.layout import FilesystemLayout, translate_errors
 from ca_embed.storage._forks import ForkGate
 
-WAIT = 4.0  # seconds for the locks of others
-LOCKS = 64
+_LOCK_WAIT = 4.0  # seconds to wait for a lock
+_LOCK_COUNT = 64
 
-_NEXT = "\0"  # behind a key, makes the key that follows it immediately
+_NEXT = "\0"  # appended to a key, gives the smallest key that is greater (no id contains NUL)
 
 
 class FilesystemStorage:
     """Keeps records as files in one folder of a local POSIX file system.
 
-    The folder is created, for its owner alone, at the first use, or may be there and empty; the one
-    it stands in must exist. What is saved has been flushed to the disk, with the folder's entry.
+    folder: it is created with mode 0700 at the first use, or it exists and is empty. Its parent folder
+        must exist.
+
+    A saved record has been flushed to the disk, together with its folder.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Name the folder; a relative path counts from the folder that is the current one now."""
+        """Keep the path. A relative path is relative to the folder that is current now."""
         self._layout = FilesystemLayout(Path(folder).absolute())
         self._index = self._layout.index
-        self._locks = [FileLock(self._layout.locks / f"{number:02}") for number in range(LOCKS)]
+        self._locks = [FileLock(self._layout.locks / f"{number:02}") for number in range(_LOCK_COUNT)]
         self._gate = ForkGate()
 
     @property
     def path(self) -> Path:
-        """Where the folder is."""
+        """The absolute path of the folder."""
         return self._layout.folder
 
     def __repr__(self) -> str:
         return f"FilesystemStorage({str(self.path)!r})"
 
     def load(self, registration_id: str) -> SealedRecord | None:
-        """Return the record of that id, or None if there is none. What it returns is on the disk."""
+        """Return the record with this id, or None if there is none. The returned record is on the disk."""
         with self._operation() as deadline, self._lock_of(registration_id).held(deadline):
             return self._read(registration_id)
 
     def save(self, record: SealedRecord) -> bool:
-        """Store the record if the version before it is the stored one; else return False."""
+        """Store the record if the stored version is `record.version - 1`; else return False."""
         with self._operation() as deadline, self._lock_of(record.registration_id).held(deadline):
             stored = self._read(record.registration_id)
             if record.version != (stored.version if stored else 0) + 1:
@@ -76,21 +78,21 @@ class FilesystemStorage:
             for key in new - old:
                 self._index.add(key, deadline)
             self._write(record)
-            self._forget(old - new, deadline)
+            self._discard_keys(old - new, deadline)
             return True
 
     def delete(self, registration_id: str, version: int) -> bool:
-        """Remove the record if its stored version is `version`; else return False."""
+        """Remove the record if the stored version is `version`; else return False."""
         with self._operation() as deadline, self._lock_of(registration_id).held(deadline):
             stored = self._read(registration_id)
             if stored is None or stored.version != version:
                 return False
             checked_files.remove(self._path_of(registration_id))
-            self._forget(index_keys.keys_of(stored), deadline)
+            self._discard_keys(index_keys.keys_of(stored), deadline)
             return True
 
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
-        """Return at most `limit` records that are due by then, earliest first, after the cursor."""
+        """Return at most `limit` records with `due_at <= by`, earliest first, after the cursor."""
         start = (
             index_keys.due_prefix(after.due_at) + after.registration_id + _NEXT if after else index_keys.DUE
         )
@@ -102,7 +104,10 @@ class FilesystemStorage:
     def list(
         self, *, user_id: str | None = None, limit: int, after: str | None = None
     ) -> Sequence[SealedRecord]:
-        """Return at most `limit` records by registration id, after that id; of one user, if one is named."""
+        """Return at most `limit` records in the order of their ids, after the id `after`.
+
+        With `user_id`, return only the records of this user.
+        """
         prefix = index_keys.ALL if user_id is None else index_keys.user_prefix(user_id)
         start = prefix if after is None else prefix + after + _NEXT
         with self._operation() as deadline:
@@ -110,11 +115,14 @@ class FilesystemStorage:
             return self._page(keys, len(prefix), limit, deadline)
 
     def close(self) -> None:
-        """No file is open between two calls. The next call looks at the folder anew."""
-        self._layout.look_anew()
+        """Let the next call check the folder again. No file is open between two calls."""
+        self._layout.recheck()
 
     def rebuild_index(self) -> None:
-        """Make the index anew from the records. It takes a while, in which nobody else can write."""
+        """Build the index again from the record files. Meanwhile no other call can load or write a record.
+
+        It takes about 0.1 ms a record. Call it when an error says so. Raises StorageUnavailable.
+        """
         with self._operation() as deadline, ExitStack() as locks:
             for lock in self._locks:
                 locks.enter_context(lock.held(deadline))
@@ -124,27 +132,30 @@ class FilesystemStorage:
 
     @contextmanager
     def _operation(self) -> Generator[float]:
-        """Give the time until which locks are waited for; see to the folder, to forks and to errors."""
-        deadline = time.monotonic() + WAIT
-        with self._gate.passing(), explained(self._layout.folder):
+        """Run an operation in the block: prepare the folder, delay forks, translate errors.
+
+        Yields the deadline for taking locks, as a time of `time.monotonic()`.
+        """
+        deadline = time.monotonic() + _LOCK_WAIT
+        with self._gate.passing(), translate_errors(self._layout.folder):
             self._layout.prepare(deadline)
             yield deadline
 
     def _page(self, keys: Iterable[str], prefix: int, limit: int, deadline: float) -> Sequence[SealedRecord]:
-        """Return the first records that the keys, less a prefix of that length, are the ids of."""
+        """Return the first `limit` records for the keys. Each key is a prefix of this length and an id."""
         page: list[SealedRecord] = []
         for key in keys:
-            record = self._behind(key, key[prefix:])
+            record = self._record_for_key(key, key[prefix:])
             if record is None:
-                self._heal(key, key[prefix:], deadline)
+                self._remove_stale_key(key, key[prefix:], deadline)
                 continue
             page.append(record)
             if len(page) == limit:
                 break
         return page
 
-    def _behind(self, key: str, registration_id: str) -> SealedRecord | None:
-        """Return the record if it has the key. One that cannot be read is handed on empty, as version 0."""
+    def _record_for_key(self, key: str, registration_id: str) -> SealedRecord | None:
+        """Return the record if it has this key, else None. If unreadable, return it with version 0."""
         try:
             record = self._read(registration_id)
         except RecordUnreadable:
@@ -152,14 +163,14 @@ class FilesystemStorage:
             return SealedRecord(registration_id, 0, None, due_at, b"")
         return record if record and key in index_keys.keys_of(record) else None
 
-    def _heal(self, key: str, registration_id: str, deadline: float) -> None:
-        """Take a key out that a crash has left, unless it is there for a record about to be written."""
+    def _remove_stale_key(self, key: str, registration_id: str, deadline: float) -> None:
+        """Remove a key that a crash has left. Keep it if a writer holds the record or has just written it."""
         with suppress(StorageUnavailable, OSError), self._lock_of(registration_id).held(time.monotonic()):
-            if self._behind(key, registration_id) is None:
+            if self._record_for_key(key, registration_id) is None:
                 self._index.discard(key, deadline)
 
-    def _forget(self, keys: set[str], deadline: float) -> None:
-        """Take out what no longer holds. The change itself is done: failing here leaves keys to be healed."""
+    def _discard_keys(self, keys: set[str], deadline: float) -> None:
+        """Remove old keys after a change. A failure is no error: a later page removes the stale keys."""
         with suppress(StorageUnavailable, OSError):
             for key in keys:
                 self._index.discard(key, deadline)
@@ -188,4 +199,4 @@ class FilesystemStorage:
 
     def _lock_of(self, registration_id: str) -> FileLock:
         digest = hashlib.sha256(registration_id.encode()).digest()
-        return self._locks[digest[-1] % LOCKS]
+        return self._locks[digest[-1] % _LOCK_COUNT]

@@ -1,1 +1,1 @@
-"""Records in Redis."""
+"""Keeps records in Redis."""

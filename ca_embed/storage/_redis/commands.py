@@ -1,19 +1,19 @@
-"""What the Redis storage sends, and what the answers mean; no connection is made here.
+"""The commands of the Redis storage, and the meaning of the replies. This module opens no connection.
 
-Theory of operation
--------------------
+How it works
+------------
     <prefix>record:<id>     a hash: version, user, due, document
     <prefix>ids             all ids
     <prefix>user:<user id>  the ids of one user
-    <prefix>due             for each record that is due some time: 16 hex digits that sort as the time
-                            does, and the id
+    <prefix>due             for each record with a due time: 16 hex digits that sort as the time does,
+                            then the id
 
-The last three are sorted sets whose members all have the score 0, so that Redis sorts them by their
-bytes, which is the order of code points. Each operation is one script, and a script is atomic.
+The last three are sorted sets. All members have the score 0, so Redis sorts them by their bytes, which is
+the order of code points. Each operation is one script, and Redis runs a script atomically.
 
-Every operation begins by asking the server how it persists. So a server that is set to forget, be it
-while the application runs, is refused before it gets anything; and one that does not answer gets
-nothing either, which it might do when it is back.
+Each operation first asks the server for its persistence settings. A server that may lose writes is refused
+before it receives a write, also if its settings change while the application runs. A server that does not
+answer receives no write either: it could otherwise do the write later, after the caller got an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PREFIX = "ca_embed:"
 
 Command = tuple[str | bytes | int, ...]
 
-ASK_HOW_IT_PERSISTS: tuple[Command, ...] = (
+PERSISTENCE_QUERIES: tuple[Command, ...] = (
     ("CONFIG GET", "*append*"),
     ("CONFIG GET", "maxmemory-policy"),
     ("INFO", "persistence"),
@@ -41,11 +41,12 @@ _REQUIRED = {
     "no-appendfsync-on-rewrite": "no",
     "maxmemory-policy": "noeviction",
 }
-REWRITE_WAIT = 1.5  # seconds
+_REWRITE_WAIT = 1.5  # seconds
 
-# KEYS: the record, the ids, what is due. ARGV: the prefix of users' keys, the id, the version before,
-# the new version, "1" and the new user or "0" and nothing, the new due prefix or nothing, the document.
-# What needs memory comes first: once a script has written, Redis does not refuse it for want of memory.
+# KEYS: the record, the ids, the due index. ARGV: the prefix of users' keys, the id, the expected version,
+# the new version, "1" and the new user or "0" and "", the new due prefix or "", the document.
+# A command that needs memory comes first. Redis refuses it when memory is full, but never stops a script
+# that has already written.
 _SAVE = """
 local stored = redis.call('HMGET', KEYS[1], 'version', 'user', 'due')
 if (stored[1] or '0') ~= ARGV[3] then return 0 end
@@ -64,7 +65,7 @@ if ARGV[7] ~= '' then
 end
 return 1
 """
-# KEYS: as above. ARGV: the prefix of users' keys, the id, the version.
+# KEYS: the record, the ids, the due index. ARGV: the prefix of users' keys, the id, the expected version.
 _DELETE = """
 local stored = redis.call('HMGET', KEYS[1], 'version', 'user', 'due')
 if stored[1] ~= ARGV[3] then return 0 end
@@ -74,8 +75,8 @@ if stored[2] then redis.call('ZREM', ARGV[1] .. stored[2], ARGV[2]) end
 if stored[3] then redis.call('ZREM', KEYS[3], stored[3] .. ARGV[2]) end
 return 1
 """
-# KEYS: the index. ARGV: the prefix of records' keys, the first and the last member, how many members,
-# how many bytes stand before the id in a member.
+# KEYS: the index. ARGV: the prefix of records' keys, the first and the last member, the number of members,
+# the number of bytes before the id in a member.
 _PAGE = """
 local page = {}
 for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[1], ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[4])) do
@@ -85,16 +86,16 @@ end
 return page
 """
 _FIELDS = ("version", "user", "due", "document")
-_LAST = b"\xff"  # in no UTF-8, and after all of it
+_LAST = b"\xff"  # never in UTF-8, and greater than all its bytes
 
-_Answer = Sequence[Any]
+_Reply = Sequence[Any]
 
 
 class RedisCommands:
-    """The commands of each operation, and how their answers are read."""
+    """The commands of each operation, for one prefix of keys."""
 
     def __init__(self, prefix: str) -> None:
-        """Raises ConfigurationError if the prefix is not made of printable ASCII without spaces."""
+        """Keep the prefix. Raises ConfigurationError unless it is 1 to 64 visible ASCII characters."""
         if not re.fullmatch(r"[!-~]{1,64}", prefix):
             raise ConfigurationError(["the prefix of RedisStorage must be 1 to 64 visible ASCII characters"])
         start = prefix.encode()
@@ -104,11 +105,11 @@ class RedisCommands:
         self._due = start + b"due"
 
     def load(self, registration_id: str) -> Command:
-        """Return the command that gets one record."""
+        """Return the command that reads one record. `one_record` reads the reply."""
         return ("HMGET", self._record + registration_id.encode(), *_FIELDS)
 
     def save(self, record: SealedRecord) -> Command:
-        """Return the command that compares and swaps."""
+        """Return the command that stores the record if the version fits. The reply is then 1."""
         return (
             *("EVAL", _SAVE, 3, *self._keys(record.registration_id)),
             *(self._user, record.registration_id.encode(), record.version - 1, record.version),
@@ -118,18 +119,18 @@ class RedisCommands:
         )
 
     def delete(self, registration_id: str, version: int) -> Command:
-        """Return the command that compares and deletes."""
+        """Return the command that deletes the record if the version fits. The reply is then 1."""
         keys = self._keys(registration_id)
         return ("EVAL", _DELETE, 3, *keys, self._user, registration_id.encode(), version)
 
     def due(self, by: float, limit: int, after: DueCursor | None) -> Command:
-        """Return the command that gets a page of what is due."""
+        """Return the command that reads a page of due records. `page_of_records` reads the reply."""
         first = f"({due_prefix(after.due_at)}{after.registration_id}".encode() if after else b"-"
         prefix = due_prefix(by).encode()
         return self._page(self._due, first, b"(" + prefix + _LAST, limit, len(prefix))
 
     def list(self, user_id: str | None, limit: int, after: str | None) -> Command:
-        """Return the command that gets a page of all records, or of a user's."""
+        """Return the command that reads a page of records. `page_of_records` reads the reply."""
         index = self._ids if user_id is None else self._user + user_id.encode()
         return self._page(index, b"-" if after is None else b"(" + after.encode(), b"+", limit, 0)
 
@@ -140,51 +141,53 @@ class RedisCommands:
         return ("EVAL", _PAGE, 1, index, self._record, first, last, limit, skipped)
 
 
-def one_record(registration_id: str, answer: _Answer) -> SealedRecord | None:
-    """Read the answer of `load`."""
-    return None if answer[0] is None else _record(registration_id, answer)
+def one_record(registration_id: str, reply: _Reply) -> SealedRecord | None:
+    """Return the record in the reply to `load`, or None if there is none."""
+    return None if reply[0] is None else _record(registration_id, reply)
 
 
-def page_of_records(answer: _Answer) -> list[SealedRecord]:
-    """Read the answer of `due` and `list`."""
-    return [_record(bytes(registration_id).decode(), fields) for registration_id, fields in answer]
+def page_of_records(reply: _Reply) -> list[SealedRecord]:
+    """Return the records in the reply to `due` or `list`."""
+    return [_record(bytes(registration_id).decode(), fields) for registration_id, fields in reply]
 
 
-def is_ready(answers: Sequence[Mapping[Any, Any]], *, waited: float) -> bool:
-    """Tell whether the server may get an operation now. If not, ask again in a moment.
+def is_ready(replies: Sequence[Mapping[Any, Any]], *, waited: float) -> bool:
+    """Return True if the server may receive an operation now. If False, send the queries again soon.
 
-    answers: to ASK_HOW_IT_PERSISTS. waited: for so many seconds it has been asked. Raises
-    StorageUnavailable unless the server writes to the disk before it answers, and drops nothing.
+    replies: the replies to PERSISTENCE_QUERIES.
+    waited: how long the queries have been repeated, in seconds.
+
+    Raises StorageUnavailable if the settings of the server allow it to lose writes.
     """
-    state = _merged(answers)
+    state = _merged(replies)
     wrong = [f"{name} {value}" for name, value in _REQUIRED.items() if state.get(name) != value]
     if wrong:
         raise StorageUnavailable(f"it may forget what it stored: set {', '.join(wrong)}")
     if not _is_rewriting(state):
         return True
-    if waited > REWRITE_WAIT:
+    if waited > _REWRITE_WAIT:
         raise StorageUnavailable("it is rewriting its append-only file: wait until it has finished")
     return False
 
 
 def _is_rewriting(state: Mapping[Any, Any]) -> bool:
-    """Tell whether the append-only file is being made anew.
+    """Return True if the server is rewriting its append-only file.
 
-    When it has just been turned on, a crash before the file is finished loses all that is written
-    meanwhile; and the server does not tell this from one of the rewrites that it does now and then.
+    If the file has just been turned on, a crash before the rewrite ends loses all writes made meanwhile.
+    The server does not show whether this is the first rewrite or a later, harmless one.
     """
     return bool(state.get("aof_rewrite_in_progress") or state.get("aof_rewrite_scheduled"))
 
 
-def _merged(answers: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:
-    return {name: value for answer in answers for name, value in answer.items()}
+def _merged(replies: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:
+    return {name: value for reply in replies for name, value in reply.items()}
 
 
-def _record(registration_id: str, fields: _Answer) -> SealedRecord:
+def _record(registration_id: str, fields: _Reply) -> SealedRecord:
     version, user, due, document = fields
     return SealedRecord(
         registration_id,
-        int(version or 0),  # a record that somebody has deleted behind our back: not one of ours
+        int(version or 0),  # another program has deleted it: version 0 means unreadable
         None if user is None else bytes(user).decode(),
         None if due is None else due_at_of(bytes(due).decode()),
         bytes(document or b""),

@@ -1,4 +1,4 @@
-"""Redis servers: how they are connected to, and what is wrong with one, in words that help."""
+"""Creates Redis clients from URLs, and explains the errors of a Redis server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
-from ca_embed.storage._async_deadline import TookTooLong
+from ca_embed.storage._async_deadline import DeadlineExceeded
 
 _SETTINGS: dict[str, Any] = {
     "socket_connect_timeout": 1.5,  # seconds
@@ -39,37 +39,37 @@ _REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
 
 
 def client_from_url(url: str) -> Redis:
-    """Return a client that is quick to give up, and never sends a write twice."""
-    with _form_told(url):
+    """Return a client with short time limits. It never repeats a command, which could write twice."""
+    with _mistyped_refused(url):
         return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_SETTINGS)
 
 
 def async_client_from_url(url: str) -> AsyncRedis:
-    """Return an asynchronous client that is quick to give up, and never sends a write twice."""
-    with _form_told(url):
+    """Return an asynchronous client with short time limits. It never repeats a command."""
+    with _mistyped_refused(url):
         return AsyncRedis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **_SETTINGS)
 
 
-def place_of(client: Redis | AsyncRedis) -> str:
-    """Say which server and database the client is for."""
+def address_of(client: Redis | AsyncRedis) -> str:
+    """Return the host, port and database of a client, without user and password."""
     settings = client.connection_pool.connection_kwargs
     where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
     return f"{where}/{settings.get('db', 0)}"
 
 
 @contextmanager
-def explained(place: str) -> Generator[None]:
-    """Turn whatever goes wrong with the server into StorageUnavailable, in words that help."""
+def translate_errors(address: str) -> Generator[None]:
+    """Turn each error of the server in the block into StorageUnavailable, with a remedy."""
     try:
         yield
     except StorageUnavailable as error:
-        raise StorageUnavailable(f"the Redis server {place}: {error}") from None
+        raise StorageUnavailable(f"the Redis server {address}: {error}") from None
     except (RedisError, OSError) as error:
-        raise StorageUnavailable(f"the Redis server {place}: {_words(error)}") from error
+        raise StorageUnavailable(f"the Redis server {address}: {_problem(error)}") from error
 
 
 @contextmanager
-def _form_told(url: str) -> Generator[None]:
+def _mistyped_refused(url: str) -> Generator[None]:
     mistyped = ConfigurationError(
         ["the storage URL is mistyped; the form is redis://user:password@host:6379/0, or rediss:// for TLS"]
     )
@@ -79,15 +79,15 @@ def _form_told(url: str) -> Generator[None]:
             raise mistyped
         yield
     except ValueError:
-        raise mistyped from None  # the error may quote the URL, and with it the password
+        raise mistyped from None  # the chained error could show the URL with its password
 
 
-def _words(error: Exception) -> str:
+def _problem(error: Exception) -> str:
     for kind, remedy in _REMEDIES:
         if isinstance(error, kind):
             return f"{remedy} ({error})"
-    if isinstance(error, TookTooLong):
+    if isinstance(error, DeadlineExceeded):
         return str(error)
     if str(error).startswith(("CROSSSLOT", "MOVED")):
-        return "it is part of a Redis Cluster: use a server that is not"
+        return "it is part of a Redis Cluster: use a single server"
     return f"it cannot be reached, or failed ({type(error).__name__}: {error})"

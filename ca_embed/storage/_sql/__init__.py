@@ -1,1 +1,1 @@
-"""Records in a database of SQLAlchemy: PostgreSQL, MySQL, MariaDB."""
+"""Keeps records in PostgreSQL, MySQL or MariaDB, with SQLAlchemy."""

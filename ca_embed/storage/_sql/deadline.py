@@ -1,4 +1,4 @@
-"""Ends waiting for a server that neither answers nor hangs up."""
+"""A time limit for waiting for a server that neither answers nor closes the connection."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def cut_off_after(seconds: float, connection: Connection) -> Generator[None]:
-    """Shut the connection's socket down after that time, so that a driver which waits for ever stops.
+def disconnect_after(seconds: float, connection: Connection) -> Generator[None]:
+    """Shut down the socket of the connection if the block takes longer, so that the driver stops waiting.
 
-    psycopg has no such limit of its own. A driver that does not tell its socket, as PyMySQL, has one:
-    `read_timeout`.
+    psycopg needs this, because it has no time limit for an answer. PyMySQL does not show its socket, so
+    nothing is done for it: it has a time limit, `read_timeout`.
     """
     if not hasattr(connection.connection.dbapi_connection, "fileno"):
         yield
         return
-    lock, over = Lock(), False
+    lock, finished = Lock(), False
 
-    def cut_off() -> None:
+    def disconnect() -> None:
         with lock:
-            if not over:
+            if not finished:
                 _shut_down(connection)
 
-    timer = Timer(seconds, cut_off)
+    timer = Timer(seconds, disconnect)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         with lock:
-            over = True
+            finished = True
         timer.cancel()
 
 
 def _shut_down(connection: Connection) -> None:
-    with suppress(Exception):  # whatever the driver raises, there is nothing left to shut down
+    with suppress(Exception):  # any error of the driver means that no socket is left to shut down
         number = connection.connection.dbapi_connection.fileno()  # type: ignore[union-attr]
         with socket.socket(fileno=dup(number)) as duplicate:
             duplicate.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""From a URL to an engine that keeps the storage's promises, and from an engine to its server."""
+"""Creates engines from URLs, with the time limits that a storage needs, and explains their errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ca_embed.storage._sql.mysql import MySQL
 from ca_embed.storage._sql.postgresql import PostgreSQL
 from ca_embed.storage._sql.server import Server
 
-DRIVERS = {
+_DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
     "mysql": "mysql+pymysql",
@@ -22,9 +22,9 @@ DRIVERS = {
     "mariadb": "mariadb+pymysql",
     "mariadb+pymysql": "mariadb+pymysql",
 }
-POOL_WAIT = 3  # seconds for a connection that others use
+_POOL_WAIT = 3  # seconds to wait for a free connection
 
-_CONNECTING = {  # in seconds, but for tcp_user_timeout, which is in milliseconds
+_CONNECT_ARGS = {  # in seconds; only tcp_user_timeout is in milliseconds
     "postgresql+psycopg": {"connect_timeout": 2, "tcp_user_timeout": 3000},
     "mysql+pymysql": {"connect_timeout": 2, "read_timeout": 3, "write_timeout": 3},
     "mariadb+pymysql": {"connect_timeout": 2, "read_timeout": 3, "write_timeout": 3},
@@ -34,23 +34,23 @@ _SERVERS: dict[str, Callable[[], Server]] = {"postgresql": PostgreSQL, "mysql": 
 
 
 def engine_from_url(url: str | URL) -> Engine:
-    """Return an engine for the URL; it connects when it is first used. Raises ConfigurationError."""
+    """Return an engine for the URL. It connects when it is first used. Raises ConfigurationError."""
     parsed = _parse(url)
-    driver = DRIVERS.get(parsed.drivername)
+    driver = _DRIVERS.get(parsed.drivername)
     if driver is None:
-        raise ConfigurationError([f"the storage URL must begin with one of {', '.join(DRIVERS)}"])
+        raise ConfigurationError([f"the storage URL must begin with one of {', '.join(_DRIVERS)}"])
     if not parsed.database:
         raise ConfigurationError(["the storage URL names no database: put its name behind the host and a /"])
     parsed = parsed.set(drivername=driver)
-    options = {name: value for name, value in _CONNECTING[driver].items() if name not in parsed.query}
+    options = {name: value for name, value in _CONNECT_ARGS[driver].items() if name not in parsed.query}
     try:
         return create_engine(
             parsed,
             connect_args=options,
-            pool_timeout=POOL_WAIT,
-            pool_size=16,  # as many as the ASGI door has threads for storages
+            pool_timeout=_POOL_WAIT,
+            pool_size=16,  # the ASGI application uses a storage from 16 threads
             max_overflow=0,
-            pool_use_lifo=True,  # so that connections nobody needs grow old, and the server ends them
+            pool_use_lifo=True,  # so that unused connections stay idle, and the server closes them
             hide_parameters=True,
         )
     except ImportError as error:
@@ -61,7 +61,7 @@ def engine_from_url(url: str | URL) -> Engine:
 
 
 def server_of(dialect_name: str) -> Server:
-    """Return the kind of server behind an engine. Raises ConfigurationError for one that is not known."""
+    """Return the server for the name of a dialect. Raises ConfigurationError for an unknown one."""
     if dialect_name not in _SERVERS:
         raise ConfigurationError(
             [f"SQLAlchemyStorage keeps records in PostgreSQL, MySQL or MariaDB, not in {dialect_name}"]
@@ -69,31 +69,31 @@ def server_of(dialect_name: str) -> Server:
     return _SERVERS[dialect_name]()
 
 
-def place_of(url: URL) -> str:
-    """Name the database, without anything secret."""
+def address_of(url: URL) -> str:
+    """Return the driver, host and database of a URL, without user and password."""
     host = f"{url.host or 'localhost'}:{url.port}" if url.port else url.host or "localhost"
     return f"{url.drivername}://{host}/{url.database or ''}"
 
 
 @contextmanager
-def explained(server: Server, place: str) -> Generator[None]:
-    """Turn whatever goes wrong with the database into StorageUnavailable, in words that help."""
+def translate_errors(server: Server, address: str) -> Generator[None]:
+    """Turn each error of the database in the block into StorageUnavailable, with a remedy."""
     try:
         yield
     except StorageUnavailable as error:
-        raise StorageUnavailable(f"the database {place}: {error}") from error.__cause__
+        raise StorageUnavailable(f"the database {address}: {error}") from error.__cause__
     except PoolTimeout as error:
-        words = f"the pool had no connection free for {POOL_WAIT} seconds: make it larger"
-        raise StorageUnavailable(f"the database {place}: {words}") from error
+        problem = f"the pool had no connection free for {_POOL_WAIT} seconds: make it larger"
+        raise StorageUnavailable(f"the database {address}: {problem}") from error
     except DBAPIError as error:
-        raise StorageUnavailable(f"the database {place}: {_words(server, error)}") from error
-    except (SQLAlchemyError, OSError, TimeoutError) as error:  # some drivers raise their own when connecting
+        raise StorageUnavailable(f"the database {address}: {_problem(server, error)}") from error
+    except (SQLAlchemyError, OSError, TimeoutError) as error:  # raised by some drivers while connecting
         raise StorageUnavailable(
-            f"the database {place}: it did not answer ({type(error).__name__})"
+            f"the database {address}: it did not answer ({type(error).__name__})"
         ) from error
 
 
-def _words(server: Server, error: DBAPIError) -> str:
+def _problem(server: Server, error: DBAPIError) -> str:
     code = server.code(error)
     said = str(error.orig).strip().partition("\n")[0]
     if code is not None and code in server.remedies:
@@ -105,7 +105,7 @@ def _parse(url: str | URL) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, NoSuchModuleError, ValueError):
-        pass  # the error may quote the URL, and with it the password
+        pass  # leave the block first: the chained error could show the URL with its password
     raise ConfigurationError(
         ["the storage URL is mistyped; the form is postgresql+psycopg://user:password@host:5432/database"]
     )

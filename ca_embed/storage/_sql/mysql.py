@@ -17,7 +17,7 @@ _BEGIN = text("""
     SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@innodb_flush_log_at_trx_commit, @@log_bin,
            @@sync_binlog
 """)
-_READ_COMMITTED = text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # the next one only
+_READ_COMMITTED = text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # only for the next transaction
 _SET_WAITS = text("SET SESSION lock_wait_timeout = :any, innodb_lock_wait_timeout = :row")
 _LOCK = text("SELECT GET_LOCK(:name, :seconds)")
 _UNLOCK = text("SELECT RELEASE_LOCK(:name)")
@@ -25,7 +25,7 @@ _DUPLICATE = 1062
 
 
 class MySQL(Server):
-    """MySQL and MariaDB: names as bytes, settings of the session that are put back afterwards."""
+    """MySQL or MariaDB. Ids are stored as bytes. Session settings are restored after each transaction."""
 
     missing_table = frozenset({1146})
     conflicts = frozenset({1213})
@@ -38,7 +38,7 @@ class MySQL(Server):
         1114: "the table is full: make room on its disk",
         1142: "the user lacks a right: grant SELECT, INSERT, UPDATE and DELETE on the table",
         1153: "a record exceeds max_allowed_packet: raise it",
-        1205: "the table or a row was locked all the time: see SHOW PROCESSLIST for who holds the lock",
+        1205: "the table or a row stayed locked: find the connection that holds the lock (SHOW PROCESSLIST)",
         1290: "it is read-only: connect to the primary server",
         1792: "it is read-only: connect to the primary server",
         1836: "it is read-only: connect to the primary server",
@@ -51,30 +51,30 @@ class MySQL(Server):
         _require_durability(*durability)
         connection.execute(_SET_WAITS, {"any": LOCK_WAIT, "row": LOCK_WAIT})
         try:
-            connection.commit()  # a transaction may have begun, and its level is set before the next
+            connection.commit()  # the isolation level is set for the next transaction, so end this one
             connection.execute(_READ_COMMITTED)
             yield
             connection.commit()
         finally:
-            _put_back(connection, {"any": any_wait, "row": row_wait})
+            _restore(connection, {"any": any_wait, "row": row_wait})
 
     def insert(self, table: Table) -> Insert:
-        """See `Server.insert`. INSERT IGNORE would overlook other errors, too."""
+        """See `Server.insert`. INSERT IGNORE is not used, because it ignores other errors as well."""
         return insert(table)
 
     def is_duplicate(self, error: DBAPIError) -> bool:
-        """See `Server.is_duplicate`. The table has one unique key."""
+        """See `Server.is_duplicate`. The table has only one unique key, so the error names this one."""
         return self.code(error) == _DUPLICATE
 
     def after(self, table: Table, cursor: DueCursor) -> ColumnElement[bool]:
-        """See `Server.after`. Comparing rows would not use the index."""
+        """See `Server.after`. MySQL uses no index for `(a, b) > (x, y)`, so the condition is spelled out."""
         due_at, registration_id = table.c.due_at, table.c.registration_id
         same_time = and_(due_at == cursor.due_at, registration_id > self.to_name(cursor.registration_id))
         return or_(due_at > cursor.due_at, same_time)
 
     @contextmanager
     def lock_for_creation(self, connection: Connection, name: str) -> Generator[None]:
-        """See `Server.lock_for_creation`. DDL commits, so the lock is the connection's."""
+        """See `Server.lock_for_creation`. DDL commits, so the lock belongs to the connection."""
         connection.execute(_LOCK, {"name": name, "seconds": LOCK_WAIT})
         try:
             yield
@@ -82,22 +82,25 @@ class MySQL(Server):
             connection.execute(_UNLOCK, {"name": name})
 
     def code(self, error: DBAPIError) -> int | None:
-        """Return the error number, the first argument of what the driver raises."""
+        """Return the error number: the first argument of the error that the driver raises."""
         arguments = getattr(error.orig, "args", ())
         return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
     def to_name(self, name: str) -> bytes:
-        """Names are kept as bytes."""
+        """Return an id as bytes, as the table stores it."""
         return name.encode()
 
     def from_name(self, name: Any) -> str:
-        """Names are kept as bytes."""
+        """Return an id from the bytes that the table stores."""
         return bytes(name).decode()
 
 
 def _require_durability(flush: int, binary_log: int, sync_binary_log: int) -> None:
-    """With the binary log on, recovery undoes what that log has not, so it must be flushed as well."""
-    if flush not in (1, 3):  # 3 is MariaDB's own and flushes twice
+    """Raise StorageUnavailable if a crash of the server could lose a commit.
+
+    With the binary log on, recovery undoes each transaction that this log lacks. So it must be flushed, too.
+    """
+    if flush not in (1, 3):  # 3 exists only in MariaDB and flushes twice
         raise StorageUnavailable(
             "the MySQL server may forget what it stored: set innodb_flush_log_at_trx_commit = 1"
         )
@@ -105,9 +108,9 @@ def _require_durability(flush: int, binary_log: int, sync_binary_log: int) -> No
         raise StorageUnavailable("the MySQL server may forget what it stored: set sync_binlog = 1")
 
 
-def _put_back(connection: Connection, waits: dict[str, int]) -> None:
-    """Leave the session as it was; if that fails, leave the connection."""
-    if connection.invalidated:  # and so closed already
+def _restore(connection: Connection, waits: dict[str, int]) -> None:
+    """Restore the settings of the session. If that fails, discard the connection."""
+    if connection.invalidated:  # already closed
         return
     try:
         connection.rollback()

@@ -17,7 +17,7 @@ from ca_embed.storage._sql.server import LOCK_WAIT, STATEMENT_WAIT, Server
 if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
 
-# All of it holds for this transaction only. A commit that is stronger than "on" stays so.
+# These settings hold for this transaction only. A setting that is stronger than "on" is kept.
 _BEGIN = text(f"""
     SELECT set_config('lock_timeout', '{LOCK_WAIT}s', true),
            set_config('statement_timeout', '{STATEMENT_WAIT}s', true),
@@ -29,7 +29,7 @@ _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 class PostgreSQL(Server):
-    """PostgreSQL: transaction-local settings, ON CONFLICT, row comparison."""
+    """PostgreSQL. Settings hold for one transaction only, so none has to be restored."""
 
     missing_table = frozenset({"42P01"})
     conflicts = frozenset({"40001", "40P01"})
@@ -42,8 +42,8 @@ class PostgreSQL(Server):
         "42501": "the user lacks a right: grant SELECT, INSERT, UPDATE and DELETE on the table",
         "53100": "its disk is full: make room",
         "53300": "it has no connection left: raise max_connections, or make the pools smaller",
-        "55P03": "the table or a row was locked all the time: see who holds the lock in pg_locks",
-        "57014": "a statement took too long and was cancelled: see what keeps the server busy",
+        "55P03": "the table or a row stayed locked: find the connection that holds the lock (pg_locks)",
+        "57014": "a statement took too long and was cancelled: find out what keeps the server busy",
         "57P03": "it is starting up or shutting down: wait a moment",
     }
 
@@ -62,7 +62,7 @@ class PostgreSQL(Server):
         return insert(table).on_conflict_do_nothing(index_elements=[table.c.registration_id])
 
     def is_duplicate(self, error: DBAPIError) -> bool:  # noqa: ARG002 (the protocol's)
-        """No error is: the insertion does nothing instead."""
+        """Return False: ON CONFLICT DO NOTHING raises no error for a duplicate."""
         return False
 
     def after(self, table: Table, cursor: DueCursor) -> ColumnElement[bool]:
@@ -71,10 +71,10 @@ class PostgreSQL(Server):
 
     @contextmanager
     def lock_for_creation(self, connection: Connection, name: str) -> Generator[None]:
-        """See `Server.lock_for_creation`. The lock ends with the transaction."""
+        """See `Server.lock_for_creation`. PostgreSQL releases the lock when the transaction ends."""
         connection.execute(_LOCK, {"key": crc32(name.encode())})
         yield
 
     def code(self, error: DBAPIError) -> str | None:
-        """Return the SQLSTATE, which psycopg and asyncpg both give."""
+        """Return the SQLSTATE. psycopg and asyncpg both provide it."""
         return getattr(error.orig, "sqlstate", None)

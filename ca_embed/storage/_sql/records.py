@@ -1,4 +1,4 @@
-"""The operations of a storage on one connection, shared by the synchronous and the asynchronous storage."""
+"""The operations of a storage on one connection. The synchronous and the asynchronous storage share them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ca_embed.storage._sql.server import Server
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-RETRY = 1.5  # seconds in which a transaction that collided with others is tried again
+_RETRY_TIME = 1.5  # seconds during which a transaction is repeated after a conflict with another one
 
 _T = TypeVar("_T")
 Work = Callable[[Connection], _T]
@@ -25,11 +25,11 @@ Work = Callable[[Connection], _T]
 class SQLRecords:
     """Keeps records in one table.
 
-    Each method takes a connection, is one transaction on it, and leaves it ready for the next.
+    Each method runs one transaction on the given connection. The connection can be used again afterwards.
     """
 
     def __init__(self, table: Table, server: Server, *, create_table: bool) -> None:
-        """With `create_table`, the table is created when the first statement misses it."""
+        """With `create_table`, the table is created when a statement fails because it does not exist."""
         self.table = table
         self.server = server
         self._creates = create_table
@@ -79,7 +79,7 @@ class SQLRecords:
         return self._read(connection, query)
 
     def create_table(self, connection: Connection) -> None:
-        """Create the table and its indices where they are missing; any number of processes may at once."""
+        """Create the table and its indexes if they are missing. Several processes may call this at once."""
         with self.server.lock_for_creation(connection, self.table.name):
             self.table.create(connection, checkfirst=True)
             for index in self.table.indexes:
@@ -102,8 +102,12 @@ class SQLRecords:
             raise
 
     def _run(self, connection: Connection, work: Work[_T]) -> _T:
-        """Do the work in a transaction; again, if the server undid it or only the connection was stale."""
-        give_up, reconnected = time.monotonic() + RETRY, False
+        """Do the work in a transaction, and return its result.
+
+        It is repeated if the server rolled it back because of a conflict, if the table was missing and has
+        been created, or if the connection turned out to be closed before the transaction began.
+        """
+        give_up, reconnected = time.monotonic() + _RETRY_TIME, False
         while True:
             begun = False
             try:
@@ -115,12 +119,12 @@ class SQLRecords:
                 if time.monotonic() > give_up:
                     raise
                 stale = error.connection_invalidated and not begun and not reconnected
-                if not stale and not self._helped(connection, error):
+                if not stale and not self._can_retry(connection, error):
                     raise
                 reconnected = reconnected or stale
 
-    def _helped(self, connection: Connection, error: DBAPIError) -> bool:
-        """Tell whether the same transaction may succeed now; see to the table if it was missing."""
+    def _can_retry(self, connection: Connection, error: DBAPIError) -> bool:
+        """Return True if the next attempt may succeed. Create the table if it is missing."""
         code = self.server.code(error)
         if code not in self.server.missing_table:
             return code in self.server.conflicts

@@ -1,4 +1,4 @@
-"""What differs between the SQL servers, and what each of them promises."""
+"""The differences between the SQL servers, behind one interface."""
 
 from __future__ import annotations
 
@@ -13,52 +13,57 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Insert, Table
     from sqlalchemy.exc import DBAPIError
 
-LOCK_WAIT = 2  # seconds for the locks of others
-STATEMENT_WAIT = 3  # seconds for one statement, where the server counts them
+LOCK_WAIT = 2  # seconds to wait for a lock
+STATEMENT_WAIT = 3  # seconds for one statement, if the server has such a limit
 
-Code = str | int
+_Code = str | int
 
 
 class Server(ABC):
-    """One kind of SQL server: how its transactions are safe and short, and what its errors mean."""
+    """One kind of SQL server: how its transactions are made durable and short, and what its errors mean.
 
-    missing_table: ClassVar[frozenset[Code]]
-    conflicts: ClassVar[frozenset[Code]]  # the transaction was undone, and may be tried again
-    remedies: ClassVar[Mapping[Code, str]]
+    missing_table: the error codes for a table that does not exist.
+    conflicts: the error codes for a transaction that was rolled back and may be repeated.
+    remedies: what to do about an error, by its code.
+    """
+
+    missing_table: ClassVar[frozenset[_Code]]
+    conflicts: ClassVar[frozenset[_Code]]
+    remedies: ClassVar[Mapping[_Code, str]]
 
     @abstractmethod
     def transaction(self, connection: Connection) -> AbstractContextManager[None]:
-        """Open a transaction that is durable once it is committed, commit it at the end, undo it on errors.
+        """Begin a durable transaction for the block. Commit it at the end; roll it back after an error.
 
-        No statement in it waits longer than the protocol allows, and nothing of that is left on the
-        connection, which may belong to the host's own pool. Raises StorageUnavailable if the server
-        is set to forget.
+        No statement in it waits longer than the protocol allows. Settings of the connection are restored,
+        because it may belong to the pool of the host. Raises StorageUnavailable if the configuration of
+        the server allows it to lose a commit.
         """
 
     @abstractmethod
     def insert(self, table: Table) -> Insert:
-        """Return an insertion that changes nothing, or fails as a duplicate, if the place is taken."""
+        """Return an INSERT that changes nothing, or fails as a duplicate, if the id exists already."""
 
     @abstractmethod
     def is_duplicate(self, error: DBAPIError) -> bool:
-        """Tell whether an insertion failed because the place is taken, and for no other reason."""
+        """Return True if an INSERT failed because the id exists already, and False for any other error."""
 
     @abstractmethod
     def after(self, table: Table, cursor: DueCursor) -> ColumnElement[bool]:
-        """Return the condition for what follows the cursor, in the form that this server's index serves."""
+        """Return the condition for records after the cursor, in a form that can use the index."""
 
     @abstractmethod
     def lock_for_creation(self, connection: Connection, name: str) -> AbstractContextManager[None]:
-        """Let one process at a time create the tables."""
+        """Hold a lock during the block, so that one process at a time creates the table."""
 
     @abstractmethod
-    def code(self, error: DBAPIError) -> Code | None:
-        """Return the server's own code of an error."""
+    def code(self, error: DBAPIError) -> _Code | None:
+        """Return the code that the server gives to this error, or None if it has none."""
 
     def to_name(self, name: str) -> Any:
-        """Return an id as the table's column takes it."""
+        """Return an id in the type of the table's column."""
         return name
 
     def from_name(self, name: Any) -> str:
-        """Return an id as it was before `to_name`."""
+        """Return the id for a value of the table's column: the reverse of `to_name`."""
         return str(name)

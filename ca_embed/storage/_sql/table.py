@@ -1,4 +1,4 @@
-"""The one table of the SQL storages, as SQLAlchemy, and so Alembic, sees it."""
+"""The table of the SQL storages, defined for SQLAlchemy and Alembic."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ca_embed.errors import ConfigurationError
 
 PREFIX = "ca_embed_"
 
-# Names are compared byte by byte and sorted by code point, which is the order of their UTF-8. MySQL's
-# own binary collations ignore spaces at the end, and their names differ between MySQL and MariaDB.
+# Ids are compared byte by byte and sorted by code point, which is the order of their UTF-8. The binary
+# collations of MySQL ignore spaces at the end, and have other names in MariaDB. So MySQL stores bytes.
 _NAME = String(255, collation="C").with_variant(VARBINARY(4 * 255), "mysql", "mariadb")
 _DOCUMENT = LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
 
 
 def add_table(metadata: MetaData, table_prefix: str = PREFIX) -> Table:
-    """Add the table to your MetaData, so that your migrations create it, and return it.
+    """Add the table of the records to your MetaData, for your migrations, and return it.
 
-    Called again with the same arguments, it returns the same table. Raises ConfigurationError if the
-    prefix is no part of a name.
+    A second call with the same arguments returns the same table. Raises ConfigurationError if the prefix
+    has more than 40 characters, or others than letters, digits and underscores.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,39}|", table_prefix):
         raise ConfigurationError(["table_prefix must be at most 40 letters, digits and underscores"])

@@ -1,1 +1,1 @@
-"""Records in SQLite."""
+"""Keeps records in SQLite."""

@@ -1,4 +1,4 @@
-"""Opens a SQLite database file safely and lends out connections to it."""
+"""Opens a SQLite database file safely, and lends connections to it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from threading import Lock
 
 from ca_embed.storage._forks import ForkGate
 from ca_embed.storage._sqlite.errors import is_locked, locked, unavailable
-from ca_embed.storage._sqlite.schema import bring_up_to_date
+from ca_embed.storage._sqlite.schema import migrate
 
-MOST_IDLE = 8  # connections kept open between operations
+_MAX_IDLE = 8  # connections kept open between operations
 
 _FileIdentity = tuple[int, int]
 
-_creating = Lock()  # closing a file drops this process's locks on it, so nobody may hold one meanwhile
-_inherited: list[sqlite3.Connection] = []  # belong to the parent process; to close one would harm it
+# Closing a file releases all locks that this process holds on it, also those of SQLite (a rule of POSIX).
+# So no other thread may open the database while one creates the file.
+_creation_lock = Lock()
+_inherited: list[sqlite3.Connection] = []  # of the parent process: closing one would break it there
 
 
 class SQLiteConnections:
-    """Connections to one database file, each lent to one thread at a time.
+    """Connections to one database file. Each is lent to one thread at a time.
 
-    The locks of a SQLite connection belong to the process that opened it, so none is carried over a
-    fork: they are closed before, or, where the host forks without telling Python, left alone.
+    The locks of a SQLite connection belong to the process that opened it, so a child process must not use
+    it. Idle connections are closed before a fork. If code in C forks without Python, the child ignores
+    the connections that it has inherited.
     """
 
     def __init__(self, path: Path) -> None:
-        """Nothing is opened until somebody asks."""
+        """Keep the path. A connection is opened when it is first needed."""
         self._path = path
         self._gate = ForkGate(before_fork=self._close_idle)
         self._lock = Lock()
@@ -42,13 +45,13 @@ class SQLiteConnections:
 
     @contextmanager
     def lend(self, deadline: float) -> Generator[sqlite3.Connection]:
-        """Lend a connection that waits for the locks of others until the deadline."""
+        """Lend a connection for the length of the block. It waits for locks until the deadline."""
         with self._gate.passing(), self._lent(deadline) as connection:
             yield connection
 
     @contextmanager
     def lend_to_write(self, deadline: float) -> Generator[sqlite3.Connection]:
-        """Lend one to a writer. SQLite has one at a time; the threads of a process take turns."""
+        """Lend a connection for writing, to one thread at a time, because SQLite allows only one writer."""
         with self._gate.passing():
             if not self._writing.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 raise locked(self._path)
@@ -59,7 +62,7 @@ class SQLiteConnections:
                 self._writing.release()
 
     def close(self) -> None:
-        """Close all connections, those that are lent as soon as they come back."""
+        """Close all connections. One that is lent is closed when it is returned."""
         with self._lock:
             self._closings += 1
             self._file = None
@@ -70,10 +73,10 @@ class SQLiteConnections:
         closings = self._closings
         connection = self._take_idle() or self._open(deadline)
         try:
-            wait_until(deadline, connection)
+            _wait_until(deadline, connection)
             yield connection
         except BaseException:
-            connection.close()  # in whatever state it was left, nobody gets it again
+            connection.close()  # it may be inside a transaction, so it is not used again
             raise
         self._give_back(connection, closings)
 
@@ -89,7 +92,7 @@ class SQLiteConnections:
 
     def _give_back(self, connection: sqlite3.Connection, closings: int) -> None:
         with self._lock:
-            if closings == self._closings and len(self._idle) < MOST_IDLE:
+            if closings == self._closings and len(self._idle) < _MAX_IDLE:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -109,7 +112,7 @@ class SQLiteConnections:
         return connection
 
     def _require_same_file(self, file: _FileIdentity) -> None:
-        """A connection goes on writing to a file that was deleted, and what it writes is lost."""
+        """Raise if the file was deleted or replaced: a connection would still write to the old file."""
         try:
             same = _identity(self._path) == file
         except FileNotFoundError:
@@ -125,8 +128,8 @@ class SQLiteConnections:
             )
 
 
-def wait_until(deadline: float, connection: sqlite3.Connection) -> None:
-    """Let the connection wait for the locks of others until the deadline, and no longer."""
+def _wait_until(deadline: float, connection: sqlite3.Connection) -> None:
+    """Let the connection wait for locks until the deadline, and no longer."""
     milliseconds = max(0, round((deadline - time.monotonic()) * 1000))
     connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
@@ -137,8 +140,8 @@ def _identity(path: Path) -> _FileIdentity:
 
 
 def _create_private(path: Path) -> None:
-    """Create the file for its owner alone if it does not exist; SQLite gives -wal and -shm the same mode."""
-    with _creating:
+    """Create the file with mode 0600 if it does not exist. SQLite gives -wal and -shm the same mode."""
+    with _creation_lock:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
@@ -152,8 +155,8 @@ def _connect(path: Path, deadline: float) -> sqlite3.Connection:
     try:
         _use_wal(connection, path, deadline)
         connection.execute("PRAGMA synchronous = FULL")
-        wait_until(deadline, connection)
-        bring_up_to_date(connection, path)
+        _wait_until(deadline, connection)
+        migrate(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -161,9 +164,9 @@ def _connect(path: Path, deadline: float) -> sqlite3.Connection:
 
 
 def _use_wal(connection: sqlite3.Connection, path: Path, deadline: float) -> None:
-    """Switch to write-ahead logging. SQLite does not always wait for the lock that this takes."""
+    """Switch to write-ahead logging. Repeat it, because SQLite does not always wait for the lock it needs."""
     while True:
-        wait_until(deadline, connection)
+        _wait_until(deadline, connection)
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except sqlite3.OperationalError as error:
@@ -174,7 +177,7 @@ def _use_wal(connection: sqlite3.Connection, path: Path, deadline: float) -> Non
             if mode != "wal":
                 raise unavailable(
                     path,
-                    "SQLite offers no write-ahead log on this file system, as on network drives: "
+                    "SQLite has no write-ahead log on this file system, which may be a network drive: "
                     "move it to a local disk",
                 )
             return

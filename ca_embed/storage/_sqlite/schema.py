@@ -1,4 +1,4 @@
-"""The tables of the SQLite storage, and how an older database becomes a newer one."""
+"""The table of the SQLite storage, and the migrations from older releases."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ca_embed.storage._sqlite.errors import unavailable
 
-APPLICATION_ID = 0x63614562  # "caEb": how `file` and we know that a database is ours
+_APPLICATION_ID = 0x63614562  # "caEb": marks the database as one of ca_embed
 
-STEPS: tuple[tuple[str, ...], ...] = (  # each takes a database to the next schema version
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (  # each leads to the next schema version
     (
         """
         CREATE TABLE registrations (
@@ -32,17 +32,17 @@ STEPS: tuple[tuple[str, ...], ...] = (  # each takes a database to the next sche
 )
 
 
-def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    """Create the tables, or take the steps that the database has not taken yet; one process does it."""
-    if _version(connection, path) == len(STEPS):
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Run the missing migrations in one transaction. If several processes start, only one runs them."""
+    if _version(connection, path) == len(_MIGRATIONS):
         return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        for step in STEPS[_read_version(connection, path) :]:
-            for statement in step:
+        for migration in _MIGRATIONS[_read_version(connection, path) :]:
+            for statement in migration:
                 connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -52,16 +52,16 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _read_version(connection: sqlite3.Connection, path: Path) -> int:
-    """Return how many steps the database has taken; refuse one that is not ours, or newer than we know."""
+    """Return the schema version. Refuse the database of another program or of a newer release."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (filled,) = connection.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master)").fetchone()
-    if application_id != APPLICATION_ID and (application_id or version or filled):
+    if application_id != _APPLICATION_ID and (application_id or version or filled):
         raise unavailable(path, "it belongs to another program: give ca_embed a file of its own")
-    if version > len(STEPS):
+    if version > len(_MIGRATIONS):
         raise unavailable(
             path,
-            f"it has schema {version}, and this release knows none newer than {len(STEPS)}: install the "
-            "release of ca_embed that wrote it, or a later one",
+            f"it has schema {version}, and this release knows none newer than {len(_MIGRATIONS)}: install "
+            "the release of ca_embed that wrote it, or a later one",
         )
     return int(version)

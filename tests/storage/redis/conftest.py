@@ -1,4 +1,4 @@
-"""A Redis server, started once a session, and keys of its own for every test."""
+"""A Redis server, started once for each session, with a key prefix for each test."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def prefix() -> str:
-    """A prefix of keys that no other test has."""
+    """A key prefix that no other test uses."""
     return f"t{uuid4().hex}:"

@@ -1,4 +1,4 @@
-"""RedisStorage keeps the contract on a real server, and refuses one that is set to forget."""
+"""RedisStorage keeps the contract on a real server, and refuses a server that may lose writes."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def _replica(server: RedisServer) -> Iterator[None]:
 
 
 class OnRedis(DurableStorageContract):
-    """What a test on Redis needs besides a storage."""
+    """The contract suite, with failures and damage of a Redis server."""
 
     @pytest.fixture(params=["frozen", "away", "full", "read-only", "set to forget"])
     def trouble(
         self, request: pytest.FixtureRequest, redis_server: RedisServer
     ) -> AbstractContextManager[None]:
-        """What may befall the server."""
+        """A failure of the server."""
         return {
             "frozen": redis_server.frozen,
             "away": redis_server.away,
@@ -59,7 +59,7 @@ class OnRedis(DurableStorageContract):
 
     @pytest.fixture
     def damage(self, redis_server: RedisServer, prefix: str) -> Callable[[str], None]:
-        """Spoil one sealed document."""
+        """Damage one sealed document."""
 
         def spoil(registration_id: str) -> None:
             with redis_server.connect() as client:
@@ -69,7 +69,7 @@ class OnRedis(DurableStorageContract):
 
 
 class TestRedis(OnRedis):
-    """redis-py."""
+    """The synchronous client of redis-py."""
 
     @pytest.fixture
     def open_storage(self, redis_server: RedisServer, prefix: str) -> OpenStorage:
@@ -78,7 +78,7 @@ class TestRedis(OnRedis):
 
 
 class TestAsyncRedis(OnRedis):
-    """redis-py, asynchronously."""
+    """The asynchronous client of redis-py."""
 
     @pytest.fixture
     def open_storage(self, redis_server: RedisServer, prefix: str) -> OpenStorage:
@@ -103,7 +103,7 @@ KINDS = pytest.mark.parametrize("kind", [RedisStorage, AsyncRedisStorage])
 def test_a_server_that_is_set_to_forget_is_refused(
     kind: Kind, redis_server: RedisServer, prefix: str, name: str, value: str
 ) -> None:
-    """Each setting is named, reads are refused as well as writes, and once set right it goes on."""
+    """The error names the setting. Reads and writes are refused until the setting is right again."""
     storage = as_sync(kind(redis_server.url, prefix=prefix))
     with _set(redis_server, name, value):
         for act in (lambda: storage.save(record("r")), lambda: storage.load("r")):
@@ -116,7 +116,7 @@ def test_a_server_that_is_set_to_forget_is_refused(
 def test_what_was_acknowledged_while_the_file_was_new_survives_kill_9(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    """Just after the append-only file was turned on, an answer means as much as later."""
+    """A record that was saved just after the append-only file was turned on is not lost."""
     storage = RedisStorage(redis_server.url, prefix=prefix)
     for number in range(5):
         with redis_server.connect() as client:
@@ -130,7 +130,7 @@ def test_what_was_acknowledged_while_the_file_was_new_survives_kill_9(
 
 
 def test_what_was_acknowledged_survives_kill_9(redis_server: RedisServer, prefix: str) -> None:
-    """A server that is killed right after the answer has the record when it is back."""
+    """A server that is killed right after its reply has the record when it is started again."""
     storage = RedisStorage(redis_server.url, prefix=prefix)
     saved = [record(f"r{number}", user_id="ann", due_at=1.0) for number in range(20)]
     assert all(map(storage.save, saved))
@@ -149,7 +149,7 @@ CLIENT_OPTIONS = ({"decode_responses": True}, {"protocol": 3}, {"protocol": 2})
 def test_the_host_may_bring_its_own_client(
     redis_server: RedisServer, prefix: str, options: dict[str, object]
 ) -> None:
-    """Whatever the client's settings are, bytes stay bytes; closing the storage leaves it open."""
+    """Bytes stay bytes with each setting of the client. `close` leaves the client open."""
     with redis.Redis.from_url(redis_server.url, **options) as client:
         storage = RedisStorage(client, prefix=prefix)
         kept = record("r", 1, bytes(range(256)), user_id="Zoë", due_at=1.5)
@@ -164,7 +164,7 @@ def test_the_host_may_bring_its_own_client(
 def test_the_host_may_make_the_asynchronous_clients(
     redis_server: RedisServer, prefix: str, options: dict[str, object]
 ) -> None:
-    """One for each event loop, whatever its settings are; the storage closes what it was given."""
+    """The storage creates one client for each event loop, with each setting, and closes it."""
     made: list[AsyncRedis] = []
 
     def make() -> AsyncRedis:
@@ -189,14 +189,14 @@ def test_the_host_may_make_the_asynchronous_clients(
 
 
 def test_loops_that_come_and_go_leave_no_connections(redis_server: RedisServer, prefix: str) -> None:
-    """A host that runs each request on a loop of its own, and closes nothing, does not run out of them."""
+    """A host that uses a new loop for each request, and never closes the storage, keeps no connections."""
 
     def make() -> AsyncRedis:
         return AsyncRedis.from_url(redis_server.url, client_name=prefix)
 
     storage = AsyncRedisStorage(make, prefix=prefix)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # nobody closed them: that is the case at hand
+        warnings.simplefilter("ignore", ResourceWarning)  # this test leaves them open on purpose
         for _ in range(30):
             asyncio.run(storage.load("r"))
         gc.collect()
@@ -207,7 +207,7 @@ def test_loops_that_come_and_go_leave_no_connections(redis_server: RedisServer, 
 
 
 def test_a_client_that_waits_for_ever_is_given_up(redis_server: RedisServer, prefix: str) -> None:
-    """The storage keeps its promise also where the host's own clients have no time limit."""
+    """The storage raises in time, also if the client of the host has no time limit."""
     storage = AsyncRedisStorage(
         partial(AsyncRedis.from_url, redis_server.url, socket_timeout=None), prefix=prefix
     )
@@ -227,20 +227,20 @@ def test_a_client_that_waits_for_ever_is_given_up(redis_server: RedisServer, pre
 
 @pytest.mark.parametrize("client", [AsyncRedis(), redis.Redis])
 def test_a_client_of_the_wrong_kind_is_refused_by_the_asynchronous_storage(client: Any) -> None:
-    """An instance would be shared by all loops; a synchronous one would block them."""
+    """An instance would be shared by all loops, and a synchronous client would block them."""
     with pytest.raises(ConfigurationError, match="AsyncRedisStorage needs"):
         AsyncRedisStorage(client)
 
 
 def test_an_asynchronous_client_is_refused_by_the_synchronous_storage() -> None:
-    """The error names the storage that takes it."""
+    """The error names AsyncRedisStorage."""
     with pytest.raises(ConfigurationError, match="see AsyncRedisStorage"):
         RedisStorage(AsyncRedis())  # type: ignore[arg-type]
 
 
 @KINDS
 def test_no_text_shows_the_password(kind: Kind, redis_server: RedisServer) -> None:
-    """Neither the storage's repr nor an error of a refused password."""
+    """Neither the repr of the storage nor the error for a wrong password contains it."""
     wrong = redis_server.url.replace(PASSWORD, "fake-wrong-password")
     storage = as_sync(kind(wrong))
     with pytest.raises(StorageUnavailable, match="refused the user or the password") as caught:
@@ -252,14 +252,14 @@ def test_no_text_shows_the_password(kind: Kind, redis_server: RedisServer) -> No
 @KINDS
 @pytest.mark.parametrize("url", ["redis:", "redis://", "redis://:fake-password@host:port/0"])
 def test_a_mistyped_url_is_told_the_form(kind: Kind, url: str) -> None:
-    """And the password in it is not repeated."""
+    """The error shows the right form, and no password."""
     with pytest.raises(ConfigurationError, match="redis://user:password@host") as caught:
         kind(url)
     assert "fake-password" not in str(caught.value)
 
 
 def test_a_cluster_is_refused() -> None:
-    """A cluster would spread the keys of one record over servers."""
+    """A cluster would spread the keys of one record over several servers."""
     with pytest.raises(ConfigurationError, match="Cluster"):
         RedisStorage(redis.RedisCluster.__new__(redis.RedisCluster))  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Cluster"):
@@ -269,6 +269,6 @@ def test_a_cluster_is_refused() -> None:
 @KINDS
 @pytest.mark.parametrize("prefix", ["", "white space", "x" * 65, "é"])
 def test_a_prefix_must_be_visible(kind: Kind, prefix: str) -> None:
-    """A prefix that would be mistaken is refused."""
+    """A prefix with spaces or other invisible characters is refused."""
     with pytest.raises(ConfigurationError, match="prefix"):
         kind("redis://127.0.0.1:1/0", prefix=prefix)

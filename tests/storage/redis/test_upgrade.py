@@ -1,4 +1,4 @@
-"""Redis: what older releases have stored is read, changed and gone on with."""
+"""Redis: the records of older releases can be read and changed."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class TestRedis(UpgradeContract):
 
     @pytest.fixture
     def older_release(self, release: str, redis_server: RedisServer, prefix: str) -> None:
-        """Lay the keys down."""
-        snapshots.lay_down_keys(release, redis_server, prefix)
+        """Create the keys as the older release stored them."""
+        snapshots.restore_keys(release, redis_server, prefix)

@@ -1,10 +1,10 @@
-"""What the storages of each release leave behind, kept as text, so that later releases are held to it.
+"""Snapshots of what the storages of each release have stored, as text. Later releases must read them.
 
-When a release is made:
+For a new release, run:
 
     python -m tests.storage.releases.snapshots 0.1.0
 
-For each storage there is a function that writes down what it has stored, and one that lays it down again.
+For each storage, one function writes a snapshot and one restores it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ RELEASES = sorted(path.name for path in HERE.iterdir() if path.name[0].isdigit()
 _OURS = "ours_"  # the prefix of tables and keys
 
 
-def write_down_sqlite(path: Path) -> str:
-    """Return a SQL script."""
+def dump_sqlite(path: Path) -> str:
+    """Return a SQL script that creates the database."""
     with closing(sqlite3.connect(path)) as connection:
         pragmas = [
             f"PRAGMA {name} = {connection.execute(f'PRAGMA {name}').fetchone()[0]};"
@@ -42,28 +42,28 @@ def write_down_sqlite(path: Path) -> str:
         return "\n".join([*pragmas, *connection.iterdump(), ""])
 
 
-def lay_down_sqlite(release: str, path: Path) -> None:
-    """Make the database anew."""
+def restore_sqlite(release: str, path: Path) -> None:
+    """Create the database of this release."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript((HERE / release / "sqlite.sql").read_text())
 
 
-def write_down_files(folder: Path) -> str:
-    """Return the files with their content."""
+def dump_files(folder: Path) -> str:
+    """Return the files of a folder with their contents, as JSON."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return _to_json({str(path.relative_to(folder)): _to_text(path.read_bytes()) for path in files})
 
 
-def lay_down_files(release: str, folder: Path) -> None:
-    """Make the folder anew."""
+def restore_files(release: str, folder: Path) -> None:
+    """Create the folder of this release."""
     for name, content in json.loads((HERE / release / "files.json").read_text()).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_from_text(content))
 
 
-def write_down_table(server: PostgreSQLServer | MariaDBServer) -> str:
-    """Return a SQL script: how the table is created, and its rows."""
+def dump_table(server: PostgreSQLServer | MariaDBServer) -> str:
+    """Return a SQL script that creates the table and its rows."""
     table, dialect = add_table(MetaData(), _OURS), engine_from_url(server.url).dialect
     created = [
         CreateTable(table),
@@ -77,8 +77,8 @@ def write_down_table(server: PostgreSQLServer | MariaDBServer) -> str:
     return ";\n".join(script) + "\n"
 
 
-def lay_down_table(release: str, server: PostgreSQLServer | MariaDBServer, prefix: str) -> None:
-    """Make the table anew, with that prefix."""
+def restore_table(release: str, server: PostgreSQLServer | MariaDBServer, prefix: str) -> None:
+    """Create the table of this release, with this prefix."""
     name = "postgresql.sql" if isinstance(server, PostgreSQLServer) else "mariadb.sql"
     script = (HERE / release / name).read_text().replace(_OURS, prefix)
     with closing(server.connect()) as connection, connection.cursor() as cursor:
@@ -86,14 +86,14 @@ def lay_down_table(release: str, server: PostgreSQLServer | MariaDBServer, prefi
             cursor.execute(statement.encode())
 
 
-def write_down_keys(server: RedisServer) -> str:
-    """Return the commands that make the keys."""
+def dump_keys(server: RedisServer) -> str:
+    """Return the commands that create the keys, as JSON."""
     with server.connect() as client:
         return _to_json([_command_for(client, key) for key in sorted(client.scan_iter(f"{_OURS}*"))])
 
 
-def lay_down_keys(release: str, server: RedisServer, prefix: str) -> None:
-    """Make the keys anew, with that prefix."""
+def restore_keys(release: str, server: RedisServer, prefix: str) -> None:
+    """Create the keys of this release, with this prefix."""
     with server.connect() as client:
         for command in json.loads((HERE / release / "redis.json").read_text()):
             client.execute_command(*(_from_text(word.replace(_OURS, prefix)) for word in command))
@@ -132,16 +132,16 @@ def _write_all(release: str) -> None:
     folder.mkdir()
     with tempfile.TemporaryDirectory() as place:
         write_snapshot(SQLiteStorage(f"{place}/ca_embed.db"))
-        (folder / "sqlite.sql").write_text(write_down_sqlite(Path(place, "ca_embed.db")))
+        (folder / "sqlite.sql").write_text(dump_sqlite(Path(place, "ca_embed.db")))
         write_snapshot(FilesystemStorage(f"{place}/files"))
-        (folder / "files.json").write_text(write_down_files(Path(place, "files")))
+        (folder / "files.json").write_text(dump_files(Path(place, "files")))
     for name, kind in (("postgresql.sql", PostgreSQLServer), ("mariadb.sql", MariaDBServer)):
         with kind.running() as server:
             write_snapshot(SQLAlchemyStorage(server.url, table_prefix=_OURS, create_table=True))
-            (folder / name).write_text(write_down_table(server))
+            (folder / name).write_text(dump_table(server))
     with RedisServer.running() as redis_server:
         write_snapshot(RedisStorage(redis_server.url, prefix=_OURS))
-        (folder / "redis.json").write_text(write_down_keys(redis_server))
+        (folder / "redis.json").write_text(dump_keys(redis_server))
 
 
 if __name__ == "__main__":

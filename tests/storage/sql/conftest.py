@@ -1,4 +1,4 @@
-"""The SQL servers, started once a session, and an empty table in each for every test."""
+"""The SQL servers, started once for each session, with a table prefix for each test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def postgresql() -> Iterator[PostgreSQLServer]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDBServer]:
-    """A MariaDB server, or MySQL if its program is named."""
+    """A MariaDB server, or a MySQL server if CA_EMBED_TEST_MYSQLD is set."""
     kind = MySQLServer if "CA_EMBED_TEST_MYSQLD" in os.environ else MariaDBServer
     with kind.running() as server:
         yield server
@@ -28,5 +28,5 @@ def mariadb() -> Iterator[MariaDBServer]:
 
 @pytest.fixture
 def prefix() -> str:
-    """A table prefix that no other test has."""
+    """A table prefix that no other test uses."""
     return f"t{uuid4().hex}_"

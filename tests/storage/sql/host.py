@@ -11,7 +11,7 @@ from ca_embed import Embed
 
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 (werkzeug's)
-        """Say nothing."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Opens the storages by each driver, also in the other processes of the contract suites."""
+"""Opens the storages with each driver, also in the child processes of the contract suites."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEOUTS: dict[str, dict[str, Any]] = {
 
 
 def open_async(url: str, driver: str, table_prefix: str) -> AsyncSQLAlchemyStorage:
-    """Open a storage with an engine as a host application may have it."""
+    """Open a storage with an engine like that of a host application."""
     url = f"{driver}:{url.partition(':')[2]}"
     engine = create_async_engine(url, connect_args=TIMEOUTS[driver], pool_timeout=4, max_overflow=15)
     return AsyncSQLAlchemyStorage(engine, table_prefix=table_prefix, create_table=True)

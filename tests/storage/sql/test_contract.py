@@ -1,4 +1,4 @@
-"""The SQL storages keep the contract on real servers, by synchronous and asynchronous drivers."""
+"""The SQL storages keep the contract on real servers, with synchronous and asynchronous drivers."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from tests.storage.sql.opening import ByAsyncmy, ByAsyncpg, ByAsyncPsycopg, ByPs
 
 
 class OnPostgreSQL(DurableStorageContract):
-    """What a test on PostgreSQL needs besides a storage."""
+    """The contract suite, with failures and damage of a PostgreSQL server."""
 
     @pytest.fixture(params=troubles.POSTGRESQL)
     def trouble(
         self, request: pytest.FixtureRequest, postgresql: PostgreSQLServer, prefix: str
     ) -> AbstractContextManager[None]:
-        """What may befall the server."""
+        """A failure of the server."""
         return troubles.postgresql_trouble(postgresql, f"{prefix}registrations", request.param)
 
     @pytest.fixture
     def damage(self, postgresql: PostgreSQLServer, prefix: str) -> Callable[[str], None]:
-        """Spoil one row."""
+        """Damage one row."""
         return partial(troubles.spoil, postgresql, f"{prefix}registrations")
 
 
 class OnMariaDB(DurableStorageContract):
-    """What a test on MariaDB needs besides a storage."""
+    """The contract suite, with failures and damage of a MariaDB server."""
 
     @pytest.fixture(params=troubles.MARIADB)
     def trouble(
         self, request: pytest.FixtureRequest, mariadb: MariaDBServer, prefix: str
     ) -> AbstractContextManager[None]:
-        """What may befall the server."""
+        """A failure of the server."""
         return troubles.mariadb_trouble(mariadb, f"{prefix}registrations", request.param)
 
     @pytest.fixture
     def damage(self, mariadb: MariaDBServer, prefix: str) -> Callable[[str], None]:
-        """Spoil one row."""
+        """Damage one row."""
         return partial(troubles.spoil, mariadb, f"{prefix}registrations")
 
 
@@ -60,7 +60,7 @@ class TestAsyncPostgreSQL(ByAsyncPsycopg, OnPostgreSQL):
 
 
 class TestAsyncpg(ByAsyncpg, StorageContract):
-    """asyncpg; what does not depend on the driver has been seen with psycopg."""
+    """asyncpg. The tests that do not depend on the driver run with psycopg only."""
 
 
 class TestAsyncMariaDB(ByAsyncmy, OnMariaDB):

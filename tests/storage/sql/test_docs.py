@@ -1,4 +1,4 @@
-"""What docs/storage.md shows of SQLAlchemy and Alembic, run as it stands there."""
+"""Runs the SQLAlchemy and Alembic examples of docs/storage.md unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE = "whatsapp_registrations"
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_your_own_engine(kind: str, request: pytest.FixtureRequest) -> None:
-    """The host's engine has the table that is created, which is the one that its MetaData gets to know."""
+    """The table in the database and the table in the host's MetaData are the same."""
     server: LocalServer = request.getfixturevalue(kind)
     names: dict[str, Any] = {"DATABASE_URL": server.url, "Base": declarative_base()}
     exec(ENGINE, names)
@@ -37,5 +37,5 @@ def test_your_own_engine(kind: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_every_block_is_run() -> None:
-    """What is shown besides is the storage of test_write_your_own.py and its suite."""
+    """The page has no other example, except those that test_write_your_own.py runs."""
     assert python_blocks(PAGE.partition("## Write your own")[0]) == [ENGINE, ALEMBIC]

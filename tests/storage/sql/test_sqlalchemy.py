@@ -1,4 +1,4 @@
-"""SQLAlchemyStorage shares the host's engine and schema, and leaves both as they were."""
+"""SQLAlchemyStorage uses the engine and the schema of the host, and does not change their settings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.schema import CreateTable
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
-from ca_embed.storage import DueCursor, SQLAlchemyStorage, add_table, storage_from_url
+from ca_embed.storage import DueCursor, SQLAlchemyStorage, add_table
+from ca_embed.storage._urls import storage_from_url
 from ca_embed.testing._storage_processes import record
 from tests.storage.local_servers import PASSWORD, LocalServer, MariaDBServer, PostgreSQLServer
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 def server(request: pytest.FixtureRequest) -> LocalServer:
-    """Each of the servers."""
+    """Each SQL server."""
     found: LocalServer = request.getfixturevalue(request.param)
     return found
 
@@ -32,7 +33,7 @@ def _engine(server: LocalServer, **options: Any) -> Iterator[Engine]:
 
 
 def test_nothing_is_created_unless_asked(server: LocalServer, prefix: str) -> None:
-    """The error says what to call; once called, also twice, the storage works."""
+    """The error names `create_table()`. After one or two calls of it the storage works."""
     with _engine(server) as engine:
         storage = SQLAlchemyStorage(engine, table_prefix=prefix)
         with pytest.raises(StorageUnavailable, match=r"create_table\(\)"):
@@ -43,7 +44,7 @@ def test_nothing_is_created_unless_asked(server: LocalServer, prefix: str) -> No
 
 
 def test_by_url_the_table_is_created_when_it_is_missing(server: LocalServer) -> None:
-    """A URL names a database that is ca_embed's to use."""
+    """With a URL, the first operation creates the table."""
     storage = storage_from_url(server.url)
     assert storage.save(record("by url")) is True
     assert storage.delete("by url", 1) is True
@@ -51,7 +52,7 @@ def test_by_url_the_table_is_created_when_it_is_missing(server: LocalServer) -> 
 
 
 def test_the_hosts_migrations_know_the_table() -> None:
-    """The table, in the host's schema and by the host's prefix, with names that are compared by byte."""
+    """The table has the schema and the prefix of the host, and ids are compared byte by byte."""
     metadata = MetaData(schema="crm")
     table = add_table(metadata, "whatsapp_")
     assert add_table(metadata, "whatsapp_") is table
@@ -64,7 +65,7 @@ def test_the_hosts_migrations_know_the_table() -> None:
 
 
 def test_a_storage_uses_the_hosts_schema(postgresql: PostgreSQLServer, prefix: str) -> None:
-    """With the host's MetaData, records are kept in its schema."""
+    """With the MetaData of the host, records are stored in its schema."""
     with postgresql.connect() as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS crm")
     with _engine(postgresql) as engine:
@@ -75,8 +76,8 @@ def test_a_storage_uses_the_hosts_schema(postgresql: PostgreSQLServer, prefix: s
             assert connection.scalar(text(f"SELECT count(*) FROM crm.{prefix}registrations")) == 1
 
 
-def test_commits_are_durable_whatever_the_hosts_default_is(postgresql: PostgreSQLServer, prefix: str) -> None:
-    """On a pool of careless sessions ours is careful, and the sessions are careless again afterwards."""
+def test_commits_are_durable_with_any_default_of_the_host(postgresql: PostgreSQLServer, prefix: str) -> None:
+    """Sessions with synchronous_commit off commit durably for ca_embed, and get their setting back."""
     options = {"connect_args": {"options": "-c synchronous_commit=off -c lock_timeout=77"}, "pool_size": 1}
     seen: list[str] = []
     with _engine(postgresql, isolation_level="AUTOCOMMIT", **options) as engine:
@@ -94,7 +95,7 @@ def test_commits_are_durable_whatever_the_hosts_default_is(postgresql: PostgreSQ
 
 
 def test_the_hosts_sessions_wait_as_before(mariadb: MariaDBServer, prefix: str) -> None:
-    """What is set for our transactions is put back, after failures too."""
+    """The time limits for locks are restored after each transaction, also after a failure."""
     with _engine(mariadb, pool_size=1, max_overflow=0) as engine:
         storage = SQLAlchemyStorage(engine, table_prefix=prefix)
         with engine.connect() as connection:
@@ -109,7 +110,7 @@ def test_the_hosts_sessions_wait_as_before(mariadb: MariaDBServer, prefix: str) 
 
 
 def test_close_leaves_the_hosts_pool_open(server: LocalServer, prefix: str) -> None:
-    """The pool of an engine that was given is not ours to close."""
+    """`close` does not touch the pool of the host's own engine."""
     with _engine(server) as engine:
         storage = SQLAlchemyStorage(engine, table_prefix=prefix, create_table=True)
         storage.load("r")
@@ -119,7 +120,7 @@ def test_close_leaves_the_hosts_pool_open(server: LocalServer, prefix: str) -> N
 
 
 def test_what_was_acknowledged_survives_kill_9_of_the_server(server: LocalServer, prefix: str) -> None:
-    """A server that is killed right after the answer has the records when it is back."""
+    """A server that is killed right after its answer has the records when it is started again."""
     storage = SQLAlchemyStorage(server.url, table_prefix=prefix, create_table=True)
     saved = [record(f"r{number:02}", user_id="ann", due_at=float(number)) for number in range(20)]
     assert all(map(storage.save, saved))
@@ -130,7 +131,7 @@ def test_what_was_acknowledged_survives_kill_9_of_the_server(server: LocalServer
 
 
 def test_pages_are_found_by_an_index(server: LocalServer, prefix: str) -> None:
-    """The server reads no more rows than a page has, from where the page before ended."""
+    """For a page, the server reads no more rows than the page has, beginning at the cursor."""
     with _engine(server) as engine:
         storage = SQLAlchemyStorage(engine, table_prefix=prefix)
         storage.create_table()
@@ -182,7 +183,7 @@ def _fill(engine: Engine, table: str, server: LocalServer) -> None:
 
 
 def test_no_text_shows_the_password(server: LocalServer, prefix: str) -> None:
-    """Neither the storage's repr nor an error of a refused password."""
+    """Neither the repr of the storage nor the error for a wrong password contains it."""
     storage = SQLAlchemyStorage(server.url.replace(PASSWORD, "fake-wrong-password"), table_prefix=prefix)
     with pytest.raises(StorageUnavailable, match="password") as caught:
         storage.load("r")
@@ -200,20 +201,20 @@ def test_no_text_shows_the_password(server: LocalServer, prefix: str) -> None:
     ],
 )
 def test_a_wrong_url_is_refused(url: str) -> None:
-    """When the storage is built, and without repeating the password."""
+    """A wrong URL is refused when the storage is created, and the error shows no password."""
     with pytest.raises(ConfigurationError) as caught:
         SQLAlchemyStorage(url)
     assert "fake-password" not in str(caught.value)
 
 
 def test_a_database_that_is_not_known_is_refused() -> None:
-    """What was never tried with a database is not promised."""
+    """Another kind of database is refused, because ca_embed is not tested with it."""
     with pytest.raises(ConfigurationError, match="not in sqlite"):
         SQLAlchemyStorage(create_engine("sqlite://"))
 
 
 @pytest.mark.parametrize("prefix", ["white space", "x" * 41, "9", "é", "a;b"])
 def test_a_prefix_must_be_a_name(prefix: str) -> None:
-    """A prefix that is no part of a name is refused."""
+    """A prefix that cannot be part of a table name is refused."""
     with pytest.raises(ConfigurationError, match="table_prefix"):
         add_table(MetaData(), prefix)

@@ -1,4 +1,4 @@
-"""Two host applications, in processes and on ports of their own, share a PostgreSQL server."""
+"""Two host applications in separate processes share a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Host:
         self._process.stdout.close()
 
     def deliver(self, headers: dict[str, str], body: bytes) -> str:
-        """POST a webhook; return the status that a 2xx tells, or else what went wrong."""
+        """POST a webhook. Return the status in a 200 response, else the HTTP status or the error."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request("POST", "/webhook", body, headers)
@@ -62,7 +62,7 @@ class Host:
 
 @pytest.fixture
 def settings(postgresql: PostgreSQLServer) -> dict[str, str]:
-    """The settings of both, in a database that starts without the table."""
+    """The settings of both hosts. The database has no table yet."""
     with postgresql.connect() as connection:
         connection.execute("DROP TABLE IF EXISTS ca_embed_registrations")
     return {
@@ -76,7 +76,7 @@ def settings(postgresql: PostgreSQLServer) -> dict[str, str]:
 
 @pytest.fixture
 def hosts(settings: dict[str, str]) -> Iterator[list[Host]]:
-    """Both, running."""
+    """Both hosts, running."""
     hosts = [Host(settings), Host(settings)]
     yield hosts
     for host in hosts:
@@ -85,7 +85,7 @@ def hosts(settings: dict[str, str]) -> Iterator[list[Host]]:
 
 @pytest.fixture
 def observer(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Embed]:
-    """Another Embed on the same storage, to look at the outcome."""
+    """Another Embed with the same storage, for reading the result."""
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     embed = Embed.from_env()
@@ -94,14 +94,14 @@ def observer(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 def test_one_of_64_concurrent_duplicates_is_accepted(hosts: list[Host], observer: Embed) -> None:
-    """The others are told `duplicate`, whichever of the two they reach, and the credentials are there."""
+    """All others get `duplicate`, from both hosts, and the credentials are stored."""
     headers, body = signed_webhook(TOKEN, registration_id="the-one", app_id="ca_app_64")
     barrier = threading.Barrier(64)
 
     def deliver(number: int) -> str:
         barrier.wait()
         while (answer := hosts[number % 2].deliver(headers, body)) == "503":
-            continue  # too busy, on a busy machine: come back, as ChatArchitect does
+            continue  # the host is too busy: repeat the delivery, as ChatArchitect does
         return answer
 
     with ThreadPoolExecutor(64) as pool:
@@ -115,7 +115,7 @@ def test_one_of_64_concurrent_duplicates_is_accepted(hosts: list[Host], observer
 def test_kill_9_of_a_host_and_of_postgresql_loses_nothing_acknowledged(
     hosts: list[Host], observer: Embed, postgresql: PostgreSQLServer
 ) -> None:
-    """Under load, kill one host, then the server: each delivery is accepted once at most, none is lost."""
+    """Kill one host, then the server, under load. No acknowledged delivery is lost or accepted twice."""
     webhooks = [signed_webhook(TOKEN, registration_id=f"r{n:02}", app_id=f"ca_app_{n}") for n in range(64)]
     answers: list[Counter[str]] = [Counter() for _ in webhooks]
     under_way, over = threading.Semaphore(0), threading.Event()

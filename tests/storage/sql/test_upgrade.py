@@ -1,4 +1,4 @@
-"""PostgreSQL and MariaDB: what older releases have stored is read, changed and gone on with."""
+"""PostgreSQL and MariaDB: the records of older releases can be read and changed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class OnPostgreSQL(UpgradeContract):
 
     @pytest.fixture
     def older_release(self, release: str, postgresql: PostgreSQLServer, prefix: str) -> None:
-        """Lay the table down."""
-        snapshots.lay_down_table(release, postgresql, prefix)
+        """Create the table as the older release stored it."""
+        snapshots.restore_table(release, postgresql, prefix)
 
 
 @pytest.mark.parametrize("release", snapshots.RELEASES)
@@ -26,8 +26,8 @@ class OnMariaDB(UpgradeContract):
 
     @pytest.fixture
     def older_release(self, release: str, mariadb: MariaDBServer, prefix: str) -> None:
-        """Lay the table down."""
-        snapshots.lay_down_table(release, mariadb, prefix)
+        """Create the table as the older release stored it."""
+        snapshots.restore_table(release, mariadb, prefix)
 
 
 class TestPostgreSQL(ByPsycopg, OnPostgreSQL):

@@ -1,4 +1,4 @@
-"""The storage that docs/storage.md shows to authors is one: it passes the tests that are shown there."""
+"""The example storage in docs/storage.md passes the contract suite that the page shows."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ exec(SUITE, shown)
 
 
 def test_it_is_written_in_60_lines() -> None:
-    """The page says so."""
+    """The example has at most 60 lines, as the page says."""
     assert "60 lines" in PAGE.partition("## Write your own")[2].partition("```")[0]
     assert len(STORAGE.splitlines()) <= 60
 
 
 class TestMyStorage(shown["TestMyStorage"]):
-    """The suite, as it is shown, with a database and what may befall it."""
+    """The suite from the page, with a database and its failures."""
 
     @pytest.fixture
     def example(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-        """The example as a module, which other processes can import."""
+        """The example as a module that other processes can import."""
         (tmp_path / f"example_{tmp_path.name}.py").write_text(STORAGE, encoding="utf-8")
         monkeypatch.syspath_prepend(tmp_path)
         return import_module(f"example_{tmp_path.name}")
 
     @pytest.fixture
     def empty_test_database(self, example: ModuleType, postgresql: PostgreSQLServer) -> str:
-        """Make the table, which each test finds empty, and say where it is."""
+        """Create the empty table, and return the address of the database."""
         shown["MyStorage"] = example.MyStorage
         with postgresql.connect() as connection:
             connection.execute("DROP TABLE IF EXISTS records")
@@ -51,12 +51,12 @@ class TestMyStorage(shown["TestMyStorage"]):
     def trouble(
         self, request: pytest.FixtureRequest, postgresql: PostgreSQLServer
     ) -> AbstractContextManager[None]:
-        """What may befall the server."""
+        """A failure of the server."""
         return troubles.postgresql_trouble(postgresql, "records", request.param)
 
     @pytest.fixture
     def damage(self, postgresql: PostgreSQLServer) -> Callable[[str], None]:
-        """Spoil one row."""
+        """Damage one row."""
 
         def spoil(registration_id: str) -> None:
             with postgresql.connect() as connection:

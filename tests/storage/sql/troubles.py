@@ -1,4 +1,4 @@
-"""What may befall a SQL server, as context managers."""
+"""Failures of a SQL server, as context managers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MARIADB = ["table locked", "rows locked", "read-only", "frozen", "away", "set to
 
 
 def postgresql_trouble(server: PostgreSQLServer, table: str, name: str) -> AbstractContextManager[None]:
-    """Return that trouble of a PostgreSQL server."""
+    """Return the context manager for a failure of a PostgreSQL server."""
     return {
         "table locked": lambda: _postgresql(server, f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE'),
         "rows locked": lambda: _postgresql(server, f'LOCK TABLE "{table}" IN EXCLUSIVE MODE'),
@@ -24,7 +24,7 @@ def postgresql_trouble(server: PostgreSQLServer, table: str, name: str) -> Abstr
 
 
 def mariadb_trouble(server: MariaDBServer, table: str, name: str) -> AbstractContextManager[None]:
-    """Return that trouble of a MariaDB server."""
+    """Return the context manager for a failure of a MariaDB server."""
     return {
         "table locked": lambda: _mariadb(server, f"LOCK TABLES `{table}` WRITE"),
         "rows locked": lambda: _mariadb(server, "BEGIN", f"SELECT * FROM `{table}` FOR UPDATE"),
