@@ -1,8 +1,9 @@
-// The custom element: a thin door to the flow. Made in a function, so that importing on a server touches nothing.
+// The custom element. It passes everything on to the flow.
 import { flowOf } from './flow.js';
 
 export const TAG = 'ca-whatsapp-registration';
 
+/** Defines the element. The class is made in a function, because HTMLElement does not exist on a server. */
 export function defineElement() {
   class Registration extends HTMLElement {
     static observedAttributes = ['lang'];
@@ -33,10 +34,12 @@ export function defineElement() {
     }
 
     get iframe() {
-      return this.#flow.frame();
+      return this.#flow.iframe();
     }
   }
-  // So that frameworks, which look whether there is one, set a property and no attribute.
-  Registration.prototype.headers = Registration.prototype.texts = undefined;
+  // Frameworks set a property only if the element has it already; otherwise they set an attribute. They belong on the
+  // prototype: fields would overwrite what the host has set on the element before this script was loaded.
+  Registration.prototype.headers = undefined;
+  Registration.prototype.texts = undefined;
   customElements.define(TAG, Registration);
 }

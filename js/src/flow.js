@@ -1,315 +1,291 @@
-// One registration as this page lives through it. The iframe's messages are hints; only the backend's word, which
-// `look` asks for, ends in `connected`.
+// The course of one registration on this page: which status follows which, and what is shown of it.
+// What the iframe says is a hint. Only the backend's answer leads to `connected`.
 import { backendOf, endpointOf } from './backend.js';
-import { counts, frameFor, heightFor, isOn } from './frame.js';
-import { recall, remember } from './memory.js';
+import { iframeOf } from './iframe.js';
+import { hasOrigin } from './origin.js';
 import { panelFor } from './panels.js';
-import { textsOf, wantedBy } from './texts.js';
+import { pollingOf } from './polling.js';
+import { loadSession, saveSession } from './session.js';
+import { requestedLanguage, textsOf } from './texts.js';
 import { viewOf } from './view.js';
 
-const READY_WITHIN = 20000; // ms for the iframe to say anything; its `load` event proves nothing
-const CALM = 15000; // ms between questions while the user works in the iframe
-const SLOW_AFTER = 8; // questions after `completed` without a confirmation: about half a minute
-const FIRST_HEIGHT = 640;
-const UNDER_WAY = 'creating loading in_progress finishing';
+const UNDER_WAY = ['creating', 'loading', 'in_progress', 'finishing'];
+const OUTCOMES = { connected: 'confirmed', failed: 'failed', cancelled: 'cancelled' }; // of a modal; else `closed`
 
 export function flowOf(element) {
-  const view = viewOf(element, stay, left);
+  const view = viewOf(element, { confirmClosing, onClosed });
   const backend = backendOf(element);
+  const iframe = iframeOf({ isModal, onMessage, onHeight, onBlocked });
+  const polling = pollingOf(checkStatus, draw);
+
   let status = 'idle';
-  let detail; // of the status: the reason of a failure, the phone number, the code of an error
-  let session; // registration_id, iframe_url; later finishing, confirmed
-  let frame = null;
-  let origin, wish, painting, timer, asked, asking, listeners, interrupted;
+  let detail; // of the status: the reason of a failure, the phone number, or the code of an error
+  let session; // { registration_id, iframe_url }, and later `finishing` and `confirmed`
+  let isAsking = false; // whether the dialog asks if the user really wants to leave
+  let wasInterrupted = false; // removed from the page while under way
+  let listeners; // an AbortController: aborting it removes all listeners on window
 
-  const isModal = () => element.getAttribute('mode') === 'modal';
-  const isUnderWay = () => UNDER_WAY.includes(status);
-
-  // --- in the page ---------------------------------------------------------------------------------------------
+  // --- in and out of the page ----------------------------------------------------------------------------------
 
   function connect() {
     listeners = new AbortController();
     const { signal } = listeners;
-    const on = (type, listener) => window.addEventListener(type, listener, { signal });
-    on('message', heed);
-    on('resize', fit);
-    on('online', hurry);
-    on('pageshow', hurry);
-    on('securitypolicyviolation', suspect);
-    queueMicrotask(() => signal.aborted || wake()); // by then the host has set all attributes
+    window.addEventListener('online', checkNow, { signal });
+    window.addEventListener('pageshow', checkNow, { signal }); // back from the back/forward cache
+    // Frameworks insert an element first and set its attributes and properties afterwards.
+    queueMicrotask(() => signal.aborted || restore());
   }
 
   function disconnect() {
     listeners.abort();
-    interrupted = isUnderWay();
-    unload();
-    if (interrupted) status = 'idle';
-    view.dialog.close();
+    wasInterrupted = isUnderWay();
+    stop();
+    if (wasInterrupted) status = 'idle';
+    view.closeDialog();
   }
 
-  /** Goes on where a removal or an earlier visit of this tab left off, if the backend says that it is still so. */
-  async function wake() {
+  /** Continues after a move within the page, a reload or a return to it. */
+  async function restore() {
     if (status !== 'idle') return draw();
-    session ??= recall(element);
-    if (interrupted || element.hasAttribute('autostart')) return start();
-    if (session) draw('creating');
-    await resume().then(() => draw(), () => draw('idle')); // nothing is known, so nothing is claimed
+    session ??= loadSession(element);
+    if (wasInterrupted || element.hasAttribute('autostart')) return start();
+    if (session) draw('creating'); // it looks busy while the backend is asked
+    try {
+      await resume();
+      draw();
+    } catch {
+      draw('idle'); // without an answer, for instance if no one is signed in, show nothing of the session
+    }
   }
 
-  /** Asks about the remembered registration. True: that is all there is to do. */
-  async function resume() {
-    if (!session) return;
-    const truth = await ask();
-    if (truth.status === 'completed') return confirm(truth);
-    if (truth.status === 'expired') return hold();
-    return session.finishing && finish();
-  }
-
-  // --- the way to a shown iframe -------------------------------------------------------------------------------
+  // --- up to the iframe ----------------------------------------------------------------------------------------
 
   async function start() {
-    asking = false;
+    isAsking = false;
     if (isUnderWay()) return draw();
-    unload();
-    move('creating');
-    if (isModal()) view.open();
+    stop();
+    setStatus('creating');
+    if (isModal()) view.openDialog();
     try {
-      origin = element.getAttribute('iframe-origin');
-      if (!element.getAttribute('endpoint') || !isOn(origin, origin)) throw 'configuration';
+      const origin = element.getAttribute('iframe-origin');
+      if (!element.getAttribute('endpoint') || !hasOrigin(origin, origin)) throw 'configuration';
       if (await resume()) return;
-      if (!session) await create();
-      load();
-    } catch (code) {
-      fail(code);
+      if (!session) await createSession();
+      showIframe(origin);
+    } catch (error) {
+      fail(error);
     }
   }
 
   function startOver() {
-    hold();
+    setSession(undefined);
     status = 'idle';
     start();
   }
 
-  async function create() {
-    const { registration_id, iframe_url } = await backend.ask('/sessions', { lang: wantedBy(element) });
-    hold({ registration_id, iframe_url });
+  /** Asks the backend about the remembered session. Returns true if the iframe is not needed any more. */
+  async function resume() {
+    if (!session) return false;
+    const answer = await backend.fetchStatus(session.registration_id);
+    if (answer.status === 'completed') return confirm(answer);
+    if (answer.status === 'expired') setSession(undefined);
+    else if (session.finishing) return finish();
+    return false;
   }
 
-  function load() {
-    if (!isOn(origin, session.iframe_url)) {
-      hold();
+  async function createSession() {
+    const { registration_id, iframe_url } = await backend.createSession(requestedLanguage(element));
+    setSession({ registration_id, iframe_url });
+  }
+
+  function showIframe(origin) {
+    const { registration_id, iframe_url } = session;
+    // Checked although the backend gave it: a URL like `javascript:` would run in the host's page, and a remembered
+    // one comes from the browser's storage.
+    if (!hasOrigin(iframe_url, origin)) {
+      setSession(undefined);
       throw 'bad_iframe_url';
     }
-    frame = frameFor(session.iframe_url, textsOf(element).idle);
-    wish = FIRST_HEIGHT;
-    fit();
-    view.box.append(frame);
-    move('loading');
-    later(block, READY_WITHIN);
-  }
-
-  function unload() {
-    later();
-    cancelAnimationFrame(painting);
-    painting = 0;
-    backend.drop();
-    frame?.remove();
-    frame = null;
+    const title = textsOf(element).idle;
+    iframe.load(view.box, { url: iframe_url, title, origin, registrationId: registration_id });
+    setStatus('loading');
   }
 
   // --- what the iframe says ------------------------------------------------------------------------------------
 
-  function heed(event) {
-    if (!counts(event, frame, origin, session?.registration_id)) return;
-    const { event: name, height, message } = event.data;
-    if (status === 'loading' || status === 'blocked') begin();
-    if (name === 'height') return grow(height);
+  function onMessage({ event, height, message }) {
+    if (status === 'loading' || status === 'blocked') showForm();
+    if (event === 'height') return iframe.requestHeight(height);
     const reason = typeof message === 'string' ? message : '';
-    if (status === 'in_progress') takeHint(name, reason);
-    emit(name, { message: reason });
+    if (status === 'in_progress') followHint(event, reason);
+    emit(event, { message: reason });
   }
 
-  function begin() {
-    move('in_progress');
-    later(look, CALM);
+  function showForm() {
+    setStatus('in_progress');
+    polling.checkLater(); // messages can get lost
   }
 
-  function takeHint(name, reason) {
-    if (name === 'completed') finish();
-    if (name === 'failed' || name === 'cancelled') {
-      unload();
-      move(name, reason);
-      look();
+  function followHint(event, reason) {
+    if (event === 'completed') finish();
+    if (event === 'failed' || event === 'cancelled') {
+      stop();
+      setStatus(event, reason);
+      // The hint can be wrong. `popup.closed` is true for an open window as soon as its page sends a
+      // Cross-Origin-Opener-Policy, so ChatArchitect's page may say `cancelled` while the user still types.
+      checkStatus();
     }
   }
 
-  /** However many heights arrive, the page is laid out once in an animation frame. */
-  function grow(height) {
-    if (!heightFor(height)) return;
-    wish = height;
-    painting ||= requestAnimationFrame(() => {
-      painting = 0;
-      emit('height', { height: fit() });
-    });
+  function onHeight(height) {
+    emit('height', { height });
   }
 
-  function fit() {
-    const height = heightFor(wish, isModal());
-    if (frame) frame.style.height = height + 'px';
-    return height;
+  function onBlocked() {
+    setStatus('blocked');
+    reportError('blocked', "Check the page's headers: frame-src of the CSP, and Cross-Origin-Embedder-Policy.");
   }
 
   // --- what the backend says -----------------------------------------------------------------------------------
 
   function finish() {
-    asked = 0;
-    hold({ ...session, finishing: true });
-    move('finishing');
-    look();
+    polling.restart();
+    setSession({ ...session, finishing: true });
+    setStatus('finishing');
+    checkStatus();
     return true;
   }
 
-  /** A page that comes back to life (network, back/forward cache) does not wait for its turn. */
-  function hurry() {
-    if (timer && status !== 'loading') look();
+  async function checkStatus() {
+    polling.stop();
+    const answer = await backend.fetchStatus(session.registration_id).catch(() => ({})); // asked again below
+    if (answer.status === 'completed') return confirm(answer);
+    if (!isUnderWay()) return;
+    if (answer.status === 'expired') return expire();
+    if (status === 'finishing') polling.checkSoon();
+    else polling.checkLater();
+  }
+
+  /** The network, or the page itself, is back: do not wait for the next interval. */
+  function checkNow() {
+    if (polling.isWaiting()) checkStatus();
     if (status === 'error' && detail === 'offline') start();
   }
 
-  async function look() {
-    later();
-    const truth = await ask().catch(() => ({})); // without an answer it asks again
-    if (truth.status === 'completed') return confirm(truth);
-    if (!isUnderWay()) return;
-    if (truth.status === 'expired') return expire();
-    if (status !== 'finishing') return later(look, CALM);
-    if (++asked === SLOW_AFTER) draw();
-    later(look, Math.min(CALM, 500 * 1.6 ** asked));
-  }
-
-  /** The backend's word; a registration that it does not know, or does not give to this user, is as good as expired. */
-  async function ask() {
-    const { registration_id: id } = session;
-    const truth = await backend.ask('/sessions/' + encodeURIComponent(id)).catch((code) => {
-      if (code === 'not_found') return { status: 'expired', registration_id: id };
-      throw code;
-    });
-    if (truth.registration_id === id) return truth;
-    throw 'bad_response';
-  }
-
-  // --- how it ends ---------------------------------------------------------------------------------------------
-
   function confirm({ phone }) {
-    const isNews = !session.confirmed;
-    unload();
-    hold({ ...session, confirmed: true });
-    move('connected', phone && '+' + phone);
-    if (isNews) emit('confirmed');
+    const isFirstTime = !session.confirmed;
+    stop();
+    setSession({ ...session, confirmed: true });
+    setStatus('connected', phone && '+' + phone);
+    if (isFirstTime) emit('confirmed');
     return true;
   }
 
   function expire() {
-    unload();
-    hold();
-    move('expired');
+    stop();
+    setSession(undefined);
+    setStatus('expired');
   }
 
-  /** No word from the iframe: refused by a policy, a blocker or the network. Should it speak later, `heed` goes on. */
-  function block() {
-    later();
-    move('blocked');
-    complain('blocked', 'CSP frame-src? COEP?');
+  // --- errors --------------------------------------------------------------------------------------------------
+
+  /** `error` is a code, or what the host's own `headers` function has thrown. */
+  function fail(error) {
+    stop();
+    setStatus('error', typeof error === 'string' ? error : 'configuration');
+    reportError(detail, error);
   }
 
-  function suspect({ disposition, effectiveDirective, blockedURI }) {
-    const isOurs = disposition === 'enforce' && /^(frame|child)-src/.test(effectiveDirective) && isOn(origin, blockedURI);
-    if (isOurs && status === 'loading') block();
-  }
-
-  /** `cause` is a code, or whatever the host's own `headers` function threw. */
-  function fail(cause) {
-    unload();
-    move('error', typeof cause === 'string' ? cause : 'configuration');
-    complain(detail, cause);
-  }
-
-  function complain(code, hint) {
+  function reportError(code, hint) {
     console.error('ca-embed:', code, hint);
     emit('error', { code });
   }
 
-  // --- the modal -----------------------------------------------------------------------------------------------
+  // --- leaving -------------------------------------------------------------------------------------------------
 
   function close() {
-    if (view.dialog.open) view.dialog.close();
-    else left();
+    if (view.isDialogOpen()) view.closeDialog();
+    else onClosed();
   }
 
-  /** Asked to leave: the first time under way it asks back, and stays. */
-  function stay() {
-    asking = !asking && isUnderWay();
+  /** Asks once before the user leaves a registration that is under way. Returns whether the dialog may close. */
+  function confirmClosing() {
+    isAsking = !isAsking && isUnderWay();
     draw();
-    return asking;
+    return !isAsking;
   }
 
-  function left() {
-    const outcome = { connected: 'confirmed', failed: status, cancelled: status }[status] ?? 'closed';
-    asking = false;
+  function onClosed() {
+    const outcome = OUTCOMES[status] ?? 'closed';
+    isAsking = false;
+    // While finishing, the user has nothing more to do, and the confirmation is still waited for.
     if (status === 'blocked' || (isUnderWay() && status !== 'finishing')) {
-      unload();
+      stop();
       status = 'idle';
     }
     draw();
     emit('closed', { outcome });
   }
 
-  // --- small hands ---------------------------------------------------------------------------------------------
+  // --- state and view ------------------------------------------------------------------------------------------
 
-  function move(to, about) {
-    status = to;
-    detail = about;
-    asking &&= isUnderWay();
+  /** Ends all that goes on. The session stays. */
+  function stop() {
+    polling.stop();
+    backend.cancel();
+    iframe.remove();
+  }
+
+  function setStatus(newStatus, newDetail) {
+    status = newStatus;
+    detail = newDetail;
+    isAsking = isAsking && isUnderWay();
     draw();
   }
 
-  function draw(state = variant()) {
+  function setSession(newSession) {
+    session = newSession;
+    saveSession(element, session);
+  }
+
+  function draw(state = visibleState()) {
     const texts = textsOf(element);
     view.draw(texts, state, panelFor(state, detail, texts, actions()));
   }
 
-  function variant() {
-    if (asking) return 'asking';
+  function visibleState() {
+    if (isAsking) return 'asking';
     if (status === 'idle' && session) return 'remembered';
-    return status === 'finishing' && asked >= SLOW_AFTER ? 'slow' : status;
+    return status === 'finishing' && polling.isSlow() ? 'slow' : status;
   }
 
-  /** What buttons do, by the names of their texts. */
-  const actions = () => ({
-    start,
-    resume: start,
-    retry: start,
-    over: startOver,
-    another: startOver,
-    // `hosted` is on the mount's own page: there, a new tab would show no more.
-    tab: !element.hasAttribute('hosted') && (() => window.open(endpointOf(element) + '/', '_blank', 'noopener')),
-    close: view.dialog.open && close,
-  });
-
-  /** The one thing to do in a while, in place of the one before. */
-  function later(work, wait) {
-    clearTimeout(timer);
-    timer = work && setTimeout(work, wait);
-  }
-
-  function hold(known) {
-    session = known;
-    remember(element, session);
+  /** What the buttons do, by the names of their texts. */
+  function actions() {
+    // On the mount's own page, which has `hosted`, a new tab would show the same page again.
+    const canOpenTab = !element.hasAttribute('hosted');
+    return {
+      start,
+      resume: start,
+      retry: start,
+      over: startOver,
+      another: startOver,
+      tab: canOpenTab && (() => window.open(endpointOf(element) + '/', '_blank', 'noopener')),
+      close: view.isDialogOpen() && close,
+    };
   }
 
   function emit(name, more) {
-    const about = { registration_id: session?.registration_id, ...more };
-    element.dispatchEvent(new CustomEvent('ca-embed:' + name, { bubbles: true, detail: about }));
+    const eventDetail = { registration_id: session?.registration_id, ...more };
+    element.dispatchEvent(new CustomEvent('ca-embed:' + name, { bubbles: true, detail: eventDetail }));
   }
 
-  return { connect, disconnect, draw, start, close, status: () => status, frame: () => frame };
+  function isModal() {
+    return element.getAttribute('mode') === 'modal';
+  }
+
+  function isUnderWay() {
+    return UNDER_WAY.includes(status);
+  }
+
+  return { connect, disconnect, draw, start, close, status: () => status, iframe: () => iframe.node() };
 }
