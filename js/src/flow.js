@@ -131,8 +131,8 @@ export function flowOf(element) {
     if (event === 'failed' || event === 'cancelled') {
       stop();
       setStatus(event, reason);
-      // The hint can be wrong. `popup.closed` is true for an open window as soon as its page sends a
-      // Cross-Origin-Opener-Policy, so ChatArchitect's page may say `cancelled` while the user still types.
+      // The hint can be wrong: a page with a Cross-Origin-Opener-Policy in Meta's window makes `popup.closed` true
+      // although the window is open. Then `cancelled` arrives while the user is still typing there.
       checkStatus();
     }
   }

@@ -8,8 +8,8 @@ const READY_TIMEOUT = 20000; // ms
 const FIRST_HEIGHT = 640; // px
 
 /**
- * `isModal()` tells which limits the height has. `onMessage(data)` gets each message that counts.
- * `onHeight(height)` is told the height that was applied. `onBlocked()` is called if the iframe cannot be shown.
+ * `isModal()` decides which limits the height has. `onMessage(data)` is called with each message that counts,
+ * `onHeight(height)` with each applied height, and `onBlocked()` if the iframe cannot be shown.
  */
 export function iframeOf({ isModal, onMessage, onHeight, onBlocked }) {
   let iframe = null;
@@ -54,7 +54,7 @@ export function iframeOf({ isModal, onMessage, onHeight, onBlocked }) {
     onMessage(event.data);
   }
 
-  /** The page's own policy refused the iframe. This event tells it at once, before the timeout. */
+  /** If the page's own policy refuses the iframe, this event comes at once, long before the timeout. */
   function checkViolation({ disposition, effectiveDirective, blockedURI }) {
     const isEnforced = disposition === 'enforce'; // a policy in report-only mode blocks nothing
     const isAboutFrames = /^(frame|child)-src/.test(effectiveDirective);

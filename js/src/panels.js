@@ -1,7 +1,7 @@
 // What the panel says and offers in each state.
 
 // The values are names of texts (see texts/en.json). The first button is the main one.
-// Every state in which the user must act has a button, so there is always a way on.
+// Every state in which the user must act has at least one button.
 const PANELS = {
   idle: { text: 'intro', buttons: ['start'] },
   remembered: { buttons: ['resume', 'over'] },

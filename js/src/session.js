@@ -13,7 +13,7 @@ export const saveSession = (element, session) =>
     else sessionStorage.removeItem(keyOf(element));
   });
 
-/** The `id` tells apart several elements on one page. */
+/** The `id` keeps apart several elements on one page. */
 const keyOf = (element) => 'ca-embed ' + endpointOf(element) + ' ' + element.id;
 
 /** The browser may forbid the storage, or it may be full. Then a reload starts anew, and all else works. */
