@@ -13,15 +13,16 @@ const FIRST_HEIGHT = 640; // px
  */
 export function iframeOf({ isModal, onMessage, onHeight, onBlocked }) {
   let iframe = null;
-  let expected; // origin and registrationId of the messages that count
+  let expected; // see `load`
   let listeners; // an AbortController: aborting it removes all listeners on window
   let readyTimer;
   let requestedHeight;
   let animationFrame;
 
-  function load(parent, { url, title, origin, registrationId }) {
+  /** `messages` has the `origin` and the `registrationId` of the messages that count. */
+  function load(parent, url, title, messages) {
     iframe = createIframe(url, title);
-    expected = { origin, registrationId };
+    expected = messages;
     requestedHeight = FIRST_HEIGHT;
     applyHeight();
     listen();

@@ -2,9 +2,9 @@
 // A remembered session proves nothing: the backend is asked before anything is shown of it.
 import { endpointOf } from './backend.js';
 
-/** The remembered session, or undefined. */
+/** The remembered session, or null or undefined. */
 export const loadSession = (element) =>
-  ignoringErrors(() => JSON.parse(sessionStorage.getItem(keyOf(element))) ?? undefined);
+  ignoringErrors(() => JSON.parse(sessionStorage.getItem(keyOf(element)))); // null if there is none
 
 /** Remembers a session. Undefined forgets the one before. */
 export const saveSession = (element, session) =>

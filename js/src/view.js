@@ -1,5 +1,6 @@
-// What the user sees: a box with a panel (icon, texts, buttons) and, under way, the iframe. In modal mode the box
-// stands in a native <dialog>: the browser keeps the focus inside, makes the page behind inert, and gives the focus back.
+// What the user sees: a box with a panel (icon, texts, buttons) and, under way, the iframe.
+// In modal mode the box is in a native <dialog>. The browser keeps the focus inside it, makes the page behind inert,
+// and gives the focus back.
 import { createPart } from './parts.js';
 import css from './style.css';
 
@@ -68,7 +69,7 @@ export function viewOf(element, { confirmClosing, onClosed }) {
     onClosed();
   }
 
-  return { box, draw, openDialog, closeDialog: () => dialog.close(), isDialogOpen: () => dialog.open };
+  return { box, dialog, draw, openDialog };
 }
 
 let sharedSheet;

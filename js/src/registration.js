@@ -1,71 +1,32 @@
-// The course of one registration on this page: which status follows which, and what is shown of it.
+// The course of one registration on this page: which status follows which.
 // What the iframe says is a hint. Only the backend's answer leads to `connected`.
-import { backendOf, endpointOf } from './backend.js';
+import { backendOf } from './backend.js';
 import { iframeOf } from './iframe.js';
 import { hasOrigin } from './origin.js';
-import { panelFor } from './panels.js';
 import { pollingOf } from './polling.js';
 import { loadSession, saveSession } from './session.js';
 import { requestedLanguage, textsOf } from './texts.js';
-import { viewOf } from './view.js';
 
 const UNDER_WAY = ['creating', 'loading', 'in_progress', 'finishing'];
-const OUTCOMES = { connected: 'confirmed', failed: 'failed', cancelled: 'cancelled' }; // of a modal; else `closed`
 
-export function flowOf(element) {
-  const view = viewOf(element, { confirmClosing, onClosed });
+/**
+ * The iframe is inserted into `box`. `isModal()` decides which limits its height has. `onChange()` is called after each
+ * change that the user should see.
+ */
+export function registrationOf(element, { box, isModal, onChange }) {
   const backend = backendOf(element);
   const iframe = iframeOf({ isModal, onMessage, onHeight, onBlocked });
-  const polling = pollingOf(checkStatus, draw);
+  const polling = pollingOf(checkStatus, onChange);
 
   let status = 'idle';
   let detail; // of the status: the reason of a failure, the phone number, or the code of an error
   let session; // { registration_id, iframe_url }, and later `finishing` and `confirmed`
-  let isAsking = false; // whether the dialog asks if the user really wants to leave
-  let wasInterrupted = false; // removed from the page while under way
-  let listeners; // an AbortController: aborting it removes all listeners on window
-
-  // --- in and out of the page ----------------------------------------------------------------------------------
-
-  function connect() {
-    listeners = new AbortController();
-    const { signal } = listeners;
-    window.addEventListener('online', checkNow, { signal });
-    window.addEventListener('pageshow', checkNow, { signal }); // back from the back/forward cache
-    // Frameworks insert an element first and set its attributes and properties afterwards.
-    queueMicrotask(() => signal.aborted || restore());
-  }
-
-  function disconnect() {
-    listeners.abort();
-    wasInterrupted = isUnderWay();
-    stop();
-    if (wasInterrupted) status = 'idle';
-    view.closeDialog();
-  }
-
-  /** Continues after a move within the page, a reload or a return to it. */
-  async function restore() {
-    if (status !== 'idle') return draw();
-    session ??= loadSession(element);
-    if (wasInterrupted || element.hasAttribute('autostart')) return start();
-    if (session) draw('creating'); // it looks busy while the backend is asked
-    try {
-      await resume();
-      draw();
-    } catch {
-      draw('idle'); // without an answer, for instance if no one is signed in, show nothing of the session
-    }
-  }
 
   // --- up to the iframe ----------------------------------------------------------------------------------------
 
   async function start() {
-    isAsking = false;
-    if (isUnderWay()) return draw();
     stop();
     setStatus('creating');
-    if (isModal()) view.openDialog();
     try {
       const origin = element.getAttribute('iframe-origin');
       if (!element.getAttribute('endpoint') || !hasOrigin(origin, origin)) throw 'configuration';
@@ -79,11 +40,10 @@ export function flowOf(element) {
 
   function startOver() {
     setSession(undefined);
-    status = 'idle';
     start();
   }
 
-  /** Asks the backend about the remembered session. Returns true if the iframe is not needed any more. */
+  /** Asks the backend about the session, if there is one. Returns true if the iframe is not needed any more. */
   async function resume() {
     if (!session) return false;
     const answer = await backend.fetchStatus(session.registration_id);
@@ -107,7 +67,7 @@ export function flowOf(element) {
       throw 'bad_iframe_url';
     }
     const title = textsOf(element).idle;
-    iframe.load(view.box, { url: iframe_url, title, origin, registrationId: registration_id });
+    iframe.load(box, iframe_url, title, { origin, registrationId: registration_id });
     setStatus('loading');
   }
 
@@ -143,7 +103,7 @@ export function flowOf(element) {
 
   function onBlocked() {
     setStatus('blocked');
-    reportError('blocked', "Check the page's headers: frame-src of the CSP, and Cross-Origin-Embedder-Policy.");
+    reportError('blocked', 'Check frame-src of the CSP, and COEP.');
   }
 
   // --- what the backend says -----------------------------------------------------------------------------------
@@ -166,11 +126,13 @@ export function flowOf(element) {
     else polling.checkLater();
   }
 
-  /** The network, or the page itself, is back: do not wait for the next interval. */
+  /** For when the network or the page is back: does not wait for the next interval. */
   function checkNow() {
     if (polling.isWaiting()) checkStatus();
     if (status === 'error' && detail === 'offline') start();
   }
+
+  // --- how it ends ---------------------------------------------------------------------------------------------
 
   function confirm({ phone }) {
     const isFirstTime = !session.confirmed;
@@ -187,8 +149,6 @@ export function flowOf(element) {
     setStatus('expired');
   }
 
-  // --- errors --------------------------------------------------------------------------------------------------
-
   /** `error` is a code, or what the host's own `headers` function has thrown. */
   function fail(error) {
     stop();
@@ -201,35 +161,26 @@ export function flowOf(element) {
     emit('error', { code });
   }
 
-  // --- leaving -------------------------------------------------------------------------------------------------
-
-  function close() {
-    if (view.isDialogOpen()) view.closeDialog();
-    else onClosed();
+  /** The element was removed from the page. Returns true if a registration was under way. */
+  function interrupt() {
+    const wasUnderWay = isUnderWay();
+    stop();
+    if (wasUnderWay) status = 'idle';
+    return wasUnderWay;
   }
 
-  /** Asks once before the user leaves a registration that is under way. Returns whether the dialog may close. */
-  function confirmClosing() {
-    isAsking = !isAsking && isUnderWay();
-    draw();
-    return !isAsking;
-  }
-
-  function onClosed() {
-    const outcome = OUTCOMES[status] ?? 'closed';
-    isAsking = false;
-    // While finishing, the user has nothing more to do, and the confirmation is still waited for.
-    if (status === 'blocked' || (isUnderWay() && status !== 'finishing')) {
+  /** The user leaves. While finishing, only the confirmation is missing: it is still waited for. */
+  function leave() {
+    if (status === 'finishing') return;
+    if (status === 'blocked' || isUnderWay()) {
       stop();
       status = 'idle';
     }
-    draw();
-    emit('closed', { outcome });
   }
 
-  // --- state and view ------------------------------------------------------------------------------------------
+  // --- helpers -------------------------------------------------------------------------------------------------
 
-  /** Ends all that goes on. The session stays. */
+  /** Ends everything that is running. */
   function stop() {
     polling.stop();
     backend.cancel();
@@ -239,8 +190,7 @@ export function flowOf(element) {
   function setStatus(newStatus, newDetail) {
     status = newStatus;
     detail = newDetail;
-    isAsking = isAsking && isUnderWay();
-    draw();
+    onChange();
   }
 
   function setSession(newSession) {
@@ -248,44 +198,35 @@ export function flowOf(element) {
     saveSession(element, session);
   }
 
-  function draw(state = visibleState()) {
-    const texts = textsOf(element);
-    view.draw(texts, state, panelFor(state, detail, texts, actions()));
-  }
-
-  function visibleState() {
-    if (isAsking) return 'asking';
-    if (status === 'idle' && session) return 'remembered';
-    return status === 'finishing' && polling.isSlow() ? 'slow' : status;
-  }
-
-  /** What the buttons do, by the names of their texts. */
-  function actions() {
-    // On the mount's own page, which has `hosted`, a new tab would show the same page again.
-    const canOpenTab = !element.hasAttribute('hosted');
-    return {
-      start,
-      resume: start,
-      retry: start,
-      over: startOver,
-      another: startOver,
-      tab: canOpenTab && (() => window.open(endpointOf(element) + '/', '_blank', 'noopener')),
-      close: view.isDialogOpen() && close,
-    };
-  }
-
   function emit(name, more) {
     const eventDetail = { registration_id: session?.registration_id, ...more };
     element.dispatchEvent(new CustomEvent('ca-embed:' + name, { bubbles: true, detail: eventDetail }));
-  }
-
-  function isModal() {
-    return element.getAttribute('mode') === 'modal';
   }
 
   function isUnderWay() {
     return UNDER_WAY.includes(status);
   }
 
-  return { connect, disconnect, draw, start, close, status: () => status, iframe: () => iframe.node() };
+  /** The status as the user sees it: some have two forms. */
+  function visibleState() {
+    if (status === 'idle' && session) return 'remembered';
+    if (status === 'finishing' && polling.isSlow()) return 'slow';
+    return status;
+  }
+
+  return {
+    start,
+    startOver,
+    resume,
+    recall: () => (session ??= loadSession(element)),
+    checkNow,
+    interrupt,
+    leave,
+    emit,
+    isUnderWay,
+    visibleState,
+    status: () => status,
+    detail: () => detail,
+    iframe: () => iframe.node(),
+  };
 }
