@@ -150,8 +150,8 @@ def test_height_in_a_modal_without_room(page: Page) -> None:
 
 def test_connected_in_a_modal(modal: Page, site: Site) -> None:
     """After the confirmation the modal shows it and has a button to close."""
-    site.script.statuses["reg1"] = DONE
     modal.frame_says("completed")
+    site.script.statuses["reg1"] = DONE
     modal.until("connected")
     assert modal.buttons == ["Close", "Another number"]
     modal.press("Close")
