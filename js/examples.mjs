@@ -5,13 +5,13 @@ import { compileScript, parse } from 'vue/compiler-sfc';
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 
-/** The examples import the copy of the element that a reader puts next to them. */
+/** The examples import a copy of the element next to them. Here it is the one of the package. */
 const element = {
   name: 'element',
   setup: (on) => on.onResolve({ filter: /^\.\/ca-embed\.js$/ }, () => ({ path: here('../ca_embed/assets/ca-embed.js') })),
 };
 
-/** Single-file components with `<script setup lang="ts">` and nothing that needs more, as Vite would compile them. */
+/** Compiles single-file components as Vite does. Only `<script setup lang="ts">` and templates are supported. */
 const components = {
   name: 'components',
   setup: (on) => on.onLoad({ filter: /\.vue$/ }, async ({ path }) => ({ contents: await compiled(path), loader: 'ts' })),
@@ -34,7 +34,7 @@ await build({
   nodePaths: [here('node_modules')],
   plugins: [element, components],
   define: {
-    'process.env.NODE_ENV': '"development"', // what finds fault: React mounts everything twice, Vue warns
+    'process.env.NODE_ENV': '"development"', // finds more errors: React mounts everything twice, Vue warns
     __VUE_OPTIONS_API__: 'false',
     __VUE_PROD_DEVTOOLS__: 'false',
     __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false',

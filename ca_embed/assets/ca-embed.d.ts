@@ -3,7 +3,7 @@
  * The script has no exports; importing it, or loading it by a script tag, defines both.
  */
 
-/** Where a registration stands on this page. `connected` is the word of the host's own backend, never of the iframe. */
+/** The status of the registration on this page. Only an answer of the host's own backend leads to `connected`. */
 export type RegistrationStatus =
   | 'idle'
   | 'creating'
@@ -18,13 +18,14 @@ export type RegistrationStatus =
   | 'error';
 
 /**
- * Why the element cannot go on: the `code` of the backend's answer, or one of its own.
- * - `offline`: the backend cannot be reached (it goes on by itself once the browser is online again)
- * - `timeout`: the backend did not answer within 45 s
- * - `bad_response`: its answer is not the JSON of the interface, for instance a sign-in page
- * - `bad_iframe_url`: its `iframe_url` is not https on exactly `iframe-origin`
- * - `blocked`: the iframe did not say `ready` within 20 s, or a Content-Security-Policy refused it
- * - `configuration`: `endpoint` or `iframe-origin` is missing or no origin, or the `headers` function failed
+ * Why the element cannot continue: the `code` of the backend's answer, or one of these:
+ * - `offline`: the backend cannot be reached. The element tries again when the browser is online again.
+ * - `timeout`: the backend did not answer within 45 s.
+ * - `bad_response`: the backend's answer is not the expected JSON. It may be a sign-in page.
+ * - `bad_iframe_url`: the `iframe_url` is not https on exactly `iframe-origin`.
+ * - `blocked`: the iframe sent no message within 20 s, or a Content-Security-Policy refused it.
+ * - `configuration`: `endpoint` or `iframe-origin` is missing, `iframe-origin` is not an origin, or the `headers`
+ *   function failed.
  */
 export type ErrorCode =
   | 'not_signed_in'
@@ -42,14 +43,14 @@ export type ErrorCode =
   | 'configuration'
   | (string & {});
 
-/** The languages that the element speaks. */
+/** The languages of the element's texts. */
 export type Language = 'de' | 'en' | 'es' | 'pt' | 'ru';
 
-/** Every text of the element by its name. `intro` is empty unless the host gives it. */
+/** All texts of the element by name. `intro` is empty by default. */
 export interface Texts {
-  /** Title before the start, and name of the dialog and of the iframe. */
+  /** The title before the start. Also the name of the dialog and of the iframe. */
   idle: string;
-  /** A sentence under that title. */
+  /** A sentence below that title. */
   intro: string;
   start: string;
   creating: string;
@@ -57,7 +58,7 @@ export interface Texts {
   over: string;
   retry: string;
   finishing: string;
-  /** Title when the confirmation is long in coming. */
+  /** The title when the confirmation takes longer than usual. */
   slow: string;
   support: string;
   connected: string;
@@ -70,34 +71,34 @@ export interface Texts {
   error: string;
   offline: string;
   not_signed_in: string;
-  /** The question before a registration under way is left. */
+  /** The question before the user leaves a registration that is under way. */
   asking: string;
   close: string;
-  /** The title of any other error, by its code. */
+  /** The title of any other error, by the code of the error. */
   [errorCode: string]: string;
 }
 
-/** Request headers, or a function that gives them (at once or as a promise), asked before every request. */
+/** Request headers, or a function that returns them or a promise of them. It is called before every request. */
 export type HeadersSource = HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
 
-/** What every event of the element tells. */
+/** The `detail` of every event. */
 export interface RegistrationDetail {
-  /** Absent as long as there is no session. */
+  /** Undefined until there is a session. */
   registration_id?: string;
 }
 
-/** The events of the element. All bubble. Those that come from the iframe are hints, `confirmed` is the truth. */
+/** The events of the element. All bubble. Those that come from the iframe are only hints. Rely on `confirmed`. */
 export interface RegistrationEventMap {
   'ca-embed:ready': CustomEvent<RegistrationDetail>;
-  /** `height` is what was applied, in pixels; at most one event an animation frame. */
+  /** `height` is the applied height in pixels. There is at most one such event per animation frame. */
   'ca-embed:height': CustomEvent<RegistrationDetail & { height: number }>;
   'ca-embed:phone_verified': CustomEvent<RegistrationDetail>;
   'ca-embed:facebook_started': CustomEvent<RegistrationDetail>;
   'ca-embed:completed': CustomEvent<RegistrationDetail>;
-  /** `message` is the iframe's reason, or empty. It is text: never put it into a page as HTML. */
+  /** `message` is the reason that the iframe gives, or empty. Treat it as text, never as HTML. */
   'ca-embed:failed': CustomEvent<RegistrationDetail & { message: string }>;
   'ca-embed:cancelled': CustomEvent<RegistrationDetail>;
-  /** The backend says that the registration is completed. Once for a registration in a tab, also across reloads. */
+  /** The backend has confirmed the registration. Fired once per registration and tab, even after reloads. */
   'ca-embed:confirmed': CustomEvent<RegistrationDetail>;
   'ca-embed:error': CustomEvent<RegistrationDetail & { code: ErrorCode }>;
   /** The modal was closed, or `close()` was called. */
@@ -109,25 +110,26 @@ export type Outcome = 'confirmed' | 'failed' | 'cancelled' | 'closed';
 /**
  * `<ca-whatsapp-registration endpoint="/chatarchitect" iframe-origin="https://registration.example">`
  *
- * Attributes: `endpoint` and `iframe-origin`; `mode` (`inline` or `modal`), `lang`, `autostart`; `csrf-header` with
- * `csrf-token` or `csrf-cookie`, for hosts that demand a token; `hosted` is on the mount's own page, where there is no
- * use in offering to open that page in a new tab. Give elements an `id` if a page has several on one
- * endpoint: what a reload resumes is kept apart by it.
+ * Required attributes: `endpoint` and `iframe-origin`. Optional: `mode` (`inline` or `modal`), `lang`, `autostart`, and
+ * `csrf-header` with `csrf-token` or `csrf-cookie`, for hosts that expect a CSRF token. ca_embed sets `hosted` on its own
+ * page, so that the element does not offer to open the same page in a new tab. If a page has several elements with one
+ * endpoint, give each an `id`: it keeps apart what a reload resumes.
  *
- * Styling: `--ca-accent` and `--ca-radius` on the element; `::part()` of `box` (which also has the state as a part:
- * `idle`, `connected`, ...), `panel`, `icon`, `title`, `text`, `actions`, `button`, `iframe`, `dialog`, `heading`, `close`.
+ * Styling: the properties `--ca-accent` and `--ca-radius` on the element, and `::part()` of `box`, `panel`, `icon`,
+ * `title`, `text`, `actions`, `button`, `iframe`, `dialog`, `heading` and `close`. The box also has the state as a part:
+ * `idle`, `connected`, ...
  */
 export interface CaWhatsappRegistration extends HTMLElement {
   readonly status: RegistrationStatus;
-  /** The iframe while there is one. */
+  /** The iframe, or null if none is loaded. */
   readonly iframe: HTMLIFrameElement | null;
-  /** Headers for the host's own backend, for hosts that demand a token. */
+  /** Headers for the requests to the host's own backend, for instance with a token. */
   headers?: HeadersSource;
-  /** Texts that replace the element's own, in whatever language it speaks. */
+  /** Texts that replace the element's own in every language. */
   texts?: Partial<Texts>;
-  /** Starts, continues or tries again; under way it does nothing. */
+  /** Starts, continues or tries again. Does nothing while a registration is under way. */
   start(): void;
-  /** Puts the iframe (and the modal) away without asking. The session can be continued. */
+  /** Removes the iframe and closes the modal without asking the user. The session can be continued. */
   close(): void;
   addEventListener<K extends keyof RegistrationEventMap>(
     type: K,
@@ -144,12 +146,12 @@ export interface CaWhatsappRegistration extends HTMLElement {
 export interface OpenOptions {
   /** Where ca_embed is mounted, for instance `/chatarchitect`. */
   endpoint: string;
-  /** ChatArchitect's origin, exactly. */
+  /** The exact origin of ChatArchitect's page. */
   iframeOrigin: string;
   lang?: Language | (string & {});
   headers?: HeadersSource;
   texts?: Partial<Texts>;
-  /** The name of the header that carries the host's CSRF token; and the token itself, or the cookie that holds it. */
+  /** The name of the header for the host's CSRF token. Give also the token itself, or the name of its cookie. */
   csrfHeader?: string;
   csrfToken?: string;
   csrfCookie?: string;
@@ -157,12 +159,12 @@ export interface OpenOptions {
 
 export interface CAEmbed {
   /**
-   * Opens the modal. Settles as `confirmed` as soon as the backend confirms, else with what it was when the user closed
-   * it. A confirmed modal says so, and stays until the user closes it. While a modal of this function is open, settled
-   * or not, calling again gives the same promise and opens no other.
+   * Opens the modal. The promise resolves with `confirmed` as soon as the backend confirms, or with another outcome when
+   * the user closes the modal. A confirmed modal stays open until the user closes it. While the modal is open, further
+   * calls return the same promise and open no other modal.
    */
   open(options: OpenOptions): Promise<{ outcome: Outcome; registration_id?: string }>;
-  /** Texts for all elements of the page, by language. May be set before the script is loaded. */
+  /** Texts for all elements of the page, by language. They may be set before the script is loaded. */
   texts: { [language in Language]?: Partial<Texts> };
 }
 

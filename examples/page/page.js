@@ -1,7 +1,7 @@
-// How to: load it after ca-embed.js; it needs no inline script, so a strict Content-Security-Policy holds.
+// How to: load this file after ca-embed.js. It is no inline script, so a strict Content-Security-Policy allows it.
 const element = document.querySelector('#inline');
 
-// Only `confirmed` is the truth; what the iframe says (`completed`, `failed`, ...) are hints.
+// Rely on `confirmed` only. The events from the iframe (`completed`, `failed`, ...) are hints.
 element.addEventListener('ca-embed:confirmed', ({ detail }) => showChannel(detail));
 
 element.addEventListener('ca-embed:error', ({ detail }) => {

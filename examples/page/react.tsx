@@ -1,4 +1,4 @@
-// How to (React 19): copy ca-embed.js and ca-embed.d.ts next to this file. Importing them is safe on a server too.
+// How to (React 19): copy ca-embed.js and ca-embed.d.ts next to this file. They can be imported on a server too.
 import type { HTMLAttributes } from 'react';
 import './ca-embed.js';
 import type { CaWhatsappRegistration, RegistrationEventMap } from './ca-embed.js';

@@ -1,26 +1,32 @@
-// What each state says and offers besides its title: "text;buttons", by the names of texts. The first button is the one
-// to press. No state is a dead end. The title is the text named like the state, and of an error, like its code.
+// What the panel says and offers in each state.
+
+// The values are names of texts (see texts/en.json). The first button is the main one.
+// Every state in which the user must act has at least one button.
 const PANELS = {
-  idle: 'intro;start',
-  remembered: ';resume over',
-  asking: ';resume close',
-  slow: 'support;over',
-  connected: ';close another',
-  failed: 'support;over',
-  cancelled: ';resume over',
-  expired: ';over',
-  blocked: 'support;tab retry',
-  error: 'support;retry',
+  idle: { text: 'intro', buttons: ['start'] },
+  remembered: { buttons: ['resume', 'over'] },
+  asking: { buttons: ['resume', 'close'] },
+  slow: { text: 'support', buttons: ['over'] },
+  connected: { buttons: ['close', 'another'] },
+  failed: { text: 'support', buttons: ['over'] },
+  cancelled: { buttons: ['resume', 'over'] },
+  expired: { buttons: ['over'] },
+  blocked: { text: 'support', buttons: ['tab', 'retry'] },
+  error: { text: 'support', buttons: ['retry'] },
 };
 
 /**
- * [title, text, buttons as [label, what it does]]. `detail` is an error's code, else a text to show instead of the
- * state's own. A button whose action is missing now is left out.
+ * The panel of a state: `title`, `text` and `buttons`, each with `label` and `action`.
+ *
+ * `detail` is the code of an error. In the other states it is a text that replaces the state's own.
+ * `actions` maps names of buttons to functions. A button without an action is left out.
  */
 export function panelFor(state, detail, texts, actions) {
-  const [line, names = ''] = (PANELS[state] ?? '').split(';');
-  const code = state === 'error' && detail;
-  const title = texts[code] ?? texts[state] ?? texts.idle;
-  const buttons = names.split(' ').filter((name) => actions[name]);
-  return [title, (!code && detail) || texts[line], buttons.map((name) => [texts[name], actions[name]])];
+  const { text, buttons = [] } = PANELS[state] ?? {};
+  const [code, message] = state === 'error' ? [detail] : [undefined, detail];
+  return {
+    title: texts[code] ?? texts[state] ?? texts.idle,
+    text: message || texts[text],
+    buttons: buttons.filter((name) => actions[name]).map((name) => ({ label: texts[name], action: actions[name] })),
+  };
 }

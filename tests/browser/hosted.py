@@ -1,4 +1,4 @@
-"""Puts the hosted page before a browser."""
+"""Opens the hosted page in a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.browser.page import Page
 
 
 def open_hosted_page(page: Page) -> Page:
-    """Open it with its policy, at the mount, in English, with a clock that runs fast."""
+    """Open the page at the mount, in English, with its own policy and a fast clock."""
     site = page.site
     with closing(
         Embed(

@@ -1,4 +1,4 @@
-"""How the tests drive one page: put the element in, make the frame speak, wait for a state."""
+"""Drives one page: inserts the element, sends messages from the iframe, waits for a status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPE = "ca.whatsapp.registration"
 
 
 class Tab:
-    """A browser's tab with the element in its page, whoever serves it."""
+    """A browser tab whose page has the element. Any server may serve the page."""
 
     def __init__(self, driver: WebDriver) -> None:
         self.driver = driver
@@ -58,7 +58,7 @@ class Tab:
         )
 
     def listeners(self) -> int:
-        """How many there are on window and document, as Chromium's own developer tools count them."""
+        """Return the number of listeners on window and document, as Chromium's developer tools count them."""
         total = 0
         for target in ("window", "document"):
             expression = f"Object.values(getEventListeners({target})).flat().length"
@@ -77,7 +77,7 @@ class Tab:
         deadline = time.monotonic() + PATIENCE
         while not holds():
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited in vain for {what if isinstance(what, str) else what()}")
+                raise AssertionError(f"timed out waiting for {what if isinstance(what, str) else what()}")
             time.sleep(0.02)
 
 
@@ -88,7 +88,7 @@ class Page(Tab):
         super().__init__(driver)
         self.site = site
 
-    # --- arriving
+    # --- opening
 
     def element(self, attributes: str = "", identifier: str = "a") -> str:
         origin = f'iframe-origin="{self.site.partner}"'
@@ -105,23 +105,23 @@ class Page(Tab):
         return self
 
     def started(self, body: str | None = None, **options: Any) -> Self:
-        """A page whose registration is in progress."""
+        """Open the page and start the registration. Return when the iframe is ready."""
         self.open(body, **options)
         self.run("a.start()")
         return self.until("in_progress")
 
-    # --- what the frame says
+    # --- messages from the iframe
 
     def message(self, event: str, identifier: str = "reg1", **more: Any) -> dict[str, Any]:
         return {"type": TYPE, "event": event, "registration_id": identifier, **more}
 
     def frame_says(self, event: str, identifier: str | None = None, **more: Any) -> None:
-        """The element's own frame posts an event, about its own registration unless told otherwise."""
+        """Let the element's own iframe post an event, by default about its own registration."""
         own = identifier or self.run("return new URL(a.iframe.src).searchParams.get('s')")
         self.frame_posts(self.message(event, own, **more))
 
     def frame_posts(self, message: Any, times: int = 1) -> None:
-        """The element's own frame posts any message to the host page."""
+        """Let the element's own iframe post any message to the host page."""
         self.run(
             "a.iframe.contentWindow.postMessage({ say: arguments[0], times: arguments[1] }, '*')",
             message,
@@ -129,25 +129,25 @@ class Page(Tab):
         )
 
     def settled(self) -> None:
-        """Return once all that the frame was told so far has been said and heard."""
+        """Wait until the iframe has posted all messages, and the page has received them."""
         self.driver.execute_async_script("""
             const done = arguments[0];
             const { contentWindow } = document.querySelector('ca-whatsapp-registration').iframe;
-            addEventListener('message', function heed({ data }) {
+            addEventListener('message', function receive({ data }) {
               if (data !== 'echo') return;
-              removeEventListener('message', heed);
+              removeEventListener('message', receive);
               requestAnimationFrame(() => requestAnimationFrame(() => done()));
             });
             contentWindow.postMessage({ say: 'echo' }, '*');
         """)
 
-    # --- what the page heard
+    # --- events on the page
 
     @property
     def height(self) -> str:
         return str(self.run("return a.iframe.style.height"))
 
     def heard(self, name: str | None = None) -> list[Any]:
-        """The `ca-embed:` events so far: of one name their details, else their names."""
+        """Return the `ca-embed:` events so far: the details of those with that name, or the names of all."""
         heard = self.driver.execute_script("return window.heard")
         return [each for each in heard if each["name"] == name] if name else [each["name"] for each in heard]

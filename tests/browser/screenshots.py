@@ -1,9 +1,9 @@
-"""Every state of the element as a picture: `python -m tests.browser.screenshots OUTDIR`.
+"""Takes a screenshot of every state of the element: `python -m tests.browser.screenshots OUTDIR`.
 
-Light and dark, phone and desktop, inline and modal; `index.html` in OUTDIR shows them side by side.
+In light and dark, phone and desktop size, inline and modal. `index.html` in OUTDIR shows them side by side.
 """
 
-# ruff: noqa: D103, T201  (each function is named for the state that it leads to)
+# ruff: noqa: D103, T201  (each function brings the page to the state of its name)
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be seen on a page: the contrast of its texts, borders and focus ring, measured in a screenshot."""
+"""Measures the contrast of the texts, borders and focus ring of a page in a screenshot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.browser.page import Page
 
-# Texts (the cross of the dialog is one), and the middle of each left border, with some of what is beside it.
+# Finds the texts, including the cross of the dialog, and the middle of each left border
+# with some pixels around it.
 FIND = """
 const dialog = shadow.querySelector('dialog[open]'), found = [], range = new Range();
 const add = (name, { x, y, width, height }) => found.push({ name, x, y, width, height });
@@ -37,7 +38,7 @@ const { x, y, height } = each.getBoundingClientRect();
 return [{ name: 'focus ring', x: x - 6, y: y + height / 2, width: 6, height: 1 }];
 """
 
-# Of each place the contrast between its darkest and its lightest pixel, by WCAG 2.
+# Returns the contrast of each place: between its darkest and its lightest pixel, by the formula of WCAG 2.
 MEASURE = """
 const [png, places, done] = arguments;
 const light = (byte) => (byte <= 10 ? byte / 3294 : ((byte / 255 + 0.055) / 1.055) ** 2.4);
@@ -57,7 +58,7 @@ createImageBitmap(new Blob([Uint8Array.from(atob(png), (each) => each.charCodeAt
 
 
 def contrasts(page: Page) -> dict[str, float]:
-    """The contrast of all that is to be seen, by the words it says or by what it is."""
+    """Return the contrast of everything visible. The keys are texts, or names such as "focus ring"."""
     return _measured(page, page.run(FIND)) | _measured(page, page.run(FOCUS))
 
 

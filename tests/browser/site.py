@@ -1,4 +1,4 @@
-"""A host application and a ChatArchitect of the tests' own, on loopback origins, doing what they are told."""
+"""A fake host application and a fake ChatArchitect on loopback origins, which tests control."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ class Call:
 
 @dataclass
 class Script:
-    """What the two servers do; a test changes it, the next test begins with a new one."""
+    """The behaviour of the two servers. Each test starts with a new one and may change it."""
 
     head: str = ""
     body: str = ""
-    whole: str = ""  # a page as it is, in place of one with that head and body
+    whole: str = ""  # the complete page, instead of one with that head and body
     page_headers: dict[str, str] = field(default_factory=dict)
-    create: dict[str, Any] = field(default_factory=dict)  # overrides of the answer to POST /sessions
+    create: dict[str, Any] = field(default_factory=dict)  # replaces fields of the answer to POST /sessions
     create_error: tuple[int, Any] | None = None
     hold_create: threading.Event | None = None
     statuses: dict[str, Any] = field(
         default_factory=dict
-    )  # registration id: overrides, or (HTTP status, body)
+    )  # registration id: replaced fields, or (HTTP status, body)
     frame_query: str = ""
     frame_headers: dict[str, str] = field(default_factory=dict)
     allow_origin: str = ""
@@ -68,7 +68,7 @@ class Script:
 
 
 class Site:
-    """The host at `host`, ChatArchitect at `partner`; `other` is the host under another port."""
+    """The servers: the host at `host`, ChatArchitect at `partner`, the host on another port at `other`."""
 
     def __init__(self) -> None:
         self.script = Script()
@@ -103,11 +103,11 @@ class Site:
         return answer | {"expires_at": "2099-01-01T00:00:00+00:00", "status": "started"} | self.script.create
 
     def status(self, identifier: str) -> tuple[int, Any]:
-        told = self.script.statuses.get(identifier, {})
-        if isinstance(told, tuple):
-            return told
-        blank = {"status": "started", "expires_at": None, "phone": None, "completed_at": None}
-        return 200, {"registration_id": identifier} | blank | told
+        changed = self.script.statuses.get(identifier, {})
+        if isinstance(changed, tuple):
+            return changed
+        default = {"status": "started", "expires_at": None, "phone": None, "completed_at": None}
+        return 200, {"registration_id": identifier} | default | changed
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -115,13 +115,13 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *args: object) -> None:
-        """Tests speak through assertions, not through an access log."""
+        """Write no access log."""
 
     def answer(
         self, status: int, body: str | bytes, kind: str, headers: dict[str, str] | None = None
     ) -> None:
         content = body.encode() if isinstance(body, str) else body
-        with suppress(ConnectionError):  # the browser has left already
+        with suppress(ConnectionError):  # the browser has closed the connection
             self.send_response(status)
             for name, value in {
                 "Content-Type": kind,
@@ -193,13 +193,13 @@ class FrameHandler(Handler):
 
 
 SPY = """
-// A message made up by the page itself, right in every word.
+// Dispatches a forged message event with the right data, origin and source.
 window.forge = (data, origin) => {
   const source = document.querySelector('ca-whatsapp-registration').iframe.contentWindow;
   const event = new MessageEvent('message', { data, origin });
   dispatchEvent(Object.defineProperty(event, 'source', { value: source }));
 };
-// What a test wants to know afterwards; and, with ?fast, a clock that runs 100 times as fast.
+// Records the events for the tests. With ?fast, timers run 100 times as fast.
 window.heard = [];
 const names = 'ready height phone_verified facebook_started completed failed cancelled confirmed error';
 for (const name of names.split(' ')) {
@@ -208,7 +208,9 @@ for (const name of names.split(' ')) {
 }
 if (location.search.includes('fast')) {
   const slow = window.setTimeout;
-  // A minute or more is not the element's: WebKit's driver times scripts with the page's own setTimeout.
-  window.setTimeout = (work, ms, ...rest) => slow(work, ms < 60000 ? ms / 100 : ms, ...rest);
+  // Timers of a minute or more are not the element's: WebKit's driver uses the page's setTimeout itself.
+  // The 20 s that the iframe has for loading become 2 s: it really loads, and this machine may be busy.
+  const speedOf = (ms) => (ms >= 60000 ? 1 : ms === 20000 ? 10 : 100);
+  window.setTimeout = (work, ms, ...rest) => slow(work, ms / speedOf(ms), ...rest);
 }
 """

@@ -1,4 +1,4 @@
-"""The page that `GET <mount>/` answers with, under its own policy."""
+"""The page of `GET <mount>/`, under its own policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.browser.test_flow import DONE
 
 
 def test_from_click_to_connected(page: Page, site: Site) -> None:
-    """A registration goes through, and the page's own policy refuses nothing of it."""
+    """A registration succeeds, and the page's own policy blocks nothing that it needs."""
     open_hosted_page(page)
     page.run(
         """window.reports = [];
@@ -23,7 +23,7 @@ def test_from_click_to_connected(page: Page, site: Site) -> None:
 
 
 def test_blocked(page: Page, site: Site) -> None:
-    """Where the frame does not speak, it does not offer a new tab, for that would show the same page."""
+    """If the iframe is blocked, the page offers no new tab, because it would show the same page."""
     site.script.frame_query = "&silent"
     open_hosted_page(page).run("a.start()")
     page.until("blocked")

@@ -1,4 +1,4 @@
-"""Messages that must not count, floods, strict policies: what a hostile frame or a careful host brings."""
+"""Forged and malformed messages, floods of messages, and strict policies of the host."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MALFORMED: list[Any] = [
 
 
 def test_malformed_messages(page: Page) -> None:
-    """A message of another type, event, shape or registration, even from the right frame, changes nothing."""
+    """A message with a wrong type, event, form or registration is ignored, even from the right iframe."""
     page.started()
     for message in MALFORMED:
         page.frame_posts(message)
@@ -54,7 +54,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("who", FOREIGN)
 def test_messages_of_others(page: Page, site: Site, who: str) -> None:
-    """The right words from anywhere but the element's own frame count for nothing."""
+    """A correct message from any other source than the element's own iframe is ignored."""
     page.started()
     page.driver.execute_async_script(
         """
@@ -80,22 +80,22 @@ def test_messages_of_others(page: Page, site: Site, who: str) -> None:
     assert page.heard() == ["ready"]
 
 
-def test_frame_that_wandered_off(page: Page, site: Site) -> None:
-    """After the frame has been led to another origin, its words no longer count."""
+def test_frame_that_left_the_origin(page: Page, site: Site) -> None:
+    """After the iframe has navigated to another origin, its messages are ignored."""
     page.started().run("a.iframe.contentWindow.postMessage({ go: arguments[0] }, '*')", site.other + "/frame")
     page.run(
         """
-        window.strangers = 0;
-        addEventListener('message', ({ origin }) => (window.strangers += origin === arguments[0]));
+        window.fromOther = 0;
+        addEventListener('message', ({ origin }) => (window.fromOther += origin === arguments[0]));
         """,
         site.other,
     )
 
-    def stranger_spoke() -> bool:
+    def other_origin_posted() -> bool:
         page.frame_posts("here I am")
-        return bool(page.run("return window.strangers"))
+        return bool(page.run("return window.fromOther"))
 
-    page.until_true(stranger_spoke, "a word of the stranger")
+    page.until_true(other_origin_posted, "a message from the other origin")
     page.frame_says("completed")
     page.settled()
     assert page.heard() == ["ready"]
@@ -103,7 +103,7 @@ def test_frame_that_wandered_off(page: Page, site: Site) -> None:
 
 
 def test_late_message_of_a_removed_frame(page: Page) -> None:
-    """A word that arrives after its frame is gone does not count, although null equals null."""
+    """A message that arrives after its iframe was removed is ignored. Its `source` is null then."""
     page.started().run("""
         const { contentWindow } = a.iframe;
         contentWindow.postMessage({ say: arguments[0], times: 50 }, '*');
@@ -115,7 +115,7 @@ def test_late_message_of_a_removed_frame(page: Page) -> None:
 
 
 def test_replay_of_an_earlier_session(page: Page) -> None:
-    """What was said about an earlier session does not count for the next one."""
+    """A message about an earlier session is ignored in the next one."""
     page.started().frame_says("failed")
     page.until("failed").press("Start over")
     page.until("in_progress").frame_says("completed", "reg1")
@@ -126,7 +126,7 @@ def test_replay_of_an_earlier_session(page: Page) -> None:
 
 
 def test_two_elements(page: Page, site: Site) -> None:
-    """Two elements on one page have two sessions and do not hear each other."""
+    """Two elements on one page have two sessions, and ignore messages about the other's."""
     page.open(page.element() + page.element(identifier="b"))
     page.run("a.start()")
     page.until("in_progress").run("b.start()")
@@ -146,7 +146,7 @@ HEIGHTS: list[tuple[Any, str]] = [
 
 
 def test_height(page: Page) -> None:
-    """Only a finite number is a height, and it stays between 480 and 10,000 px."""
+    """A height must be a finite number, and is limited to 480 to 10,000 px."""
     page.started()
     for wished, shown in HEIGHTS:
         page.frame_says("height", height=wished)
@@ -155,7 +155,7 @@ def test_height(page: Page) -> None:
 
 
 def test_heights_that_json_cannot_say(page: Page) -> None:
-    """NaN and the infinities are no heights."""
+    """Values that JSON cannot express, such as NaN and Infinity, are no heights."""
     page.started()
     for value in ("NaN", "Infinity", "-Infinity", "10n", "new Date()"):
         page.run(
@@ -168,7 +168,7 @@ def test_heights_that_json_cannot_say(page: Page) -> None:
 
 
 def test_flood(page: Page) -> None:
-    """Thousands of heights cost one write and one event an animation frame; the last one wins."""
+    """Thousands of heights cause one write and one event per animation frame. The last height is applied."""
     page.started().run(
         """window.writes = 0;
         new MutationObserver((all) => (writes += all.length)).observe(a.iframe, { attributes: true })"""
@@ -187,7 +187,7 @@ def test_flood(page: Page) -> None:
 
 
 def test_strict_policy(page: Page, site: Site) -> None:
-    """Under `style-src 'self'` and enforced Trusted Types everything works and nothing is reported."""
+    """Under `style-src 'self'` and enforced Trusted Types the element works, and nothing is reported."""
     site.script.page_headers = {"Content-Security-Policy": STRICT.format(frame=site.partner)}
     page.open(page.element('mode="modal"'))
     page.run(
@@ -204,14 +204,14 @@ def test_strict_policy(page: Page, site: Site) -> None:
 
 @pytest.mark.parametrize("directive", ["frame-src 'self'", "child-src 'none'", "default-src 'self'"])
 def test_policy_that_blocks_the_frame(page: Page, site: Site, directive: str) -> None:
-    """A frame refused by the host's own policy is known at once, not after the deadline."""
+    """If the host's own policy blocks the iframe, the element knows it at once, before the timeout."""
     site.script.page_headers = {"Content-Security-Policy": directive}
     page.open(query="").run("a.start()")
     page.until("blocked")
 
 
 def test_policy_that_only_reports(page: Page, site: Site) -> None:
-    """A policy that only reports blocks nothing, and so changes nothing."""
+    """A policy in report-only mode blocks nothing."""
     site.script.page_headers = {"Content-Security-Policy-Report-Only": "frame-src 'none'"}
     page.open().run("a.start()")
     page.until("in_progress")
@@ -219,7 +219,7 @@ def test_policy_that_only_reports(page: Page, site: Site) -> None:
 
 
 def test_frame_that_refuses_to_be_framed(page: Page, site: Site) -> None:
-    """`X-Frame-Options`, whose effect no event tells, ends in blocked too."""
+    """An iframe refused by `X-Frame-Options`, which fires no event, is blocked after the timeout."""
     site.script.frame_headers = {"X-Frame-Options": "DENY"}
     page.open().run("a.start()")
     page.until("blocked")
@@ -237,7 +237,7 @@ def test_frame_that_refuses_to_be_framed(page: Page, site: Site) -> None:
     ],
 )
 def test_ways_of_loading(page: Page, site: Site, head: str) -> None:
-    """The same file works as a classic script and as a module, and loaded twice it is there once."""
+    """The file works as a classic script and as a module. Loaded twice, it defines the element once."""
     page.open(head=head.format(other=site.other))
     page.until("idle").run("a.start()")
     page.until("in_progress")
@@ -245,7 +245,7 @@ def test_ways_of_loading(page: Page, site: Site, head: str) -> None:
 
 
 def test_nothing_is_left_after_removal(page: Page) -> None:
-    """An element that was used and removed leaves no listener on window or document."""
+    """After use and removal, the element leaves no listener on window or document."""
     if page.driver.capabilities["browserName"] != "chrome":
         head = f"<script>{COUNT_LISTENERS}</script>"
         page.started(head=head + SCRIPT)

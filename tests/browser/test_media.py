@@ -1,4 +1,4 @@
-"""Forced colours and reduced motion, which Chromium can be told to pretend that the user asked for."""
+"""Forced colours and reduced motion, which Chromium can emulate."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from tests.browser.site import Site
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[WebDriver]:
-    """Chromium alone."""
+    """Return Chromium, the only engine of these tests."""
     with running("chromium") as driver:
         driver.set_window_size(800, 900)
         yield driver
 
 
 def ask_for(page: Page, **features: str) -> None:
-    """Let the user's system ask for a media feature."""
+    """Emulate media features that the user's system asks for."""
     asked = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": asked})
 
 
 ELEMENT = [f"inline {name}" for name in ("idle", "creating", "loading", "connected", "blocked")]
 ELEMENT += [f"modal {name}" for name in ("in_progress", "asking")]
-WORDS = {  # what must be among the things seen, besides the buttons
+WORDS = {  # what must be visible, besides the buttons
     "inline creating": {"One moment…", "border: box creating"},
     "modal in_progress": {"Connect WhatsApp", "✕", "focus ring", "border: dialog"},
     "modal asking": {"Stop the registration?", "✕", "focus ring", "border: dialog", "border: button"},
@@ -41,7 +41,7 @@ WORDS = {  # what must be among the things seen, besides the buttons
 
 @pytest.mark.parametrize("state", ELEMENT)
 def test_forced_colours(page: Page, site: Site, state: str) -> None:
-    """Each text, border and focus ring of the element stands out, in forced colours dark and light."""
+    """In forced colours, dark and light, each text, border and focus ring of the element has contrast."""
     mode, name = state.split()
     show(page, site, BODY + page.element(f'mode="{mode}"'), getattr(screenshots, name))
     assert WORDS.get(state, set()) | set(page.buttons) <= seen_in_forced_colours(page)
@@ -49,14 +49,14 @@ def test_forced_colours(page: Page, site: Site, state: str) -> None:
 
 
 def test_forced_colours_of_the_hosted_page(page: Page) -> None:
-    """The hosted page and the element in it stand out, too."""
+    """In forced colours, the hosted page and the element in it have contrast too."""
     open_hosted_page(page)
     words = {"Connect WhatsApp", "Register your WhatsApp number to send messages from here.", "Get started"}
     assert words | {"border: box idle", "border: button", "focus ring"} == seen_in_forced_colours(page)
 
 
 def seen_in_forced_colours(page: Page) -> set[str]:
-    """What is to be seen; nothing of it is too faint."""
+    """Return everything visible. Fails if the contrast of anything is below 4.5."""
     for scheme in ("dark", "light"):
         ask_for(page, forced_colors="active", prefers_color_scheme=scheme)
         seen = contrasts(page)
@@ -66,7 +66,7 @@ def seen_in_forced_colours(page: Page) -> set[str]:
 
 @pytest.mark.parametrize("name", ["creating", "finishing"])
 def test_reduced_motion(page: Page, site: Site, name: str) -> None:
-    """What turns while the user waits stands still for those who want less motion."""
+    """The turning icon stands still if the user prefers reduced motion."""
     show(page, site, page.element(), getattr(screenshots, name))
     moving = "return shadow.getAnimations().length + document.getAnimations().length"
     ask_for(page, prefers_reduced_motion="no-preference")

@@ -1,4 +1,4 @@
-"""The modal: focus, Escape, the question before leaving, the promise of `CAEmbed.open`."""
+"""The modal: its focus, Escape, the question before leaving, and the promise of `CAEmbed.open`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUTSIDE = '<button id="outside">Outside</button><div style="height: 3000px"></di
 
 @pytest.fixture
 def modal(page: Page) -> Page:
-    """A page with a button of its own and a modal whose registration is in progress."""
+    """Return a page with a button of its own and a modal whose registration is in progress."""
     page.open(OUTSIDE + page.element('mode="modal"')).until("idle")
     page.run("shadow.querySelector('.button').focus()")
     page.type_keys(Keys.ENTER)
@@ -24,17 +24,17 @@ def modal(page: Page) -> Page:
 
 
 def is_open(page: Page) -> bool:
-    """Whether the modal is in sight."""
+    """Return whether the modal is open."""
     return bool(page.run("return shadow.querySelector('dialog').open"))
 
 
 def question(page: Page) -> bool:
-    """Whether it asks if it shall stop."""
+    """Return whether it asks the user about leaving."""
     return "Stop the registration?" in page.text
 
 
 def test_focus_goes_in_and_comes_back(modal: Page) -> None:
-    """The dialog takes the focus, keeps Tab away from the page behind, and gives the focus back."""
+    """The dialog takes the focus, keeps it inside when Tab is pressed, and gives it back when closed."""
     assert modal.run(
         "return !!shadow.activeElement.closest('dialog') && shadow.querySelector('dialog').matches(':modal')"
     )
@@ -50,14 +50,14 @@ def test_focus_goes_in_and_comes_back(modal: Page) -> None:
 
 
 def test_dialog_has_a_name(modal: Page) -> None:
-    """The dialog and its close button are named for those who do not see them."""
+    """The dialog and its close button have accessible names."""
     assert modal.run("return shadow.querySelector('dialog').ariaLabel") == "Connect WhatsApp"
     assert modal.run("return shadow.querySelector('.close').ariaLabel") == "Close"
 
 
 @pytest.mark.parametrize("way", ["escape", "cross"])
 def test_leaving_asks_first(modal: Page, way: str) -> None:
-    """Under way, Escape and the close button ask once; the second time they close."""
+    """Under way, Escape and the close button ask first. The second time they close."""
 
     def leave() -> None:
         modal.run("shadow.querySelector('.close').focus()")
@@ -80,7 +80,7 @@ def test_leaving_asks_first(modal: Page, way: str) -> None:
 
 
 def test_leaving_when_it_is_over_asks_nothing(modal: Page) -> None:
-    """Once it has failed there is nothing to lose, so Escape closes at once."""
+    """After a failure, Escape closes at once without a question."""
     modal.frame_says("failed", message="no")
     modal.until("failed")
     modal.escape()
@@ -89,7 +89,7 @@ def test_leaving_when_it_is_over_asks_nothing(modal: Page) -> None:
 
 
 def test_page_behind_does_not_scroll(page: Page) -> None:
-    """While the modal is open the page behind keeps still; afterwards its own overflow is back."""
+    """While the modal is open the page behind does not scroll. Afterwards its own overflow is restored."""
     page.open(OUTSIDE + page.element('mode="modal"')).until("idle")
     page.run("document.documentElement.style.overflow = 'scroll'; a.start()")
     page.until("in_progress")
@@ -101,7 +101,7 @@ def test_page_behind_does_not_scroll(page: Page) -> None:
 
 
 def test_removal_while_open(modal: Page) -> None:
-    """Removing the element while its modal is open leaves a page that scrolls; moving it keeps the modal."""
+    """Moving the element keeps its modal open. After its removal the page scrolls again."""
     modal.run("document.querySelector('main').prepend(a)")
     modal.until("in_progress")
     assert is_open(modal)
@@ -113,7 +113,7 @@ def test_removal_while_open(modal: Page) -> None:
 
 @pytest.mark.parametrize("window", [(500, 600), (1000, 900)])
 def test_height_in_a_modal(page: Page, window: tuple[int, int]) -> None:
-    """In a modal the iframe is never higher than the viewport less 220 px, even if that is under 480."""
+    """In a modal the iframe is at most as high as the viewport minus 220 px, even if that is below 480."""
     page.driver.set_window_size(*window)
     try:
         page.started(page.element('mode="modal"')).frame_says("height", height=4000)
@@ -135,7 +135,7 @@ document.body.append(low);
 
 
 def test_height_in_a_modal_without_room(page: Page) -> None:
-    """A viewport under 220 px, here that of a frame, leaves the iframe no height: none, and not less."""
+    """In a viewport below 220 px, here that of an iframe, the height is 0 and not negative."""
     page.open(page.element('mode="modal"'))
     page.driver.get(f"{page.site.host}/frame")
     page.run(LOW)
@@ -149,9 +149,9 @@ def test_height_in_a_modal_without_room(page: Page) -> None:
 
 
 def test_connected_in_a_modal(modal: Page, site: Site) -> None:
-    """After the confirmation the modal says so and offers to close."""
-    site.script.statuses["reg1"] = DONE
+    """After the confirmation the modal shows it and has a button to close."""
     modal.frame_says("completed")
+    site.script.statuses["reg1"] = DONE
     modal.until("connected")
     assert modal.buttons == ["Close", "Another number"]
     modal.press("Close")
@@ -179,7 +179,7 @@ COUNT = "return document.querySelectorAll('ca-whatsapp-registration').length"
 
 
 def open_by_code(page: Page) -> Page:
-    """A page without an element, and a modal opened from code."""
+    """Open a modal from code on a page without an element."""
     page.open("<p>Page</p>")
     page.until_true(lambda: page.run("return !!window.CAEmbed"), "the script")
     page.run(OPEN, page.site.partner)
@@ -187,13 +187,13 @@ def open_by_code(page: Page) -> Page:
 
 
 def outcome(page: Page) -> Any:
-    """What the promise settled with."""
+    """Return the value that the promise resolved with."""
     page.until_true(lambda: page.run("return window.outcome"), "an outcome")
     return page.run("return window.outcome")
 
 
 def test_open_until_confirmed(page: Page, site: Site) -> None:
-    """The promise settles as confirmed as soon as the backend confirms; closing takes the element away."""
+    """The promise resolves as confirmed as soon as the backend confirms. Closing removes the element."""
     open_by_code(page).frame_says("completed")
     site.script.statuses["reg1"] = DONE
     assert outcome(page) == {"outcome": "confirmed", "registration_id": "reg1"}
@@ -205,7 +205,7 @@ def test_open_until_confirmed(page: Page, site: Site) -> None:
 
 @pytest.mark.parametrize("hint", ["failed", "cancelled"])
 def test_open_that_went_wrong(page: Page, hint: str) -> None:
-    """The promise tells how it stood when the user closed the modal."""
+    """The promise resolves with the outcome at the time when the user closed the modal."""
     open_by_code(page).frame_says(hint)
     page.until(hint).escape()
     assert outcome(page) == {"outcome": hint, "registration_id": "reg1"}
@@ -213,13 +213,13 @@ def test_open_that_went_wrong(page: Page, hint: str) -> None:
 
 
 def test_open_and_closed(page: Page) -> None:
-    """Left on the way, it is closed."""
+    """The outcome of a modal that is closed under way is `closed`."""
     open_by_code(page).run("a.close()")
     assert outcome(page) == {"outcome": "closed", "registration_id": "reg1"}
 
 
 def test_open_twice(page: Page, site: Site) -> None:
-    """While one modal is open, a second call gives the same promise and no second session."""
+    """While a modal is open, a second call returns the same promise and creates no second session."""
     page.open("<p>Page</p>")
     page.until_true(lambda: page.run("return !!window.CAEmbed"), "the script")
     page.run(OPEN + "window.same = CAEmbed.open({}) === CAEmbed.open({})", site.partner)
@@ -229,7 +229,7 @@ def test_open_twice(page: Page, site: Site) -> None:
 
 
 def test_open_again_while_it_says_connected(page: Page, site: Site) -> None:
-    """A modal that is confirmed, and still open, is the one; only when it is closed, a call opens another."""
+    """While a confirmed modal is open, a call opens no other. After it is closed, a call opens a new one."""
     open_by_code(page).frame_says("completed")
     site.script.statuses["reg1"] = DONE
     assert outcome(page)["outcome"] == "confirmed"

@@ -1,4 +1,4 @@
-"""Reloading, going back, coming again: what is shown is what the backend says now."""
+"""After a reload, or a return to the page, the element shows the present status of the backend."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.browser.test_flow import DONE
 
 
 def reload(page: Page) -> Page:
-    """The same tab, the page anew."""
+    """Reload the page in the same tab."""
     page.driver.refresh()
     return page
 
 
 def test_reload_during_a_registration(page: Page, site: Site) -> None:
-    """After a reload the same session can be continued; no second one is created."""
+    """After a reload the same session can be continued, and no second one is created."""
     page.started()
     reload(page).until("idle").press("Continue")
     page.until("in_progress")
@@ -25,8 +25,8 @@ def test_reload_during_a_registration(page: Page, site: Site) -> None:
 
 
 def test_reload_after_it_was_completed_elsewhere(page: Page, site: Site) -> None:
-    """If it was completed meanwhile, the reload shows it, and says `confirmed` once."""
-    page.started()
+    """If it was completed meanwhile, the reload shows it, and `confirmed` is fired once."""
+    page.started().run("a.remove()")  # it would notice the completion before the reload
     site.script.statuses["reg1"] = DONE
     reload(page).until("connected")
     assert page.heard() == ["confirmed"]
@@ -35,7 +35,7 @@ def test_reload_after_it_was_completed_elsewhere(page: Page, site: Site) -> None
 
 
 def test_reload_while_finishing(page: Page, site: Site) -> None:
-    """After `completed`, a reload goes on waiting for the backend instead of showing the form again."""
+    """After `completed`, a reload keeps waiting for the backend and does not show the form again."""
     page.started().frame_says("completed")
     page.until("finishing")
     reload(page).until("finishing")
@@ -48,7 +48,7 @@ def test_reload_while_finishing(page: Page, site: Site) -> None:
     [{"status": "expired"}, (404, {"status": "error", "code": "not_found", "message": "x"})],
 )
 def test_reload_of_what_is_gone(page: Page, site: Site, answer: object) -> None:
-    """What has expired, or belongs to somebody else now, is forgotten."""
+    """A session that has expired, or that the backend does not give to this user, is forgotten."""
     page.started()
     site.script.statuses["reg1"] = answer
     reload(page).until_true(
@@ -62,7 +62,7 @@ def test_reload_of_what_is_gone(page: Page, site: Site, answer: object) -> None:
 
 
 def test_reload_signed_out(page: Page, site: Site) -> None:
-    """When the backend does not say how it stands, nothing of the earlier registration is shown."""
+    """If no one is signed in, a reload shows nothing of the earlier registration."""
     page.started()
     site.script.statuses["reg1"] = (401, {"status": "error", "code": "not_signed_in", "message": "x"})
     reload(page).until_true(lambda: page.run("return !!a?.shadowRoot") and page.buttons, "drawn")
@@ -70,14 +70,14 @@ def test_reload_signed_out(page: Page, site: Site) -> None:
 
 
 def test_autostart_resumes(page: Page, site: Site) -> None:
-    """`autostart` after a reload continues; it does not create a second session."""
+    """After a reload, `autostart` continues the session and creates no second one."""
     page.open(page.element("autostart")).until("in_progress")
     reload(page).until("in_progress")
     assert len(site.script.created()) == 1
 
 
 def test_back_and_forward(page: Page, site: Site) -> None:
-    """Leaving the page and going back, from the back/forward cache or not, ends in the truth."""
+    """After the user goes back to the page, with or without the back/forward cache, the status is right."""
     page.started()
     page.driver.get(site.host + "/empty")
     site.script.statuses["reg1"] = DONE
@@ -86,13 +86,13 @@ def test_back_and_forward(page: Page, site: Site) -> None:
 
 
 def test_unusable_storage(page: Page) -> None:
-    """Without sessionStorage it works all the same."""
+    """The element works without sessionStorage."""
     head = "<script>Object.defineProperty(window, 'sessionStorage', { get() { throw Error('no') } })</script>"
     page.started(head=head + '<script src="/ca-embed.js" defer></script>')
 
 
 def test_remembered_address_is_checked(page: Page, site: Site) -> None:
-    """An address from the storage is checked like one from the backend."""
+    """An `iframe_url` from the browser's storage is checked like one from the backend."""
     page.started()
     page.run(
         """for (const [key, value] of Object.entries(sessionStorage)) {

@@ -1,4 +1,4 @@
-"""Languages, overrides, and what assistive technology is told."""
+"""Languages, replaced texts, and accessibility."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AXE = Path(__file__).parents[2] / "js/node_modules/axe-core/axe.min.js"
 
 @pytest.mark.parametrize("lang", sorted(TEXTS))
 def test_every_language_arrives_whole(page: Page, site: Site, lang: str) -> None:
-    """Each text of each language is shown as it was written, and the session speaks the same language."""
+    """Each language is shown as written in its table, and the session has the same language."""
     page.open(page.element(f'lang="{lang}"')).run("a.start()")
     page.until("in_progress")
     assert site.script.created()[0].body == {"lang": lang}
@@ -36,7 +36,7 @@ def test_every_language_arrives_whole(page: Page, site: Site, lang: str) -> None
 
 
 def test_texts_are_complete() -> None:
-    """All languages have the same texts, none empty."""
+    """All languages have the same texts, and none is empty."""
     assert len(TEXTS) == 5
     assert {tuple(texts) for texts in TEXTS.values()} == {tuple(TEXTS["en"])}
     assert all(text.strip() == text != "" for texts in TEXTS.values() for text in texts.values())
@@ -58,7 +58,7 @@ def test_texts_are_complete() -> None:
     ],
 )
 def test_choice_of_language(page: Page, element: str, page_lang: str, spoken: str) -> None:
-    """The element's `lang` decides, else the page's, else the browser's; an unknown one is English."""
+    """The element's `lang` comes first, then the page's, then the browser's. An unknown one is English."""
     set_lang = f"<script>document.documentElement.lang = '{page_lang}'</script>"
     page.open(page.element(f'lang="{element}"' if element else ""), head=set_lang + SCRIPT)
     page.until("idle").until_text(TEXTS[spoken]["idle"])
@@ -66,19 +66,19 @@ def test_choice_of_language(page: Page, element: str, page_lang: str, spoken: st
 
 @pytest.mark.parametrize("lang", ["pt_BR", "fr", "constructor"])
 def test_the_backend_hears_of_every_language(page: Page, site: Site, lang: str) -> None:
-    """The backend gets the language as it was asked for, and falls back itself."""
+    """The backend gets the requested language unchanged, and chooses its own default."""
     page.started(page.element(f'lang="{lang}"'))
     assert site.script.created()[0].body == {"lang": lang}
 
 
 def test_language_changes_in_place(page: Page) -> None:
-    """Changing `lang` speaks the other language at once."""
+    """After a change of `lang` the element shows the other language at once."""
     page.open().until("idle").run("a.lang = 'es'")
     page.until_text(TEXTS["es"]["idle"])
 
 
 def test_overrides(page: Page) -> None:
-    """The host's texts win: for the page by language, for one element over all."""
+    """The host can replace texts: of the page by language, or of one element in every language."""
     head = "<script>window.CAEmbed = { texts: { en: { start: 'Go!', idle: 'Our title' } } }</script>"
     page.open(head=head + SCRIPT).until("idle").until_text("Our title")
     assert page.buttons == ["Go!"]
@@ -88,14 +88,14 @@ def test_overrides(page: Page) -> None:
 
 
 def test_a_code_that_names_no_text(page: Page, site: Site) -> None:
-    """A code that every object has something by the name of is an error like any other."""
+    """An error code that is also the name of a property of every object is shown like any other."""
     site.script.create_error = (400, {"code": "constructor"})
     page.open().until("idle").run("a.start()")
     page.until("error").until_text(TEXTS["en"]["error"])
 
 
 def test_properties(page: Page) -> None:
-    """Frameworks find properties to set; what is set before the script has come counts, too."""
+    """Frameworks find properties to set. A property set before the script is loaded is used too."""
     page.open(head="").run("a.texts = { start: 'Early' }")
     page.run("document.head.append(Object.assign(document.createElement('script'), { src: '/ca-embed.js' }))")
     page.until("idle")
@@ -104,7 +104,7 @@ def test_properties(page: Page) -> None:
 
 
 def test_status_is_announced(page: Page) -> None:
-    """What is said is a live region that stays the same node, so that changes are read out."""
+    """The live region stays the same node, so that screen readers announce changes."""
     page.open().until("idle").run("window.region = shadow.querySelector('[role=status]'); a.start()")
     page.until("in_progress").frame_says("completed")
     page.until("finishing")
@@ -113,7 +113,7 @@ def test_status_is_announced(page: Page) -> None:
 
 
 def test_focus_is_not_lost(page: Page) -> None:
-    """When the pressed button goes away, the focus stays in the element."""
+    """When the pressed button is removed, the focus stays in the element."""
     page.open().until("idle").run("shadow.querySelector('.button').focus()")
     page.press("Get started")
     page.until("in_progress")
@@ -121,7 +121,7 @@ def test_focus_is_not_lost(page: Page) -> None:
 
 
 def test_accessibility_of_every_state(page: Page, site: Site) -> None:
-    """axe-core finds nothing in any state, inline and modal, light and dark."""
+    """axe-core finds no violation in any state, inline and modal, light and dark."""
     found = {}
     for mode, state in [("inline", each) for each in INLINE] + [("modal", each) for each in MODAL]:
         show(page, site, BODY + page.element(f'mode="{mode}"'), state)
@@ -134,7 +134,7 @@ def test_accessibility_of_every_state(page: Page, site: Site) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe has to say. The frame's own page is not ours; everything else is."""
+    """Return the violations that axe-core finds, except in the iframe's own page, which is not ours."""
     return list(
         page.driver.execute_async_script("""
             const done = arguments[0];

@@ -1,4 +1,4 @@
-"""Node.js and what js/package.json brings."""
+"""Runs Node.js and the packages of js/package.json."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MODULES = ROOT / "js" / "node_modules"
 
 
 def node(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the asset's own tools; without them it fails under CI, elsewhere it is skipped by name."""
+    """Run a command. If Node.js is missing, the test fails under CI and is skipped elsewhere."""
     if not shutil.which("node") or not MODULES.exists():
-        told = "install Node.js 20 and run: npm --prefix js ci"
-        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+        advice = "install Node.js 20 and run: npm --prefix js ci"
+        pytest.fail(advice) if os.environ.get("CI") == "true" else pytest.skip(advice)
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

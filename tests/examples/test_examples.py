@@ -1,4 +1,4 @@
-"""The examples run with one command each, and a registration goes through them."""
+"""Each example runs with one command, and a registration succeeds in it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ APPS = sorted(path.name for path in EXAMPLES.glob("*_app.py"))
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """A ChatArchitect for all of them."""
+    """Return a fake ChatArchitect for all tests."""
     with Sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.mark.parametrize("example", APPS)
 def test_example(example: str, sandbox: Sandbox) -> None:
-    """A person signs in, registers a number, and the page shows it."""
+    """A user signs in and registers a number, and the page shows it."""
     url = f"http://127.0.0.1:{_free_port()}"
     environment = {
         "CA_EMBED_BASE_URL": sandbox.base_url,
@@ -53,7 +53,7 @@ def test_example(example: str, sandbox: Sandbox) -> None:
 
 
 def test_example_with_its_own_sandbox() -> None:
-    """Without any settings, an example starts a sandbox and prints the one URL to open."""
+    """Without settings, an example starts a sandbox and prints the URL to open."""
     url = f"http://127.0.0.1:{_free_port()}"
     with running("flask_app.py", url, {}) as process, requests.Session() as browser:
         browser.post(f"{url}/login", {"name": "Ada"})
@@ -64,7 +64,7 @@ def test_example_with_its_own_sandbox() -> None:
 
 @contextmanager
 def running(example: str, url: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run an example until the context ends, from the moment that it answers."""
+    """Start an example, wait until it answers, and end it when the context ends."""
     port = url.rpartition(":")[2]
     with subprocess.Popen(
         [sys.executable, str(EXAMPLES / example)],

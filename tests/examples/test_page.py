@@ -1,4 +1,4 @@
-"""The examples for a page, each in a real Chromium, with the template engine or framework that it is for."""
+"""The examples for pages run in Chromium, each with its template engine or framework."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ HOSTS = Path(__file__).parent / "page_hosts"
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[WebDriver]:
-    """One browser for all of them."""
+    """Return one browser for all tests."""
     with running("chromium") as driver:
         yield driver
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """A ChatArchitect for all of them."""
+    """Return a fake ChatArchitect for all tests."""
     with Sandbox() as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What the pages load: two applications, bundled, and htmx as it comes."""
+    """Return the scripts that the pages load: two bundled applications, and htmx."""
     folder = tmp_path_factory.mktemp("bundled")
     entries = [str(HOSTS / name) for name in ("react_app.tsx", "vue_app.ts")]
     bundled = node("node", "js/examples.mjs", str(folder), *entries)
@@ -57,7 +57,7 @@ HTMX = {"htmx2": "htmx2", "htmx4": "htmx.org"}
 
 @pytest.fixture(scope="module")
 def host(sandbox: Sandbox, scripts: dict[str, Path]) -> Iterator[str]:
-    """The URL of a Flask application with ca_embed inside."""
+    """Return the URL of a Flask application that mounts ca_embed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         embed = Embed(
@@ -73,7 +73,7 @@ def host(sandbox: Sandbox, scripts: dict[str, Path]) -> Iterator[str]:
 
 
 class Visitor(Tab):
-    """Somebody in front of a page, and the ChatArchitect behind its iframe."""
+    """A user with a browser, who can also complete registrations at the fake ChatArchitect."""
 
     def __init__(self, driver: WebDriver, sandbox: Sandbox) -> None:
         super().__init__(driver)
@@ -85,11 +85,11 @@ class Visitor(Tab):
         self.until("idle")
 
     def opened(self) -> list[str]:
-        """The registrations that this visitor has begun."""
+        """Return the ids of the registrations that this visitor has started."""
         return [each.registration_id for each in self.sandbox.sessions[self.known :]]
 
     def complete(self) -> str:
-        """Finish the newest registration, as if the person had walked through the iframe's page."""
+        """Complete the newest registration, as if the user had filled in the iframe's page. Return its id."""
         newest = self.opened()[-1]
         self.sandbox.complete(newest)
         return newest
@@ -102,14 +102,14 @@ class Visitor(Tab):
         self.until_true(lambda: self.run(found) == text, lambda: f"{text!r}, is {self.run(found)!r}")
 
     def complaints(self) -> list[str]:
-        """What the browser's console warns of, since it was asked last."""
+        """Return the warnings and errors in the browser's console since the last call."""
         grave = ("WARNING", "SEVERE")
         return [each["message"] for each in self.driver.get_log("browser") if each["level"] in grave]
 
 
 @pytest.fixture
 def visitor(chromium: WebDriver, sandbox: Sandbox, host: str) -> Visitor:
-    """Somebody who is signed in to the Flask application, and was never on its pages before."""
+    """Return a user who is signed in to the Flask application and has not visited its pages before."""
     chromium.get(f"{host}/login")
     chromium.execute_script("sessionStorage.clear()")
     visitor = Visitor(chromium, sandbox)
@@ -118,7 +118,7 @@ def visitor(chromium: WebDriver, sandbox: Sandbox, host: str) -> Visitor:
 
 
 def test_plain(visitor: Visitor, host: str) -> None:
-    """The plain page works under the strictest policy, and goes to the channel that was connected."""
+    """The plain page works under the strictest policy, and opens the page of the connected channel."""
     visitor.visit(f"{host}/plain")
     visitor.press("Get started")
     visitor.until("in_progress")
@@ -136,7 +136,7 @@ GREEN = "rgb(22, 163, 74)"  # of ::part(connected) in page.css
 
 
 def test_plain_in_a_modal(visitor: Visitor, host: str) -> None:
-    """The plain page's own button opens the modal, which ends at the connected channel too."""
+    """The plain page's own button opens the modal. After it, the page of the connected channel opens."""
     visitor.visit(f"{host}/plain")
     visitor.click("#in-a-modal")
     modal = "return document.querySelector('ca-whatsapp-registration[mode=modal]')?.status"
@@ -146,7 +146,7 @@ def test_plain_in_a_modal(visitor: Visitor, host: str) -> None:
 
 
 def test_plain_without_a_login(visitor: Visitor, host: str) -> None:
-    """Who is not signed in comes to the login page."""
+    """A user who is not signed in is sent to the login page."""
     visitor.driver.delete_all_cookies()
     visitor.visit(f"{host}/plain")
     visitor.press("Get started")
@@ -154,7 +154,7 @@ def test_plain_without_a_login(visitor: Visitor, host: str) -> None:
 
 
 def test_jinja(visitor: Visitor, host: str) -> None:
-    """The Jinja template, rendered by Flask, runs under a policy that lets nothing in but its nonce."""
+    """The Jinja template, rendered by Flask, works under a policy that allows scripts by nonce only."""
     visitor.visit(f"{host}/jinja")
     assert visitor.driver.title == "Host"
     visitor.press("Get started")
@@ -163,7 +163,7 @@ def test_jinja(visitor: Visitor, host: str) -> None:
 
 
 def test_django(visitor: Visitor, django_host: str) -> None:
-    """The Django template, rendered by Django, gets past its protection against forged requests."""
+    """The Django template, rendered by Django, passes its CSRF protection."""
     visitor.visit(django_host)
     assert visitor.driver.title == "Host"
     visitor.press("Get started")
@@ -173,7 +173,7 @@ def test_django(visitor: Visitor, django_host: str) -> None:
 
 @pytest.fixture
 def django_host(sandbox: Sandbox) -> Iterator[str]:
-    """The URL of a Django application in a process of its own: a process has one set of Django settings."""
+    """Return the URL of a Django application. It has its own process, because Django settings are global."""
     settings = {"SANDBOX_URL": sandbox.base_url, "SANDBOX_TOKEN": sandbox.partner_token}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.examples.page_hosts.django_host"],
@@ -185,14 +185,14 @@ def django_host(sandbox: Sandbox) -> Iterator[str]:
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert url, "The host did not start; what it says stands above."
+        assert url, "The host did not start. Its error output is above."
         yield url
         process.communicate(timeout=20)
 
 
 @pytest.mark.parametrize("release", HTMX)
 def test_htmx(visitor: Visitor, host: str, release: str) -> None:
-    """Once confirmed, htmx swaps the element for what the server says comes next; nothing is left of it."""
+    """Once confirmed, htmx replaces the element by the server's next content, and no listener is left."""
     visitor.visit(f"{host}/htmx/{release}")
     visitor.run("a.remove()")
     without = visitor.listeners()
@@ -209,7 +209,7 @@ def test_htmx(visitor: Visitor, host: str, release: str) -> None:
 
 @pytest.mark.parametrize("framework", ["react", "vue"])
 def test_framework(visitor: Visitor, host: str, framework: str) -> None:
-    """A component that comes and goes leaves no listener, keeps its session, and tells of its end once."""
+    """A component that is removed and inserted again leaves no listener, keeps its session, confirms once."""
     visitor.visit(f"{host}/component/{framework}")
     visitor.until_text("Connect your number")
     visitor.click("#switch")

@@ -1,4 +1,4 @@
-"""A host application in Django that renders examples/page/django.html, until its standard input ends."""
+"""A host application in Django that serves examples/page/django.html until its standard input ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host application in Flask that serves the examples of a page as a reader of them would."""
+"""A host application in Flask that serves the examples for pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NONCE = "a-nonce-of-the-test"
 
 
 def flask_host(embed: Embed, scripts: Mapping[str, Path]) -> Flask:
-    """Return the application; `scripts` are served under /static, and so are the examples."""
+    """Return the application. It serves the `scripts` and the examples under /static."""
     app = Flask(__name__, template_folder=str(Path(__file__).parent), static_folder=None)
     app.jinja_loader.searchpath.append(str(EXAMPLES))
     app.register_blueprint(blueprint(embed))
@@ -26,7 +26,7 @@ def flask_host(embed: Embed, scripts: Mapping[str, Path]) -> Flask:
 
 
 def add_examples(app: Flask, origin: str, scripts: Mapping[str, Path]) -> None:
-    """Add a page for each example, with the one change that its reader must make."""
+    """Add a page for each example, with the real origin of the iframe."""
     policy = f"default-src 'none'; connect-src 'self'; style-src 'self'; frame-src {origin}; script-src"
 
     def example(name: str) -> str:
@@ -57,7 +57,7 @@ def add_examples(app: Flask, origin: str, scripts: Mapping[str, Path]) -> None:
 
 
 def add_what_they_lead_to(app: Flask, embed: Embed) -> None:
-    """Add the pages that the examples expect of a host."""
+    """Add the host's pages that the examples link to."""
 
     @app.get("/channels")
     def channels() -> str:

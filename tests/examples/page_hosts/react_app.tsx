@@ -1,4 +1,4 @@
-// An application around examples/page/react.tsx: a switch that mounts and unmounts it, a list of what it was told.
+// An application around examples/page/react.tsx: a button that mounts and unmounts it, and a list of the confirmed ids.
 import { StrictMode, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { ConnectWhatsapp } from '../../../examples/page/react';

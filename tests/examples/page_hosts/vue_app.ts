@@ -1,4 +1,4 @@
-// An application around examples/page/vue.vue: a switch that mounts and unmounts it, a list of what it was told.
+// An application around examples/page/vue.vue: a button that mounts and unmounts it, and a list of the confirmed ids.
 import { createApp, defineComponent, h, ref } from 'vue';
 import ConnectWhatsapp from '../../../examples/page/vue.vue';
 
