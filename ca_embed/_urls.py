@@ -63,7 +63,7 @@ def require_base(url: str) -> str:
     """
     origin = require_https_or_loopback(url)
     if "?" in url or "#" in url:
-        raise ValueError("it must end with its path; remove what begins with ? or #")
+        raise ValueError("it must end with its path, without ? or #")
     return origin + _plain_path(urlsplit(url).path.rstrip("/"))
 
 
