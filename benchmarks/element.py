@@ -1,8 +1,8 @@
-"""The element in figures: `python -m benchmarks.element`.
+"""Measures the element: `python -m benchmarks.element`.
 
-Its size after gzip beside files that other embeds publish, the listeners it leaves behind, and how long
-a click takes to show the iframe. Sizes are those of the published files of the versions named; what they
-do differs.
+It prints the element's size after gzip beside the files of other embeds, how many listeners remain after
+its removal, and how long a click takes to show the iframe. The other sizes are those of the published
+files in the named versions. These files have different tasks.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def show_sizes() -> None:
 
 
 def show_listeners(driver: WebDriver, site: Site) -> None:
-    """Print how many listeners a used and removed element left on window and document."""
+    """Print how many listeners remain on window and document after an element was used and removed."""
     page = fresh(driver, site, "<section></section>")
     before = listeners(driver)
     page.run("document.querySelector('section').innerHTML = arguments[0]", page.element())
@@ -73,7 +73,7 @@ def show_listeners(driver: WebDriver, site: Site) -> None:
 
 
 def listeners(driver: WebDriver) -> int:
-    """On window and document, as the developer tools count them."""
+    """Return how many listeners window and document have, as the developer tools count them."""
     total = 0
     for target in ("window", "document"):
         expression = f"Object.values(getEventListeners({target})).flat().length"
@@ -83,7 +83,7 @@ def listeners(driver: WebDriver) -> int:
 
 
 def show_time(driver: WebDriver, site: Site) -> None:
-    """Print how long it takes from the click to the frame after the iframe's `ready`."""
+    """Print the time from the click to the first frame painted after the iframe's `ready`."""
     times = []
     for _ in range(ROUNDS):
         fresh(driver, site).until("idle")
@@ -92,7 +92,7 @@ def show_time(driver: WebDriver, site: Site) -> None:
 
 
 def fresh(driver: WebDriver, site: Site, body: str | None = None) -> Page:
-    """Return a page on which nothing has happened."""
+    """Return a newly loaded page without stored sessions."""
     site.script = Script()
     driver.get(site.host + "/empty")
     driver.execute_script("sessionStorage.clear()")

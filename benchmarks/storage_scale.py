@@ -1,10 +1,10 @@
-"""What a registration costs, from a thousand stored ones to a million, in each storage.
+"""Measures each storage with a thousand to a million stored registrations.
 
     python benchmarks/storage_scale.py
     python benchmarks/storage_scale.py --sizes 1000 1000000 --storages sqlite postgresql --svg scale.svg
 
-Prints the median time of each operation at each size, and the ratio of the last size to the first: 1.0
-is flat. The servers are started for the purpose, if they are installed.
+It prints the median time of each operation at each size, and the ratio of the last size to the first. A
+ratio of 1.0 means that the size does not matter. It starts the database servers itself, if installed.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ PLACES: dict[str, Callable[[], AbstractContextManager[fill.Place]]] = {
     "mariadb": fill.mariadb,
     "redis": fill.redis,
 }
-TIMES = 200  # each operation is done that often
-PAGE = 100  # as many as reconciliation takes at once
-DOCUMENT = os.urandom(1000)  # about as long as a sealed one
+TIMES = 200  # runs of each operation
+PAGE = 100  # records; reconciliation reads as many at once
+DOCUMENT = os.urandom(1000)  # about as long as a sealed registration
 
 Curves = dict[str, list[float]]  # seconds at each size, by operation
 
 
 def main() -> None:
-    """Measure what the arguments name."""
+    """Measure the storages and sizes that the arguments name."""
     arguments = _arguments()
     curves: dict[str, Curves] = {}
     for name in arguments.storages:
         try:
             curves[name] = _measure(name, arguments.sizes)
         except ImportError as error:
-            print(f"{name}: left out, for lack of {error.name}", file=sys.stderr)
+            print(f"{name}: left out; install {error.name}", file=sys.stderr)
         except BaseException as error:
             if type(error).__name__ != "Skipped":  # how a server says that it is not installed
                 raise
@@ -72,7 +72,7 @@ def _measure(name: str, sizes: list[int]) -> Curves:
 
 
 def _operations(storage: Storage, size: int) -> dict[str, Callable[[int], object]]:
-    """Return each operation on the n-th of the records that it is measured with."""
+    """Return the operations by name. Each takes the number of the run and works on another record."""
     step = size // TIMES
 
     def complete(number: int) -> None:
@@ -94,13 +94,13 @@ def _records(first: int, end: int) -> Iterator[SealedRecord]:
 
 
 def _record(number: int) -> SealedRecord:
-    """One in ten is still open, and due some time."""
+    """Return a record. One in ten is of an open session, and so is due at some time."""
     due_at = 1_700_000_000.0 + number % 9973 if number % 10 == 0 else None
     return SealedRecord(_id(number), 1, f"user-{number % 100_003}", due_at, DOCUMENT)
 
 
 def _id(number: int) -> str:
-    """Spread the ids as random ones are."""
+    """Return an id. The ids are spread like random ones."""
     return f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}{number:08x}"
 
 

@@ -198,7 +198,7 @@ class Registrar:
         worker, done, failed = handover.worker, 0, 0
         state = None if rules.claim_ended(handover.state, self._clock()) else handover.state
         while state is not None and (name := self._next_handler(state, worker)):
-            assert state.credentials is not None  # only accepted credentials owe a run
+            assert state.credentials is not None  # handler runs exist only with credentials
             succeeded = self._handlers.call(name, state.registration, state.credentials)
             done, failed = done + succeeded, failed + (not succeeded)
             state = self._note_run(state, worker, name, succeeded=succeeded)

@@ -16,9 +16,9 @@ special: it brings credentials, from a signed webhook or from the result endpoin
   as an instant, then the signed timestamp. Older or equal credentials change nothing.
 - A webhook that names another user or state than the session was created with is refused.
 
-Accepted credentials are due to be handed to each handler once. These handler runs are part of the
-state, so the write that stores the credentials stores them too. A worker claims them with a lease,
-runs the handlers, and notes each run as done or failed.
+Each handler must run for the accepted credentials. The runs that are due are part of the state, so
+the write that stores the credentials stores them too. A worker claims them with a lease, runs the
+handlers, and notes each run as done or failed.
 
 `due_at` says when a worker must look at the state again: an open session may have lost its webhook,
 a handler must run (again), or a lease has ended and its worker has not released it. None means that
@@ -199,9 +199,10 @@ class Outcome(Enum):
 
 
 def begin(registration: Registration, token_id: str, known: State | None, handlers: tuple[str, ...]) -> State:
-    """Return the state of a new session. A webhook may be faster than we store: then keep what it brought.
+    """Return the state of a new session. If its completion was stored first, keep that.
 
-    known: the stored state, if the completion arrived first. handlers: the names of this process's handlers.
+    known: the stored state, or None.
+    handlers: the names of this process's handlers.
     """
     if known is None:
         lost_at = registration.created_at.timestamp() + LOST_AFTER

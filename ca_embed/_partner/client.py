@@ -238,6 +238,7 @@ class PartnerClient:
         """Make a text of the Partner API safe for a log: one short line without the token."""
         if not isinstance(text, str):
             return ""
+        # First, because an invisible character inside the token would hide it from `replace`.
         visible = "".join(filter(str.isprintable, text))
         return visible.replace(self._token, "<partner token>")[:LONGEST_QUOTE]
 

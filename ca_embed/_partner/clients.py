@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ca_embed._webhook import token_id
 
-if TYPE_CHECKING:  # it brings requests, which is slow to import
+if TYPE_CHECKING:  # it imports requests, which is slow to import
     from ca_embed._partner.client import PartnerClient
 
 CREATE_DEADLINE = 25.0  # seconds; with 5 of waiting for a thread, a browser is answered within 30
@@ -34,7 +34,7 @@ class PartnerClients:
 
     def close(self) -> None:
         """Close the pooled connections. The next call opens new ones."""
-        if "_clients" in self.__dict__:
+        if "_clients" in self.__dict__:  # cached_property stores it there; do not make clients to close them
             for client in self._clients.values():
                 client.close()
 
