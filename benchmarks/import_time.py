@@ -1,6 +1,6 @@
-"""How long `import ca_embed` takes, beside what its dependencies would cost if they came along.
+"""Measures how long `import ca_embed` takes, and how long its dependencies would take.
 
-Each figure is the median of fresh interpreters, less the time of an interpreter that imports nothing.
+Each figure is the median over new interpreters, minus the time of an interpreter that imports nothing.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ SUBJECTS = ("ca_embed", "cryptography.hazmat.primitives.ciphers.aead", "werkzeug
 
 
 def milliseconds(program: str) -> float:
-    """Run the program in a fresh interpreter and give the wall time."""
+    """Run the program in a new interpreter and return the wall-clock time."""
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603 - our own words
+    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603 (a constant program)
     return (time.perf_counter() - begin) * 1000
 
 
 def main() -> None:
-    """Interleave the subjects, so that a busy moment of the machine meets all of them."""
+    """Measure the subjects in turns, so that a busy moment of the machine affects all of them."""
     programs = {"pass": "pass"} | {name: f"import {name}" for name in SUBJECTS}
     times: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(RUNS):

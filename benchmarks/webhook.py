@@ -1,8 +1,8 @@
-"""What it costs to verify and read a webhook, as a ratio to the least that can be done.
+"""Measures the time to verify and read a webhook, as a ratio to the least possible work (the floor).
 
-The floor is an HMAC, a constant-time comparison and `json.loads`. Each visit times floor, subject and
-floor again; the ratio is the subject's time over the mean of its two neighbours, and the figure is the
-median of the visits, so that a machine whose speed drifts gives the same ratios.
+The floor is an HMAC, a constant-time comparison and `json.loads`. Each visit times the floor, the subject
+and the floor again. Its ratio is the subject's time over the mean of the two floors. The result is the
+median of all visits. So a machine whose speed changes gives the same ratios.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VISITS, BLOCK_SECONDS = 150, 0.002
 
 
 def body_of(size: int) -> bytes:
-    """Return a delivery of about that many bytes."""
+    """Return the body of a webhook of about that many bytes."""
     fields = {
         "event": "whatsapp.registration.completed",
         "registration_id": "abc123def456ghi789jkl0",
@@ -40,7 +40,7 @@ def body_of(size: int) -> bytes:
 
 
 def floor(body: bytes) -> Callable[[], object]:
-    """Do the least: no window, no shape, no fields."""
+    """Return the least possible work: no check of the window, the headers' shape or the fields."""
     key, timestamp = TOKENS[0].encode(), str(NOW).encode()
     signature = sign(body, NOW, TOKENS[0])
 
@@ -53,7 +53,7 @@ def floor(body: bytes) -> Callable[[], object]:
 
 
 def verified_and_parsed(body: bytes, tokens: int) -> Callable[[], object]:
-    """Do what other receivers do: signature, window, strict JSON."""
+    """Return the work of other receivers: check signature and window, and parse strict JSON."""
     verify = verified(body, tokens)
 
     def run() -> object:
@@ -64,20 +64,20 @@ def verified_and_parsed(body: bytes, tokens: int) -> Callable[[], object]:
 
 
 def read(body: bytes) -> Callable[[], object]:
-    """Do all that the receiver does before it stores: the fields too, checked and typed."""
+    """Return all work of ours before storing: signature, window, strict JSON and the fields."""
     verify = verified(body, 1)
     return lambda: read_event(body, verify())
 
 
 def verified(body: bytes, tokens: int) -> Callable[[], Authenticated]:
-    """Check the signature under that many tokens."""
+    """Return the check of signature and window, with that many tokens."""
     verifier = Verifier(TOKENS[:tokens], window=300)
     timestamps, signatures = [str(NOW).encode()], [sign(body, NOW, TOKENS[0]).encode()]
     return lambda: verifier.verify(body, timestamps, signatures, NOW)
 
 
 def per_call(call: Callable[[], object]) -> float:
-    """Time one block of calls in this thread's CPU time."""
+    """Return the seconds of CPU time for one call, measured over a block of calls."""
     calls, begin = 0, time.thread_time()
     while (spent := time.thread_time() - begin) < BLOCK_SECONDS:
         for _ in range(20):
@@ -96,7 +96,7 @@ def ratio(call: Callable[[], object], to: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a row of ratios for each size of body."""
     gc.disable()
     print("a webhook, ratio to HMAC + compare + json.loads")
     print(f"{'body':>10} {'floor':>7} {'verify + parse':>15} {'... 2 tokens':>13} {'+ fields':>9}")

@@ -1,6 +1,6 @@
 """The settings of an Embed, checked once. One error names everything that is missing or wrong.
 
-A value that is a secret is never shown: problems name it by its place, like `partner_token[1]`.
+No problem shows a secret. It names the secret by its place, like `partner_token[1]`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LANGUAGES = ("de", "en", "es", "pt", "ru")  # guide, "Create Embed Session"
 SHORTEST_SECRET = 16
 LONGEST_WINDOW = 3600
 
-# What `from_env` reads: the argument of Embed, its variable, and whether it may hold several values.
+# What `from_env` reads: the argument of Embed, its variable, and whether that may hold several values.
 _VARIABLES = {
     "base_url": ("CA_EMBED_BASE_URL", False),
     "partner_token": ("CA_EMBED_PARTNER_TOKEN", True),
@@ -36,7 +36,7 @@ _VARIABLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Settings that are known to be right. URLs have no trailing slash, origins are canonical."""
+    """Checked settings. URLs have no slash at the end, origins are canonical."""
 
     base_url: str
     iframe_origin: str
@@ -52,12 +52,12 @@ class Settings:
 
     @property
     def webhook_url(self) -> str:
-        """Where ChatArchitect delivers."""
+        """The URL that ChatArchitect sends webhooks to."""
         return self.public_url + "/webhook"
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return the arguments of Embed that the environment gives; several values are split at white space."""
+    """Return the arguments of Embed that the environment sets. White space separates several values."""
     found: dict[str, Any] = {}
     for argument, (variable, several) in _VARIABLES.items():
         if text := variables.get(variable, "").strip():
@@ -66,12 +66,15 @@ def environment(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
 
 def variable_of(argument: str) -> str:
-    """Name the environment variable of an argument."""
+    """Return the name of an argument's environment variable."""
     return _VARIABLES[argument][0]
 
 
 def fitting_language(lang: str | None, otherwise: str = "en") -> str:
-    """Return a language that ChatArchitect supports: this one, its base language, or `otherwise`."""
+    """Return a language that ChatArchitect supports: this one's base language, else "en".
+
+    otherwise: what to return if `lang` is None.
+    """
     if lang is None:
         return otherwise
     base = lang.strip().lower().replace("_", "-").partition("-")[0]
@@ -89,16 +92,16 @@ def read_settings(
     lang: str | None,
     replay_window: float,
 ) -> Settings:
-    """Check the arguments of Embed. Raises ConfigurationError, naming every problem at once."""
+    """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
     iframe_origin, base = reader.url("base_url", base_url)
     public_origin, public = reader.url("public_url", public_url)
     tokens, keys = reader.tokens(partner_token), reader.keys(encryption_keys)
-    reader.keys_are_no_tokens(keys, tokens)
+    reader.refuse_tokens_as_keys(keys, tokens)
     parents = reader.origins("parent_origins", parent_origins)
-    reader.window(replay_window)
+    reader.check_window(replay_window)
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
-    reader.refuse_problems()
+    reader.raise_problems()
     return Settings(
         base_url=base,
         iframe_origin=iframe_origin,
@@ -115,10 +118,10 @@ def read_settings(
 
 
 def read_base_url(base_url: str | None) -> str:
-    """Check `base_url` alone and return it without a trailing slash. Raises ConfigurationError."""
+    """Check `base_url` alone and return it without a slash at the end. Raises ConfigurationError."""
     reader = _Reader()
     _, base = reader.url("base_url", base_url)
-    reader.refuse_problems()
+    reader.raise_problems()
     return base
 
 
@@ -126,7 +129,7 @@ def read_tokens(partner_token: str | Sequence[str] | None) -> tuple[str, ...]:
     """Check `partner_token` alone and return the tokens. Raises ConfigurationError."""
     reader = _Reader()
     tokens = reader.tokens(partner_token)
-    reader.refuse_problems()
+    reader.raise_problems()
     return tokens
 
 
@@ -134,12 +137,12 @@ def read_keys(encryption_keys: str | Sequence[str] | None) -> tuple[str, ...]:
     """Check `encryption_keys` alone and return the keys. Raises ConfigurationError."""
     reader = _Reader()
     keys = reader.keys(encryption_keys)
-    reader.refuse_problems()
+    reader.raise_problems()
     return keys
 
 
 def collect(problems: list[str], read: Callable[[], _T]) -> _T | None:
-    """Read a part of the settings; add what is wrong with it to the other problems."""
+    """Return what `read` returns. If it raises ConfigurationError, add its problems and return None."""
     try:
         return read()
     except ConfigurationError as error:
@@ -148,28 +151,28 @@ def collect(problems: list[str], read: Callable[[], _T]) -> _T | None:
 
 
 class _Reader:
-    """Reads one argument after the other and collects what is wrong."""
+    """Reads arguments one by one and collects their problems. What it returns for a wrong one is not used."""
 
     def __init__(self) -> None:
         self._problems: list[str] = []
 
-    def refuse_problems(self) -> None:
-        """Raise ConfigurationError if anything was wrong."""
+    def raise_problems(self) -> None:
+        """Raise ConfigurationError if there were problems."""
         if self._problems:
             raise ConfigurationError(self._problems)
 
     def text(self, name: str, value: object) -> str | None:
-        """Return a text; None for an empty one, which says nothing."""
+        """Return a text, or None if it is empty or not given."""
         if value is not None and not isinstance(value, str):
-            self._problems.append(f"{name} is not text")
+            self._problems.append(f"{name} must be text")
             return None
         if value is not None and not is_unicode(value):
-            self._problems.append(f"{name} holds half of a surrogate pair, which cannot be sent")
+            self._problems.append(f"{name} holds half of a surrogate pair; remove that character")
             return None
         return value or None
 
     def url(self, name: str, value: object) -> tuple[str, str]:
-        """Return the origin and the URL without a trailing slash."""
+        """Return the origin, and the URL without a slash at the end."""
         if value is None or value == "":
             self._missing(name)
         if (url := self.text(name, value)) is None:
@@ -184,13 +187,15 @@ class _Reader:
         tokens = self._secrets("partner_token", values)
         for place, token in enumerate(tokens):
             if _problem_of_secret(token) is None and not (token.isascii() and " " not in token):
-                self._problems.append(f"partner_token[{place}] holds characters that no token has")
+                self._problems.append(
+                    f"partner_token[{place}] holds characters that no token has; copy it anew"
+                )
         return tokens
 
     def keys(self, values: object) -> tuple[str, ...]:
         return self._secrets("encryption_keys", values, hint="; `ca-embed generate-key` makes one")
 
-    def keys_are_no_tokens(self, keys: Sequence[str], tokens: Sequence[str]) -> None:
+    def refuse_tokens_as_keys(self, keys: Sequence[str], tokens: Sequence[str]) -> None:
         for place, key in enumerate(keys):
             if key in tokens:
                 self._problems.append(
@@ -204,7 +209,7 @@ class _Reader:
         origins = []
         for place, value in enumerate(_several(values)):
             if not isinstance(value, str):
-                self._problems.append(f"{name}[{place}] is not text")
+                self._problems.append(f"{name}[{place}] must be text")
                 continue
             try:
                 origins.append(require_bare_origin(value))
@@ -212,7 +217,7 @@ class _Reader:
                 self._problems.append(f"{name}[{place}]: {problem}")
         return tuple(origins)
 
-    def window(self, seconds: object) -> None:
+    def check_window(self, seconds: object) -> None:
         if (
             isinstance(seconds, bool)
             or not isinstance(seconds, int | float)
@@ -235,7 +240,7 @@ class _Reader:
 
 
 def _several(values: object) -> tuple[object, ...]:
-    """Return the values of an argument that takes several, be it one of them or none."""
+    """Return the values of an argument that may hold none, one or several."""
     if values is None or values == "":
         return ()
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
@@ -245,7 +250,7 @@ def _several(values: object) -> tuple[object, ...]:
 
 def _problem_of_secret(text: object) -> str | None:
     if not isinstance(text, str):
-        return "is not text"
+        return "must be text"
     if not text.strip():
         return "is empty or blank"
     if text != text.strip():

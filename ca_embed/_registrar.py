@@ -151,7 +151,7 @@ class Registrar:
         token_id, names = self._clients.newest_id, self._handlers.names
 
         def decide(known: State | None) -> tuple[bool, State | None]:
-            if known is not None and rules.is_anothers(known, created):
+            if known is not None and rules.belongs_to_another(known, created):
                 return False, None
             return True, rules.begin(created, token_id, known, names)
 
@@ -196,9 +196,9 @@ class Registrar:
         if the claim has ended, because this worker waited too long for a thread: others may run it now.
         """
         worker, done, failed = handover.worker, 0, 0
-        state = None if rules.lapsed(handover.state, self._clock()) else handover.state
+        state = None if rules.claim_ended(handover.state, self._clock()) else handover.state
         while state is not None and (name := self._next_handler(state, worker)):
-            assert state.credentials is not None  # only accepted credentials owe a run
+            assert state.credentials is not None  # handler runs exist only with credentials
             succeeded = self._handlers.call(name, state.registration, state.credentials)
             done, failed = done + succeeded, failed + (not succeeded)
             state = self._note_run(state, worker, name, succeeded=succeeded)

@@ -2,27 +2,29 @@
 
 Theory of operation
 -------------------
-A registration begins when a session is created, and it ends completed or expired:
+A registration begins when a session is created. It ends as completed or expired:
 
     started -> phone_code_sent -> phone_verified -> form_completed -> fb_started -> completed
     any of these but completed -> expired -> completed (a completion that arrives late still counts)
 
-The steps in between are the Partner API's word and only ever shown. `completed` is special: it comes
-with credentials, from a signed webhook or from the result endpoint, and both go through `complete`,
-which alone decides what counts:
+The Partner API reports the steps in between. They are shown, and decide nothing. `completed` is
+special: it brings credentials, from a signed webhook or from the result endpoint. Both go through
+`complete`, which alone decides what counts:
 
-- the same credentials again are a duplicate, whoever delivers them and under whatever event id;
-- other credentials replace the stored ones only if they are newer: by `completed_at`, as instants,
-  then by the signed timestamp. Older or equal ones change nothing;
-- a delivery that names another user or state than the session was created with is refused.
+- The same credentials again are a duplicate. Neither their source nor the event id matters.
+- Other credentials replace the stored ones only if they are newer. `completed_at` is compared first,
+  as an instant, then the signed timestamp. Older or equal credentials change nothing.
+- A webhook that names another user or state than the session was created with is refused.
 
-Accepted credentials owe one run to each handler. The debt is part of the state, so it is stored by
-the same write; a worker claims it with a lease, runs the handlers, and notes each as done or failed.
+Each handler must run for the accepted credentials. The runs that are due are part of the state, so
+the write that stores the credentials stores them too. A worker claims them with a lease, runs the
+handlers, and notes each run as done or failed.
 
-`due_at` says when somebody must look at the state again: an open session whose webhook may have got
-lost, a handler to run (again), a lease that nobody came back for. None means nobody must.
+`due_at` says when a worker must look at the state again: an open session may have lost its webhook,
+a handler must run (again), or a lease has ended and its worker has not released it. None means that
+there is nothing to do.
 
-All instants are Unix seconds; what the public sees is `datetime` in UTC.
+Times are Unix seconds. Those that the public sees are `datetime` in UTC.
 """
 
 from __future__ import annotations
@@ -33,16 +35,16 @@ from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
-LOST_AFTER = 5.0  # an open session this old may have lost its webhook
+LOST_AFTER = 5.0  # seconds; an open session this old may have lost its webhook
 ASK_EVERY = 3.0  # seconds between two questions about one registration that its page causes
-RECONCILE_EVERY = 0.5  # ... that reconciling workers cause
-EXPIRY_GRACE = 900.0  # seconds after expiry in which a late completion is still asked for
-HANDLER_LEASE = 60.0  # seconds after which a worker that has not come back counts as dead
-HANDLER_FIRST_RETRY, HANDLER_LAST_RETRY = 15.0, 3600.0
+RECONCILE_EVERY = 0.5  # seconds between two that reconciling workers cause
+EXPIRY_GRACE = 900.0  # seconds after expiry in which the Partner API is still asked for a late completion
+HANDLER_LEASE = 60.0  # seconds; a worker that has not renewed its claim for so long counts as dead
+HANDLER_FIRST_RETRY, HANDLER_LAST_RETRY = 15.0, 3600.0  # seconds; the wait doubles from one to the other
 
 
 class Status(StrEnum):
-    """The statuses that the guide names. The Partner API may report others; they are shown as they are."""
+    """The statuses that the guide names. The Partner API may report others, which are shown unchanged."""
 
     STARTED = "started"
     PHONE_CODE_SENT = "phone_code_sent"
@@ -55,7 +57,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What ChatArchitect hands out for a registered number. `repr` hides the secret."""
+    """What ChatArchitect issues for a registered number. `repr` hides the secret."""
 
     app_id: str
     app_secret: str
@@ -71,7 +73,7 @@ class Credentials:
         )
 
     def same_as(self, other: Credentials) -> bool:
-        """Tell whether both say the same. The time does not count: a retry may carry another."""
+        """Tell whether both are equal, except for the time: a repeated webhook may carry another."""
         return self._content() == other._content()
 
     def _content(self) -> tuple[str | None, ...]:
@@ -80,9 +82,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """One user's registration, without its secrets. Times are UTC; None where nobody said.
+    """One user's registration, without its secrets. Times are UTC. None means: not known.
 
-    `user_id` is the host's own; `status` is a `Status` or a newer word of the Partner API.
+    user_id: the user's id in the host application.
+    status: a `Status`, or a newer word of the Partner API.
     """
 
     registration_id: str
@@ -100,7 +103,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session that the Partner API has opened; `iframe_url` is safe to send to the browser."""
+    """A session that the Partner API has created. `iframe_url` is safe to send to the browser."""
 
     registration_id: str
     iframe_url: str
@@ -108,36 +111,36 @@ class Session:
     status: str
 
 
-class Echo(NamedTuple):
-    """What a webhook returns unchanged from the session's creation. `repr` hides the state."""
+class PartnerFields(NamedTuple):
+    """The `partner_user_id` and `partner_state` of a session, which its webhook returns unchanged."""
 
     user_id: str | None
     partner_state: str | None
 
     def __repr__(self) -> str:
-        """Show whom it is about."""
-        return f"Echo(user_id={self.user_id!r}, partner_state=<hidden>)"
+        """Show the user and hide the state."""
+        return f"PartnerFields(user_id={self.user_id!r}, partner_state=<hidden>)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """That a registration is completed, and with which credentials.
+    """The report that a registration is completed, with its credentials.
 
-    signed_at: the webhook's X-CA-Timestamp; None if the result endpoint said it.
-    echo: what the webhook returned; None if the result endpoint said it, which returns nothing.
-    token_id: which partner token vouches for it.
+    signed_at: the webhook's X-CA-Timestamp; None if the result endpoint reported it.
+    partner_fields: what the webhook returned; None if the result endpoint reported it.
+    token_id: the partner token that signed the webhook or asked the result endpoint.
     """
 
     registration_id: str
     credentials: Credentials
     signed_at: int | None
-    echo: Echo | None
+    partner_fields: PartnerFields | None
     token_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class HandlerRun:
-    """The debt of one handler run: due from `due_at` on, None once it is done."""
+    """One run of a handler. It is due from `due_at` on; None once it is done."""
 
     name: str
     due_at: float | None
@@ -154,13 +157,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Everything that is known about one registration; what gets sealed and stored.
+    """Everything that is known about one registration. It is sealed and stored.
 
-    token_id: the partner token that created the session, or vouched for an unknown one.
-    generation: counts the credentials that were accepted.
+    The field names are stored too, so a later release must still read them.
+
+    token_id: the partner token that created the session; for an unknown session, that of its completion.
+    generation: how many credentials were accepted so far.
     asked_at: when the Partner API was last asked.
-    look_at: when an open session wants looking at; None once nothing more is to be expected.
-    host_handlers: the handlers of the process that created the session.
+    look_at: when a worker must look at the open session; None if no completion can be expected any more.
+    host_handlers: the names of the handlers in the process that created the session.
+    handlers: the handler runs of the latest credentials.
     """
 
     registration: Registration
@@ -176,12 +182,12 @@ class State:
 
     @property
     def completed(self) -> bool:
-        """Whether the credentials are here."""
+        """Whether credentials were accepted."""
         return self.credentials is not None
 
 
 class Outcome(Enum):
-    """What a completion amounts to. The value is the log's reason."""
+    """What became of a completion. The value is the reason in the log."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -193,7 +199,11 @@ class Outcome(Enum):
 
 
 def begin(registration: Registration, token_id: str, known: State | None, handlers: tuple[str, ...]) -> State:
-    """Begin a registration. If its completion arrived first, add the session's facts to it."""
+    """Return the state of a new session. If its completion was stored first, keep that.
+
+    known: the stored state, or None.
+    handlers: the names of this process's handlers.
+    """
     if known is None:
         lost_at = registration.created_at.timestamp() + LOST_AFTER
         return State(registration=registration, token_id=token_id, look_at=lost_at, host_handlers=handlers)
@@ -204,19 +214,19 @@ def begin(registration: Registration, token_id: str, known: State | None, handle
         integration=known.registration.integration or registration.integration,
         completed_at=known.registration.completed_at,
     )
-    owed = known.handlers
-    if known.completed and not owed:
-        owed = _owed(handlers, registration.created_at.timestamp())
-    return replace(known, registration=merged, token_id=token_id, host_handlers=handlers, handlers=owed)
+    runs = known.handlers
+    if known.completed and not runs:  # a process without handlers accepted the completion
+        runs = _due_runs(handlers, registration.created_at.timestamp())
+    return replace(known, registration=merged, token_id=token_id, host_handlers=handlers, handlers=runs)
 
 
-def is_anothers(known: State, registration: Registration) -> bool:
-    """Tell whether what is known under this id was begun for another user or state."""
-    echo = Echo(known.registration.user_id, known.registration.partner_state)
-    return not _echo_fits(registration, echo)
+def belongs_to_another(known: State, registration: Registration) -> bool:
+    """Tell whether the state stored under this registration's id names another user or state."""
+    stored = PartnerFields(known.registration.user_id, known.registration.partner_state)
+    return not _same_session(registration, stored)
 
 
-def _owed(handlers: Iterable[str], now: float) -> tuple[HandlerRun, ...]:
+def _due_runs(handlers: Iterable[str], now: float) -> tuple[HandlerRun, ...]:
     return tuple(HandlerRun(name, due_at=now) for name in handlers)
 
 
@@ -231,14 +241,16 @@ def complete(
     handlers: tuple[str, ...],
     claim: Claim | None,
 ) -> tuple[Outcome, State | None]:
-    """Decide what a completion changes. Returns the outcome and, if accepted, the state to store.
+    """Decide what a completion changes. Return the outcome and, if it is accepted, the state to store.
 
-    `handlers` are this process's and owed a run each; if it has none, those of the process that created
-    the session are. `claim`, if given, is this worker's right to run its own at once. A worker that is
-    still busy with older credentials keeps its claim, and runs them for these too.
+    handlers: the names of this process's handlers, which are due to run. If there are none, the handlers of
+        the process that created the session are due.
+    claim: lets this worker run its handlers at once. A worker that is still running handlers for older
+        credentials keeps its own claim instead, and runs them for the new ones too.
     """
     if known is not None:
-        if completion.echo is not None and not _echo_fits(known.registration, completion.echo):
+        returned = completion.partner_fields
+        if returned is not None and not _same_session(known.registration, returned):
             return Outcome.MISMATCHED, None
         if known.credentials is not None:
             if known.credentials.same_as(completion.credentials):
@@ -256,29 +268,31 @@ def complete(
         signed_at=completion.signed_at,
         generation=base.generation + 1,
         look_at=None,
-        handlers=_owed(handlers or base.host_handlers, now),
+        handlers=_due_runs(handlers or base.host_handlers, now),
         claim=base.claim if busy else claim if handlers else None,
     )
     return Outcome.ACCEPTED, accepted
 
 
-def _echo_fits(registration: Registration, echo: Echo) -> bool:
+def _same_session(registration: Registration, fields: PartnerFields) -> bool:
+    """Compare users and states; None and an empty text mean the same."""
     created_with = (registration.user_id or "", registration.partner_state or "")
-    return created_with == (echo.user_id or "", echo.partner_state or "")
+    return created_with == (fields.user_id or "", fields.partner_state or "")
 
 
 def _rank(credentials: Credentials, signed_at: int | None) -> tuple[float, int]:
+    """Return a key that is greater for newer credentials. At the same time, a webhook beats a result."""
     return (credentials.completed_at.timestamp(), -1 if signed_at is None else signed_at)
 
 
 def _unknown_session(completion: Completion, now: float) -> Registration:
-    """A session that this storage has not seen being created; the signature vouches for its user."""
-    echo = completion.echo or Echo(None, None)
+    """Return a registration for a session that is not stored. Its user is trusted: the webhook is signed."""
+    returned = completion.partner_fields or PartnerFields(None, None)
     return Registration(
         registration_id=completion.registration_id,
         status=Status.STARTED.value,
-        user_id=echo.user_id or None,
-        partner_state=echo.partner_state or None,
+        user_id=returned.user_id or None,
+        partner_state=returned.partner_state or None,
         created_at=datetime.fromtimestamp(now, UTC),
     )
 
@@ -297,14 +311,17 @@ def _completed(registration: Registration, credentials: Credentials) -> Registra
 
 
 def may_ask(state: State, now: float, *, every: float) -> bool:
-    """Tell whether the Partner API may be asked now: the session is open, and nobody asked just before."""
+    """Tell whether the Partner API may be asked now: the session is open and was not asked about just before.
+
+    every: the seconds that must lie between two questions.
+    """
     if state.completed or state.look_at is None:
         return False
     return state.asked_at is None or now >= state.asked_at + every
 
 
 def asking(state: State, now: float) -> State:
-    """Note that somebody asks now, so that no other worker does at the same time."""
+    """Note that this worker asks now, so that no other worker asks at the same time."""
     return replace(state, asked_at=now)
 
 
@@ -318,14 +335,14 @@ def answered(state: State, status: str, now: float) -> State:
 
 
 def unanswered(state: State, now: float) -> State:
-    """Note that the Partner API had no answer about this registration: others that are due go first now."""
+    """Note that the Partner API did not answer, and move the registration behind others that are due."""
     if state.completed or state.look_at is None:
         return state
     return expire(replace(state, look_at=max(now + RECONCILE_EVERY, state.look_at)), now)
 
 
 def expire(state: State, now: float) -> State:
-    """Mark an open session as expired once its time is over; stop looking when the grace is over too."""
+    """Mark an open session as expired after its time. After the grace period, no longer ask about it."""
     expires_at = state.registration.expires_at
     if state.completed or expires_at is None or now < expires_at.timestamp():
         return state
@@ -338,39 +355,44 @@ def expire(state: State, now: float) -> State:
 
 
 def runnable(state: State, worker: str, names: Iterable[str], now: float) -> tuple[str, ...]:
-    """Name the handlers among `names` that are due and that no other living worker has claimed."""
+    """Return those of `names` that are due. None of them if another worker's claim has not ended."""
     if state.claim is not None and state.claim.worker != worker and now < state.claim.lease_ends:
         return ()
-    here = set(names)
-    return tuple(run.name for run in state.handlers if run.name in here and _is_due(run, now))
+    wanted = set(names)
+    return tuple(run.name for run in state.handlers if run.name in wanted and _is_due(run, now))
 
 
 def claimed(state: State, worker: str, now: float) -> State:
-    """Give the worker the right to run the handlers, or renew it."""
+    """Give the worker the claim on the handlers, or renew its lease."""
     return replace(state, claim=Claim(worker, now + HANDLER_LEASE))
 
 
-def lapsed(state: State, now: float) -> bool:
-    """Tell whether nobody has the right to run the handlers any more."""
+def claim_ended(state: State, now: float) -> bool:
+    """Tell whether no worker has a claim on the handlers: it was released, or its lease has ended."""
     return state.claim is None or now >= state.claim.lease_ends
 
 
 def handled(state: State, name: str, generation: int, now: float, *, done: bool) -> State:
-    """Note one handler as done, or as failed and due later; credentials replaced meanwhile stay owed."""
+    """Note one handler run as done, or as failed and due later.
+
+    generation: that of the credentials it ran with. If newer ones were accepted meanwhile, nothing changes:
+    the run for those is still due.
+    """
     if state.generation != generation:
         return state
-    runs = tuple(_noted(run, now, done) if run.name == name else run for run in state.handlers)
+    runs = tuple(_after_run(run, now, done) if run.name == name else run for run in state.handlers)
     return replace(state, handlers=runs)
 
 
 def released(state: State, worker: str) -> State:
-    """Give the claim back, if it is still the worker's."""
+    """Release the claim, if it is still this worker's."""
     if state.claim is None or state.claim.worker != worker:
         return state
     return replace(state, claim=None)
 
 
-def _noted(run: HandlerRun, now: float, done: bool) -> HandlerRun:
+def _after_run(run: HandlerRun, now: float, done: bool) -> HandlerRun:
+    # The exponent is bounded: 2.0 ** 1024 would overflow.
     wait = min(HANDLER_FIRST_RETRY * 2.0 ** min(run.attempts, 16), HANDLER_LAST_RETRY)
     return HandlerRun(run.name, due_at=None if done else now + wait, attempts=run.attempts + 1)
 
@@ -383,10 +405,11 @@ def _is_due(run: HandlerRun, now: float) -> bool:
 
 
 def due_at(state: State) -> float | None:
-    """Say when somebody must look at the state again; None if nobody must."""
+    """Return when a worker must look at the state again, in Unix seconds; None if there is nothing to do."""
     if not state.completed:
         return state.look_at
     runs = [run.due_at for run in state.handlers if run.due_at is not None]
     if not runs:
         return None
+    # Before the lease ends, only its worker may run them.
     return max(min(runs), state.claim.lease_ends) if state.claim else min(runs)

@@ -1,7 +1,7 @@
-"""JSON as RFC 8259 and I-JSON (RFC 7493) mean it, for bodies from outside. Pure.
+"""Strict JSON (RFC 8259 and I-JSON, RFC 7493), for bodies from outside. Pure.
 
-The standard parser is kinder than is good for credentials: it takes UTF-16, repeated names, NaN,
-lone surrogates that break later, and nesting that overflows the stack. Each of these is refused here.
+The standard parser accepts too much for credentials: UTF-16, repeated names, NaN, lone surrogates that
+fail later, and nesting that overflows the stack. All of these are refused here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class NotStrictJson(ValueError):
 def parse_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object that the UTF-8 bytes hold. Raises NotStrictJson."""
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8")  # given bytes, json.loads would also take UTF-16 and UTF-32
     except UnicodeDecodeError:
         raise NotStrictJson("it is not UTF-8") from None
     try:
@@ -43,7 +43,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether the text can be sent: Python lets one hold half of a surrogate pair."""
+    """Tell whether the text can be encoded: a Python text may hold half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -52,6 +52,7 @@ def is_unicode(text: str) -> bool:
 
 
 def _refuse_deep_nesting(value: dict[str, Any]) -> None:
+    """Walk down level by level: recursion here could overflow the stack as well."""
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         level = [member for members in level for member in _members(members) if type(member) in _CONTAINERS]
@@ -81,7 +82,7 @@ def _constant(_name: str) -> NoReturn:
 
 
 def _finite(digits: str) -> float:
-    number = float(digits)
+    number = float(digits)  # for 1e999, infinity
     if not math.isfinite(number):
         raise NotStrictJson("a number is too large")
     return number

@@ -1,10 +1,10 @@
-"""Is this delivery authentic, fresh and well formed: bytes in, event out. Pure: no I/O.
+"""Check that a webhook is authentic, fresh and well formed: bytes in, event out. Pure: no I/O.
 
-The order of the checks is the point of this file (guide, "Completion Webhook"): the shape of the two
-headers, the MAC over the raw bytes under every live token, the replay window, and only then the body.
-So nothing is parsed that is not signed, and nobody without a token learns more than "refused".
+The order of the checks matters (guide, "Completion Webhook"). First comes the shape of the two headers,
+then the MAC over the raw bytes under every live token, then the replay window, and the body last. So
+nothing is parsed that is not signed, and a sender without a token learns only that it was refused.
 
-Every refusal is a `RequestError` whose `reason` tells the operator which check failed.
+Every refusal is a `RequestError`. Its `reason` tells the operator which check failed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeGuard
 
-from ca_embed._registration import Completion, Credentials, Echo
+from ca_embed._registration import Completion, Credentials, PartnerFields
 from ca_embed._strict_json import NotStrictJson, parse_object
 from ca_embed.errors import InvalidPayload, InvalidSignature, StaleTimestamp
 
@@ -39,26 +39,26 @@ def sign(body: bytes, timestamp: int, token: str) -> str:
 
 
 def token_id(token: str) -> str:
-    """Return a short name for a token that tells nothing about it."""
+    """Return a short name for a token, from which the token cannot be found out."""
     return hashlib.sha256(b"ca_embed token id\0" + token.encode()).hexdigest()[:16]
 
 
 class Authenticated(NamedTuple):
-    """What the signature proves: who signed, and when (Unix seconds)."""
+    """What the signature proves: which token signed, and when (Unix seconds)."""
 
     token_id: str
     signed_at: int
 
 
 class Verifier:
-    """Checks deliveries against the live partner tokens.
+    """Checks the signatures of webhooks against the live partner tokens.
 
-    tokens: the partner tokens, any of which may have signed.
-    window: the replay window in seconds; a timestamp may be that far in the past or in the future.
+    tokens: the partner tokens. Any of them may have signed.
+    window: the replay window in seconds. A timestamp may be that far in the past or in the future.
     """
 
     def __init__(self, tokens: Sequence[str], window: float) -> None:
-        """Prepare one keyed MAC a token, to be copied for each delivery."""
+        """Prepare one keyed MAC for each token. Copying it is faster than making a new one."""
         self._macs = [(token_id(token), hmac.new(token.encode(), None, "sha256")) for token in tokens]
         self._window = window
 
@@ -69,41 +69,50 @@ class Verifier:
     def verify(
         self, body: bytes, timestamps: Sequence[bytes], signatures: Sequence[bytes], now: float
     ) -> Authenticated:
-        """Prove who signed the raw body, and that it was signed lately.
+        """Return which token signed the raw body, and when. Raises InvalidSignature or StaleTimestamp.
 
-        timestamps, signatures: all values of the two headers; exactly one of each is right.
-        Raises InvalidSignature or StaleTimestamp.
+        timestamps, signatures: all values of X-CA-Timestamp and X-CA-Signature. There must be one of each.
+        now: the current time in Unix seconds.
         """
         timestamp, claimed_mac = _read_headers(timestamps, signatures)
         signer = self._signer(timestamp + b".", body, claimed_mac)
         if signer is None:
-            raise InvalidSignature("no live partner token made this signature", reason="bad_mac")
+            raise InvalidSignature(
+                "no live partner token made this signature; check partner_token", reason="bad_mac"
+            )
         age = now - int(timestamp)
         if abs(age) > self._window:
             when = "in the past" if age > 0 else "in the future"
             raise StaleTimestamp(
-                f"signed {abs(age):.1f} s {when} by this clock; the replay window is {self._window:g} s"
+                f"signed {abs(age):.1f} s {when} by this clock; the replay window is {self._window:g} s; "
+                "check this machine's clock"
             )
         return Authenticated(signer, int(timestamp))
 
     def _signer(self, prefix: bytes, body: bytes, claimed_mac: bytes) -> str | None:
-        """Compare with every token, whatever was found: the time taken tells nothing."""
+        """Return the id of the token that made this MAC, or None.
+
+        It compares with every token, also after a match, so the time it takes does not tell which one signed.
+        """
         signer = None
         for identity, keyed in self._macs:
             mac = keyed.copy()
             mac.update(prefix)
             mac.update(body)
+            # Both are bytes: for text that is not ASCII, compare_digest raises TypeError.
             if hmac.compare_digest(mac.digest(), claimed_mac):
                 signer = identity
         return signer
 
 
 def _read_headers(timestamps: Sequence[bytes], signatures: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return the timestamp's digits and the MAC. Raises InvalidSignature."""
     if len(timestamps) != 1 or len(signatures) != 1:
         which = "X-CA-Timestamp" if len(timestamps) != 1 else "X-CA-Signature"
         raise InvalidSignature(f"{which} is missing or repeated", reason="bad_shape")
     timestamp, mac = timestamps[0], _SIGNATURE.fullmatch(signatures[0])
-    # ASCII digits only: then the first "." is the one boundary between timestamp and body.
+    # bytes.isdigit() takes ASCII digits only. int() alone would take signs, spaces and other digits too,
+    # and a "." in the timestamp would blur where the signed body begins.
     if mac is None or not timestamp.isdigit() or len(timestamp) > _LONGEST_TIMESTAMP:
         which = "X-CA-Signature" if mac is None else "X-CA-Timestamp"
         raise InvalidSignature(f"{which} is malformed", reason="bad_shape")
@@ -114,9 +123,9 @@ def _read_headers(timestamps: Sequence[bytes], signatures: Sequence[bytes]) -> t
 
 
 def read_event(body: bytes, authenticated: Authenticated) -> Completion | None:
-    """Read an authentic body. Returns None for an event type that is not known yet.
+    """Return the completion that an authentic body reports, or None for an event type that is not known.
 
-    Raises InvalidPayload, naming the field that is wrong.
+    Raises InvalidPayload, which names the wrong field.
     """
     try:
         fields = parse_object(body)
@@ -127,22 +136,24 @@ def read_event(body: bytes, authenticated: Authenticated) -> Completion | None:
         return None
     registration_id = fields.get("registration_id")
     if not is_registration_id(registration_id):
-        raise InvalidPayload("registration_id is not 1 to 128 of A-Z a-z 0-9 _ -.")
+        raise InvalidPayload("registration_id must be 1 to 128 of A-Z a-z 0-9 _ -.")
     signed_at = datetime.fromtimestamp(authenticated.signed_at, UTC)
-    echo = Echo(_optional_text(fields, "partner_user_id"), _optional_text(fields, "partner_state"))
     return Completion(
         registration_id=registration_id,
         credentials=read_credentials(fields, otherwise_completed_at=signed_at),
         signed_at=authenticated.signed_at,
-        echo=echo,
+        partner_fields=PartnerFields(
+            _optional_text(fields, "partner_user_id"), _optional_text(fields, "partner_state")
+        ),
         token_id=authenticated.token_id,
     )
 
 
 def read_credentials(fields: Mapping[str, Any], *, otherwise_completed_at: datetime) -> Credentials:
-    """Read the credentials from the fields that webhook and result endpoint share.
+    """Return the credentials from the fields that the webhook and the result endpoint share.
 
-    Raises InvalidPayload, naming the field that is wrong, never its value.
+    otherwise_completed_at: the time of completion, if the fields have none.
+    Raises InvalidPayload, which names the wrong field, never its value.
     """
     return Credentials(
         app_id=_text(fields, "app_id"),
@@ -156,14 +167,14 @@ def read_credentials(fields: Mapping[str, Any], *, otherwise_completed_at: datet
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
-        raise InvalidPayload(f"{name} is not a non-empty string.")
+        raise InvalidPayload(f"{name} must be a non-empty string.")
     return value
 
 
 def _optional_text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
-        raise InvalidPayload(f"{name} is not a string.")
+        raise InvalidPayload(f"{name} must be a string.")
     return value
 
 
@@ -173,9 +184,9 @@ def _instant(fields: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def parse_instant(text: str, name: str) -> datetime:
-    """Read an ISO 8601 time as UTC; one without an offset counts as UTC. Raises InvalidPayload."""
+    """Return an ISO 8601 time in UTC. A time without an offset is UTC already. Raises InvalidPayload."""
     try:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidPayload(f"{name} is not an ISO 8601 time.") from None
+        raise InvalidPayload(f"{name} must be an ISO 8601 time.") from None

@@ -2,29 +2,29 @@
 
     EmbedError
     ├── ConfigurationError         the arguments of Embed, or its environment variables
-    ├── InvalidArgument       400  an argument of a call that cannot be sent to the Partner API
-    ├── RequestError               what an HTTP caller did, with the status it earns
+    ├── InvalidArgument       400  an argument of a Python call is wrong
+    ├── RequestError               an HTTP request was refused
     │   ├── InvalidSignature  401      ├── InvalidPayload    400
     │   ├── StaleTimestamp    401      ├── MismatchedSession 409
     │   ├── NotSignedIn       401      ├── ForbiddenOrigin   403
     │   ├── BodyTooLarge      413      ├── UnreadableBody    400
     │   ├── InvalidRequest    400      ├── NotFound          404
     │   └── MethodNotAllowed  405
-    ├── PartnerError               what the Partner API did
+    ├── PartnerError               a call of the Partner API failed
     │   ├── PartnerTimeout    504
-    │   │   └── PartnerBusy            too many calls of it are under way here
+    │   │   └── PartnerBusy            not called: too many calls are under way here
     │   ├── PartnerUnavailable 502
     │   └── PartnerRejected   502      with the Partner API's own status in `partner_status`
-    └── StorageUnavailable    503  what the storage did
+    └── StorageUnavailable    503  the storage failed
         ├── RecordUnreadable           a stored record cannot be opened
         │   ├── UnknownKey                 sealed under a key that is not in the keyring
         │   ├── Tampered                   the seal is broken, or belongs to another record
-        │   └── ForeignFormat              not one of our sealed records at all
-        └── StorageContention          a record changed under us too often
+        │   └── ForeignFormat              not a record that ca_embed has sealed
+        └── StorageContention          others changed a record at every attempt to save it
 
-Each class carries the `code` and `status` of its HTTP answer. `answer` is the text for the caller:
-a constant where details would help an attacker or tell about the inside, else the message itself.
-No message contains a secret.
+Each class has the `code` and `status` of its HTTP response. `answer` is the text for the caller. It is a
+constant where details would help an attacker or reveal internals, and the message itself elsewhere. No
+message contains a secret.
 """
 
 from __future__ import annotations
@@ -41,56 +41,56 @@ class EmbedError(Exception):
 
     @property
     def answer(self) -> str:
-        """The text an HTTP caller may read."""
+        """The text that an HTTP caller may read."""
         return self.public_text or str(self)
 
 
 class ConfigurationError(EmbedError, ValueError):
-    """Settings are missing or wrong. `problems` names each of them, never a secret's value."""
+    """Settings are missing or wrong. `problems` has a text for each, which never contains a secret."""
 
     code = "configuration"
 
     def __init__(self, problems: list[str]) -> None:
-        """Join the problems into one message, so that one start tells all of them."""
+        """Join the problems into one message, so that one start shows all of them."""
         self.problems = tuple(problems)
         super().__init__("ca_embed cannot start:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
 
 class InvalidArgument(EmbedError, ValueError):
-    """An argument cannot be sent to the Partner API. The message names it, never its value."""
+    """An argument of a call is wrong. The message names the argument, never its value."""
 
     code, status = "invalid_request", 400
 
 
 class RequestError(EmbedError):
-    """An HTTP request was refused. `reason` is the code that the log shows."""
+    """An HTTP request was refused. `reason` is the word that the log shows."""
 
     status = 400
     default_reason: ClassVar[str] = "refused"
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
-        """Take the message, and the log's reason where the class's own is too coarse."""
+        """Take the message, and a reason for the log if the class's default is not exact enough."""
         super().__init__(message)
         self.reason = reason or self.default_reason
 
 
 class InvalidSignature(RequestError):
-    """The webhook's signature headers are missing, malformed, or fit no live partner token."""
+    """The webhook's signature headers are missing or malformed, or match no live partner token."""
 
     code, status = "invalid_signature", 401
     public_text = "The signature headers are missing, malformed or match no current partner token."
 
 
 class StaleTimestamp(RequestError):
-    """The webhook is authentic, but its timestamp lies outside the replay window."""
+    """The webhook is authentic, but its timestamp is outside the replay window."""
 
     code, status = "stale_timestamp", 401
     default_reason = "stale"
-    public_text = "The timestamp is outside the replay window. Send the webhook again with a fresh one."
+    public_text = "The timestamp is outside the replay window. Sign the webhook again with the current time."
 
 
 class InvalidPayload(RequestError):
-    """The webhook is authentic, but its body is not what the guide describes."""
+    """The webhook is authentic, but its body differs from what the guide describes."""
 
     code, status = "invalid_payload", 400
     default_reason = "bad_payload"
@@ -105,7 +105,7 @@ class MismatchedSession(RequestError):
 
 
 class NotSignedIn(RequestError):
-    """The host's `identify` found nobody signed in."""
+    """The host's `identify` says that no one is signed in."""
 
     code, status = "not_signed_in", 401
     default_reason = "not_signed_in"
@@ -113,7 +113,7 @@ class NotSignedIn(RequestError):
 
 
 class ForbiddenOrigin(RequestError):
-    """A page of an origin that is not in `parent_origins` asked."""
+    """The request comes from a page whose origin is not in `parent_origins`."""
 
     code, status = "forbidden_origin", 403
     default_reason = "forbidden_origin"
@@ -121,7 +121,7 @@ class ForbiddenOrigin(RequestError):
 
 
 class InvalidRequest(RequestError):
-    """The body of a request of the page is not a JSON object of the known types."""
+    """The body that the page sent is not a JSON object, or a field in it has the wrong type."""
 
     code, status = "invalid_request", 400
     default_reason = "bad_request"
@@ -132,38 +132,38 @@ class BodyTooLarge(RequestError):
 
     code, status = "body_too_large", 413
     default_reason = "too_large"
-    public_text = "The body is longer than 64 KiB."
+    public_text = "The body is longer than 64 KiB. Send a shorter one."
 
 
 class UnreadableBody(RequestError):
-    """The body did not arrive as it was announced."""
+    """The body did not arrive complete, or not as long as announced."""
 
     code, status = "unreadable_body", 400
     default_reason = "unreadable"
 
 
 class NotFound(RequestError):
-    """No such path, or no such registration of this user."""
+    """There is no such path, or no such registration of this user."""
 
     code, status = "not_found", 404
     default_reason = "not_found"
-    public_text = "Not found."
+    public_text = "Not found. Check the path and the registration id."
 
 
 class MethodNotAllowed(RequestError):
-    """The path exists, but not for this method. `allowed` lists the methods that it has."""
+    """The path exists, but not for this method. `allowed` lists the methods that it takes."""
 
     code, status = "method_not_allowed", 405
     default_reason = "method_not_allowed"
 
     def __init__(self, allowed: list[str]) -> None:
-        """Remember the methods that the path does have."""
+        """Keep the methods that the path takes."""
         super().__init__(f"Use {' or '.join(allowed)} here.")
         self.allowed = tuple(allowed)
 
 
 class PartnerError(EmbedError):
-    """A call of the Partner API did not succeed."""
+    """A call of the Partner API failed."""
 
     status = 502
 
@@ -176,13 +176,13 @@ class PartnerTimeout(PartnerError):
 
 
 class PartnerBusy(PartnerTimeout):
-    """The Partner API was not called: too many calls of this process are waiting for it already."""
+    """The Partner API was not called: too many calls in this process are waiting for it already."""
 
     public_text = "Too many registrations are being started at the moment. Try again in a few seconds."
 
 
 class PartnerUnavailable(PartnerError):
-    """The Partner API could not be reached, failed (5xx), or did not answer as the guide describes."""
+    """The Partner API cannot be reached, failed (5xx), or did not answer as the guide describes."""
 
     code = "partner_unavailable"
     public_text = "ChatArchitect cannot be reached at the moment. Try again in a moment."
@@ -201,21 +201,21 @@ class PartnerRejected(PartnerError):
 
 
 class StorageUnavailable(EmbedError):
-    """The storage cannot be read or written now: locked, unreachable, full, read-only or broken."""
+    """The storage cannot be read or written: it is locked, unreachable, full, read-only or broken."""
 
     code, status = "storage_unavailable", 503
     public_text = "The storage is not available at the moment. Try again in a few seconds."
 
 
 class StorageContention(StorageUnavailable):
-    """A record was changed by others at every attempt to save it."""
+    """Others changed a record at every attempt to save it."""
 
 
 class RecordUnreadable(StorageUnavailable):
-    """A stored record cannot be opened. `registration_id` says which one, where it is known."""
+    """A stored record cannot be opened. `registration_id` says which one."""
 
     def __init__(self, message: str, *, registration_id: str) -> None:
-        """Name the record in the message, so that the one bad row can be found."""
+        """Name the record in the message, so that it can be found."""
         super().__init__(f"record {registration_id!r}: {message}")
         self.registration_id = registration_id
 
@@ -225,7 +225,7 @@ class UnknownKey(RecordUnreadable):
 
 
 class Tampered(RecordUnreadable):
-    """The seal is broken: changed bytes, or a record that was moved from another row."""
+    """The seal is broken: the bytes were changed, or the record was moved from another row."""
 
 
 class ForeignFormat(RecordUnreadable):

@@ -13,19 +13,19 @@ embed = Embed.from_env(identify=lambda request: user_of(request.headers.get("Coo
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 async def home(request: web.Request) -> web.Response:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     user = user_of(request.headers.get("Cookie", ""))
     page = home_page(user, embed.snippet(), await embed.aregistrations(user)) if user else login_page()
     return web.Response(text=page, content_type="text/html")
 
 
 async def login(request: web.Request) -> web.Response:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     cookie = login_cookie(name_in(await request.read()))
     return web.Response(status=303, headers={"Location": "/", "Set-Cookie": cookie})
 

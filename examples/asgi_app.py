@@ -12,7 +12,7 @@ from ca_embed.asgi import Middleware
 
 
 def signed_in_user(scope: Any) -> str | None:
-    """Return who is signed in."""
+    """Return the signed-in user, or None."""
     return user_of(dict(scope["headers"]).get(b"cookie", b"").decode("latin-1"))
 
 
@@ -21,12 +21,12 @@ embed = Embed.from_env(identify=signed_in_user, **settings())
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 async def site(scope: Any, receive: Any, send: Any) -> None:
-    """Show the button to who is signed in, and believe any name."""
+    """Show the button to a signed-in user, and the login form to others. Any name may sign in."""
     if scope["type"] != "http":
         return
     user = signed_in_user(scope)

@@ -1,6 +1,6 @@
 """An ASGI application on AWS Lambda, with ca_embed inside. Run it with `python examples/aws_app.py`.
 
-On AWS the handler is `aws_app.handler`, and storage is a database that outlives the function.
+On AWS, set the handler to `aws_app.handler` and the storage to a database outside the function.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ca_embed.adapters.aws import lambda_handler
 
 
 def signed_in_user(scope: Any) -> str | None:
-    """Return who is signed in."""
+    """Return the signed-in user, or None."""
     return user_of(dict(scope["headers"]).get(b"cookie", b"").decode("latin-1"))
 
 
@@ -24,12 +24,12 @@ embed = Embed.from_env(identify=signed_in_user, **settings())
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 async def site(scope: Any, receive: Any, send: Any) -> None:
-    """Show the button to who is signed in, and believe any name."""
+    """Show the button to a signed-in user, and the login form to others. Any name may sign in."""
     if scope["type"] != "http":
         return
     user = signed_in_user(scope)

@@ -15,20 +15,20 @@ mount(app, embed, "/chatarchitect")
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 @app.router.get("/")
 async def home(request: Request) -> Response:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     user = request.session.get("user")
     return html(home_page(user, embed.snippet(), await embed.aregistrations(user)) if user else login_page())
 
 
 @app.router.post("/login")
 async def login(request: Request) -> Response:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     request.session["user"] = name_in(await request.read() or b"")
     return redirect("/")
 

@@ -20,20 +20,20 @@ mount(app, embed, "/chatarchitect")
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 @app.get("/")
 def home() -> str:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     user = request.get_cookie("user", secret=SECRET)
     return home_page(user, embed.snippet(), embed.registrations(user)) if user else login_page()
 
 
 @app.post("/login")
 def login() -> None:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     response.set_cookie("user", request.forms.name, secret=SECRET, httponly=True, samesite="lax")
     redirect("/")
 

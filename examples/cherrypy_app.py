@@ -15,22 +15,22 @@ embed = Embed.from_env(identify=lambda _request: cherrypy.session.get("user"), *
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 class Site:
-    """The pages."""
+    """The home page and the login."""
 
     @cherrypy.expose
     def index(self) -> str:
-        """Show the button to who is signed in."""
+        """Show the button to a signed-in user, and the login form to others."""
         user = cherrypy.session.get("user")
         return home_page(user, embed.snippet(), embed.registrations(user)) if user else login_page()
 
     @cherrypy.expose
     def login(self, name: str) -> None:
-        """Believe any name."""
+        """Sign in under any name, without a password."""
         cherrypy.session["user"] = name
         raise cherrypy.HTTPRedirect("/")
 

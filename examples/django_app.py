@@ -53,12 +53,12 @@ from ca_embed.adapters.django import embed  # noqa: E402 (it reads the settings)
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     if not request.user.is_authenticated:
         hidden = f'<input type="hidden" name="csrfmiddlewaretoken" value="{get_token(request)}">'
         return HttpResponse(login_page(hidden))
@@ -68,7 +68,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def login(request: HttpRequest) -> HttpResponseRedirect:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     user, _ = get_user_model().objects.get_or_create(username=request.POST["name"])
     sign_in(request, user)
     return redirect("/")

@@ -14,25 +14,25 @@ embed = Embed.from_env(identify=lambda req: user_of(req.get_header("Cookie", def
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 class Home:
-    """The one page."""
+    """The home page."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Show the button to who is signed in."""
+        """Show the button to a signed-in user, and the login form to others."""
         user = user_of(req.get_header("Cookie", default=""))
         resp.content_type = falcon.MEDIA_HTML
         resp.text = home_page(user, embed.snippet(), embed.registrations(user)) if user else login_page()
 
 
 class Login:
-    """The way in."""
+    """The login."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Believe any name."""
+        """Sign in under any name, without a password."""
         resp.append_header("Set-Cookie", login_cookie(name_in(req.bounded_stream.read())))
         resp.status, resp.location = falcon.HTTP_303, "/"
 

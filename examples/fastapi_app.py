@@ -16,7 +16,7 @@ app.add_middleware(SessionMiddleware, secret_key="fake-secret-of-an-example")
 
 
 def current_user(request: Request) -> str | None:
-    """Return who is signed in."""
+    """Return the signed-in user, or None."""
     user: str | None = request.session.get("user")
     return user
 
@@ -27,13 +27,13 @@ app.include_router(router(embed, "/chatarchitect", current_user=current_user))
 
 @embed.on_completed
 async def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 @app.get("/")
 async def home(request: Request) -> HTMLResponse:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     user = current_user(request)
     if user is None:
         return HTMLResponse(login_page())
@@ -42,7 +42,7 @@ async def home(request: Request) -> HTMLResponse:
 
 @app.post("/login")
 async def login(request: Request) -> RedirectResponse:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     request.session["user"] = name_in(await request.body())
     return RedirectResponse("/", status_code=303)
 

@@ -18,13 +18,13 @@ app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     app.logger.warning("%s has connected %s", registration.user_id, credentials.phone)
 
 
 @app.get("/")
 def home() -> str:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     if "user" not in session:
         return login_page()
     snippet = render_template_string("{{ chatarchitect() }}")
@@ -33,7 +33,7 @@ def home() -> str:
 
 @app.post("/login")
 def login() -> Response:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     session["user"] = request.form["name"]
     return redirect("/")
 

@@ -17,13 +17,13 @@ embed = Embed.from_env(identify=lambda request: request.session.get("user"), **s
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 @get("/", media_type=MediaType.HTML)
 async def home(request: Request[Any, Any, Any]) -> str:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     user, csrf = request.session.get("user"), csrf_token(request)
     if user is None:
         return login_page(f'<input type="hidden" name="_csrf_token" value="{csrf and csrf.token}">')
@@ -32,7 +32,7 @@ async def home(request: Request[Any, Any, Any]) -> str:
 
 @post("/login")
 async def login(request: Request[Any, Any, Any]) -> Redirect:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     request.session["user"] = (await request.form())["name"]
     return Redirect("/", status_code=303)
 

@@ -1,7 +1,7 @@
-"""What the examples share: where they listen, what they are set up with, two pages and a cookie.
+"""What the examples share: their port, their settings, two pages and a login cookie.
 
-With the variables `CA_EMBED_...` in the environment an example talks to ChatArchitect; without them, to a
-sandbox that it starts itself, so that there is nothing to sign up for.
+If the environment has the variables `CA_EMBED_...`, an example talks to ChatArchitect. Without them it
+starts a sandbox and talks to that, so no account is needed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ URL = f"http://127.0.0.1:{PORT}"
 
 
 def settings() -> dict[str, Any]:
-    """Return arguments for `Embed.from_env`: none, or those of a sandbox."""
+    """Return arguments for `Embed.from_env`: none if the environment has them, else those of a sandbox."""
     print(f"Open {URL}/", flush=True)
     if "CA_EMBED_BASE_URL" in os.environ:
         return {}
     from ca_embed.sandbox import Sandbox
 
     sandbox = Sandbox().start()
-    print(f"The sandbox tells what happens at {sandbox.base_url}/sandbox", flush=True)
+    print(f"The sandbox shows what happens at {sandbox.base_url}/sandbox", flush=True)
     return {
         "base_url": sandbox.base_url,
         "partner_token": sandbox.partner_token,
@@ -39,28 +39,28 @@ def settings() -> dict[str, Any]:
 
 
 def login_page(extra: str = "") -> str:
-    """Return a login form: any name will do."""
+    """Return a login form that takes any name. `extra` is HTML inside the form."""
     return f'<form method="post" action="/login">{extra}<input name="name"><button>Sign in</button></form>'
 
 
 def home_page(user: str, snippet: str, registrations: Iterable[Registration]) -> str:
-    """Return the page that shows the button, and the numbers that are connected."""
+    """Return the page that shows the button and the user's registrations."""
     numbers = "".join(f"<li>{escape(found.phone or '')} is {found.status}</li>" for found in registrations)
     return f"<!doctype html><title>My CRM</title><h1>Hello {escape(user)}</h1>{snippet}<ul>{numbers}</ul>"
 
 
 def name_in(form: bytes) -> str:
-    """Return the name that the login form was sent with."""
+    """Return the name in a submitted login form."""
     return parse_qs(form.decode())["name"][0]
 
 
 def login_cookie(user: str) -> str:
-    """Return the Set-Cookie of a login, for frameworks that have no session of their own."""
+    """Return the Set-Cookie header of a login, for frameworks without sessions."""
     return f"user={quote(user)}.{_signature(user)}; Path=/; HttpOnly; SameSite=Lax"
 
 
 def user_of(cookies: str) -> str | None:
-    """Return who is signed in, from the header Cookie."""
+    """Return the signed-in user from the Cookie header, or None."""
     if "user" not in (jar := SimpleCookie(cookies)):
         return None
     name, _, signature = jar["user"].value.rpartition(".")
@@ -71,4 +71,4 @@ def _signature(user: str) -> str:
     return new(_SECRET, user.encode(), "sha256").hexdigest()
 
 
-_SECRET = os.urandom(32)  # another one after each start: then everybody signs in again
+_SECRET = os.urandom(32)  # new at each start, so all users must sign in again

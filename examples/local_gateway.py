@@ -1,4 +1,4 @@
-"""A stand-in for AWS on this machine: turns requests into the events of a Lambda function URL."""
+"""A local replacement for AWS. It turns requests into the events of a Lambda function URL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 
 def serve(handler: Callable[[Any, Any], Any], port: int) -> None:
-    """Invoke the Lambda handler for each request, one after the other."""
+    """Call the Lambda handler for each request, one after the other."""
 
     @Request.application
     def invoke(request: Request) -> Response:

@@ -20,12 +20,12 @@ embed = Embed.from_env(identify=lambda request: request.session.get("user"), **s
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 def home(request: Request) -> Response:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     user, csrf = request.session.get("user"), csrf_token(request)
     if user is None:
         return Response(login_page(f'<input type="hidden" name="csrf_token" value="{csrf and csrf.token}">'))
@@ -33,7 +33,7 @@ def home(request: Request) -> Response:
 
 
 def login(request: Request) -> Response:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     request.session["user"] = request.POST["name"]
     return HTTPSeeOther("/")
 

@@ -19,13 +19,13 @@ app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 @app.get("/")
 async def home() -> str:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     if "user" not in session:
         return login_page()
     snippet = await render_template_string("{{ chatarchitect() }}")
@@ -34,7 +34,7 @@ async def home() -> str:
 
 @app.post("/login")
 async def login() -> Response:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     session["user"] = (await request.form)["name"]
     return redirect("/")
 

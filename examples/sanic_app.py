@@ -16,20 +16,20 @@ app.blueprint(blueprint(embed, "/chatarchitect"))
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 @app.get("/")
 async def home(request: Request) -> HTTPResponse:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     user = user_of(request.headers.get("Cookie", ""))
     return html(home_page(user, embed.snippet(), await embed.aregistrations(user)) if user else login_page())
 
 
 @app.post("/login")
 async def login(request: Request) -> HTTPResponse:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     return redirect("/", status=303, headers={"Set-Cookie": login_cookie(name_in(request.body))})
 
 

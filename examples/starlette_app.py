@@ -19,12 +19,12 @@ embed = Embed.from_env(identify=lambda request: request.session.get("user"), **s
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 async def home(request: Request) -> HTMLResponse:
-    """Show the button to who is signed in."""
+    """Show the button to a signed-in user, and the login form to others."""
     user = request.session.get("user")
     if user is None:
         return HTMLResponse(login_page())
@@ -32,7 +32,7 @@ async def home(request: Request) -> HTMLResponse:
 
 
 async def login(request: Request) -> RedirectResponse:
-    """Believe any name."""
+    """Sign in under any name, without a password."""
     request.session["user"] = name_in(await request.body())
     return RedirectResponse("/", status_code=303)
 

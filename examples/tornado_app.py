@@ -15,24 +15,24 @@ embed = Embed.from_env(identify=lambda handler: handler.current_user, **settings
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 class Base(RequestHandler):
-    """What all handlers know."""
+    """The base class of all handlers: it knows the signed-in user."""
 
     def get_current_user(self) -> str | None:
-        """Return who is signed in."""
+        """Return the signed-in user, or None."""
         user = self.get_signed_cookie("user")
         return user.decode() if user else None
 
 
 class Home(Base):
-    """The one page."""
+    """The home page."""
 
     async def get(self) -> None:
-        """Show the button to who is signed in."""
+        """Show the button to a signed-in user, and the login form to others."""
         user = self.current_user
         if user is None:
             self.write(login_page(self.xsrf_form_html()))
@@ -42,10 +42,10 @@ class Home(Base):
 
 
 class Login(Base):
-    """The way in."""
+    """The login."""
 
     def post(self) -> None:
-        """Believe any name."""
+        """Sign in under any name, without a password."""
         self.set_signed_cookie("user", self.get_body_argument("name"))
         self.redirect("/")
 
@@ -58,7 +58,7 @@ app = Application(
 
 
 async def main() -> None:
-    """Serve until somebody stops it."""
+    """Serve until the process is stopped."""
     app.listen(PORT, "127.0.0.1")
     await asyncio.Event().wait()
 

@@ -20,12 +20,12 @@ embed = Embed.from_env(identify=lambda environ: user_of(environ.get("HTTP_COOKIE
 
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
-    """Use the credentials, which are stored by now."""
+    """Use the credentials. They are already stored."""
     print(registration.user_id, "has connected", credentials.phone)
 
 
 def site(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Show the button to who is signed in, and believe any name."""
+    """Show the button to a signed-in user, and the login form to others. Any name may sign in."""
     if environ["REQUEST_METHOD"] == "POST":
         form = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         start_response("303 See Other", [("Location", "/"), ("Set-Cookie", login_cookie(name_in(form)))])

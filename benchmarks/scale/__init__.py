@@ -1,1 +1,1 @@
-"""The parts of the benchmark of the storages' scale."""
+"""The parts of the benchmark `storage_scale`."""

@@ -1,4 +1,4 @@
-"""Draws the curves of the storage benchmark: one panel a storage, both axes logarithmic."""
+"""Draws the curves of the storage benchmark: one panel for each storage, with logarithmic axes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ COLOURS = ("#1b6ca8", "#c2410c", "#15803d", "#7e22ce")
 
 
 def draw(curves: dict[str, dict[str, list[float]]], sizes: list[int]) -> str:
-    """Return an SVG. `curves` has seconds at each size, by storage and operation."""
+    """Return an SVG. `curves` has the seconds at each size, by storage and operation."""
     every = [
         second for operations in curves.values() for seconds in operations.values() for second in seconds
     ]

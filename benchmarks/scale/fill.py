@@ -1,4 +1,4 @@
-"""Fills storages quickly: past their promise of durability, never past their format."""
+"""Fills storages quickly: without waiting for the disk, but in each storage's own format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Fill = Callable[[Iterable[SealedRecord]], None]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A storage, and how to put many records into it."""
+    """A storage, and a function that puts many records into it."""
 
     storage: Storage
     fill: Fill
@@ -29,10 +29,10 @@ class Place:
 
 @contextmanager
 def files() -> Generator[Place]:
-    """In files."""
+    """Yield a storage in files."""
     with TemporaryDirectory() as folder:
         storage = FilesystemStorage(Path(folder) / "records")
-        storage.load("a first use lays out the folder")
+        storage.load("the first use creates the folder")
 
         def fill(records: Iterable[SealedRecord]) -> None:
             with patch.object(os, "fsync"):
@@ -45,11 +45,11 @@ def files() -> Generator[Place]:
 
 @contextmanager
 def sqlite() -> Generator[Place]:
-    """In a SQLite database."""
+    """Yield a storage in a SQLite database."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "ca_embed.db"
         storage = SQLiteStorage(path)
-        storage.load("a first use creates the table")
+        storage.load("the first use creates the table")
         insert = "INSERT INTO registrations VALUES (?, ?, ?, ?, ?)"
 
         def fill(records: Iterable[SealedRecord]) -> None:
@@ -65,7 +65,7 @@ def sqlite() -> Generator[Place]:
 
 @contextmanager
 def postgresql() -> Generator[Place]:
-    """In a PostgreSQL server of its own."""
+    """Yield a storage in a PostgreSQL server that this starts."""
     from tests.storage.local_servers import PostgreSQLServer
 
     with PostgreSQLServer.running() as server, _sql(server.url) as place:
@@ -74,7 +74,10 @@ def postgresql() -> Generator[Place]:
 
 @contextmanager
 def mariadb() -> Generator[Place]:
-    """In a MariaDB server of its own, which keeps a million records in memory, as one in production would."""
+    """Yield a storage in a MariaDB server that this starts.
+
+    Its buffer pool holds a million records in memory, as in production.
+    """
     from tests.storage.local_servers import MariaDBServer
 
     class RoomyServer(MariaDBServer):
@@ -86,7 +89,7 @@ def mariadb() -> Generator[Place]:
 
 @contextmanager
 def redis() -> Generator[Place]:
-    """In a Redis server of its own."""
+    """Yield a storage in a Redis server that this starts."""
     from ca_embed.storage import RedisStorage
     from ca_embed.storage._redis.commands import PREFIX, RedisCommands
     from tests.storage.local_servers import RedisServer
@@ -135,7 +138,7 @@ def _sql(url: str) -> Generator[Place]:
             ]
             with engine.begin() as connection:
                 connection.execute(insert(table), rows)
-        with engine.begin() as connection:  # as the servers do by themselves, a while later
+        with engine.begin() as connection:  # the servers do this themselves, but later
             connection.execute(
                 text(f"ANALYZE {'' if url.startswith('postgresql') else 'TABLE '}{table.name}")
             )

@@ -159,8 +159,11 @@ def _fields(verdict: Verdict, tokens: Sequence[str], now: float) -> dict[str, ob
 def _event_fields(completion: Completion) -> dict[str, object]:
     """Return the event's fields, with its secret masked."""
     event: dict[str, object] = {"registration_id": completion.registration_id}
-    if completion.echo is not None:
-        event |= {"partner_user_id": completion.echo.user_id, "partner_state": completion.echo.partner_state}
+    if completion.partner_fields is not None:
+        event |= {
+            "partner_user_id": completion.partner_fields.user_id,
+            "partner_state": completion.partner_fields.partner_state,
+        }
     return event | asdict(completion.credentials) | {"app_secret": "<hidden>"}
 
 

@@ -1,4 +1,4 @@
-"""The host's `on_completed` handlers: kept by name, called with a registration and its credentials."""
+"""The host's `on_completed` handlers, by name. Each is called with a registration and its credentials."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Handler = Callable[[Registration, Credentials], Awaitable[Any] | Any]
 
 
 class Handlers:
-    """Handlers by name. The name is what the storage remembers, so it should outlive a deployment."""
+    """Handlers by name. The name is stored with each run, so it should stay the same in later releases."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without handlers."""
         self._by_name: dict[str, Handler] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names, in the order of registration."""
+        """All names, in the order in which the handlers were added."""
         return tuple(self._by_name)
 
     def add(self, handler: Handler, name: str | None) -> None:
-        """Keep the handler under its name, by default `module.qualname`. Raises ConfigurationError."""
+        """Add a handler under a name, by default its `module.qualname`. Raises ConfigurationError."""
         _require_handler(handler)
         name = name or _name_of(handler)
         if name in self._by_name:
@@ -39,7 +39,7 @@ class Handlers:
         self._by_name[name] = handler
 
     def call(self, name: str, registration: Registration, credentials: Credentials) -> bool:
-        """Run one handler to its end; whatever it raises is logged and makes this False."""
+        """Run one handler to its end. If it raises, log the error and return False."""
         try:
             call_host(self._by_name[name], registration, credentials)
         except (Exception, CancelledError, SystemExit) as error:  # noqa: BLE001 (the host may raise anything)
@@ -54,7 +54,7 @@ class Handlers:
 
 
 def _require_handler(handler: object) -> None:
-    """Refuse at the start what would fail at the first customer."""
+    """Raise ConfigurationError now for a handler that could not be called later."""
     if not callable(handler):
         raise ConfigurationError(
             ['on_completed decorates a function; to name one, write @embed.on_completed(name="connect")']
@@ -62,14 +62,14 @@ def _require_handler(handler: object) -> None:
     try:
         inspect.signature(handler).bind(None, None)
     except TypeError:
-        named = _name_of(handler)
-        raise ConfigurationError([f"on_completed: {named} must take (registration, credentials)"]) from None
-    except ValueError:  # written in C, and without a signature to look at
+        name = _name_of(handler)
+        raise ConfigurationError([f"on_completed: {name} must take (registration, credentials)"]) from None
+    except ValueError:  # a function written in C may have no signature to check
         return
 
 
 def _name_of(handler: Handler) -> str:
     while isinstance(handler, functools.partial):
         handler = handler.func
-    named = handler if hasattr(handler, "__qualname__") else type(handler)
-    return f"{named.__module__}.{named.__qualname__}"
+    function_or_class = handler if hasattr(handler, "__qualname__") else type(handler)
+    return f"{function_or_class.__module__}.{function_or_class.__qualname__}"

@@ -1,7 +1,7 @@
-"""Do the headers of a host's page let the registration work? Says in words what to change. Pure.
+"""Checks whether the headers of a host's page let the registration work. Pure.
 
-The commonest reason for a registration that cannot be finished is not in anybody's code: it is a
-security header of the page that shows the iframe, often a framework's default.
+A security header of the page that shows the iframe is the most common reason why a registration cannot be
+finished. Often it is a framework's default.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _POLICY_ENTRY = re.compile(r"([a-z-]+)=(\*|self|\([^)]*\)|\"[^\"]*\")")
 def check_host_headers(
     headers: Mapping[str, str] | Iterable[tuple[str, str]], *, iframe_origin: str | None = None
 ) -> list[str]:
-    """Return what to change in the headers of the page that shows the iframe; empty if nothing.
+    """Return what to change in the headers of the page that shows the iframe, one text for each change.
 
     headers: the page's response headers, as a mapping or as pairs (a name may occur more than once).
-    iframe_origin: the origin of ChatArchitect's page, which is the origin of `base_url`; without it, a
-        header counts as right if it allows any other origin at all.
+    iframe_origin: the origin of ChatArchitect's page, which is the origin of `base_url`. Without it, a
+        header is accepted if it allows any other origin.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     page = _Headers(pairs)
@@ -57,13 +57,14 @@ class _Headers:
         return [value for key, value in self._pairs if key == name]
 
     def token(self, name: str) -> str:
-        """Return a header's one word, without its parameters."""
+        """Return the last value of a header, without its parameters; "" if there is none."""
         values = self.all(name)
         return values[-1].partition(";")[0].strip().lower() if values else ""
 
 
 def _opener_policy(page: _Headers) -> Iterator[str]:
     policy = page.token("cross-origin-opener-policy")
+    # Under these, a popup of another origin loses its opener, and Meta's signup cannot report back.
     if policy in ("same-origin", "same-origin-plus-coep"):
         yield (
             f"Cross-Origin-Opener-Policy: {policy} keeps Meta's signup from opening its window. "
@@ -76,7 +77,7 @@ def _embedder_policy(page: _Headers) -> Iterator[str]:
     if policy in ("require-corp", "credentialless"):
         yield (
             f"Cross-Origin-Embedder-Policy: {policy} blocks the iframe. "
-            "Leave the header away on this page, or send unsafe-none."
+            "Remove the header from this page, or send unsafe-none."
         )
 
 
@@ -93,7 +94,7 @@ def _directives(policy: str) -> dict[str, list[str]]:
     directives: dict[str, list[str]] = {}
     for directive in policy.split(";"):
         name, *sources = directive.split() or [""]
-        directives.setdefault(name.lower(), sources)  # the first of a name counts
+        directives.setdefault(name.lower(), sources)  # of two with the same name, the first counts
     return directives
 
 
@@ -110,10 +111,11 @@ def _one_policy(directives: dict[str, list[str]], origin: str | None) -> Iterato
     if "sandbox" in directives:
         granted = {flag.lower() for flag in directives["sandbox"]}
         if missing := [flag for flag in _NEEDED_IN_SANDBOX if flag not in granted]:
-            yield f"Content-Security-Policy: sandbox binds the iframe too. Add {' '.join(missing)}."
+            yield f"Content-Security-Policy: sandbox restricts the iframe too. Add {' '.join(missing)}."
 
 
 def _effective(directives: dict[str, list[str]], *names: str) -> tuple[str, list[str] | None]:
+    """Return the first of these directives that the policy has. The later ones are its fallbacks."""
     for name in names:
         if name in directives:
             return name, directives[name]

@@ -1,1 +1,1 @@
-"""The Partner API: its calls, the bounded HTTP below them, and one client a token."""
+"""The Partner API: its calls, the bounded HTTP below them, and one client for each token."""

@@ -1,8 +1,9 @@
 """The Partner API: its three calls and their errors (ChatArchitect's guide, "Partner API").
 
-Arguments are checked before anything is sent, as the guide demands. Answers are read strictly: what the
-guide does not describe counts as no answer, be it credentials that are incomplete or those of another
-registration, and an `iframe_url` that would show the user another site is refused.
+Arguments are checked before anything is sent, as the guide demands. Replies are read strictly. A reply
+that the guide does not describe is an error: credentials that are incomplete, for example, or those of
+another registration. An `iframe_url` of another origin is refused, because it would show the user
+another site.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ca_embed._partner.transport import Answer, PartnerHttp
+from ca_embed._partner.transport import HttpReply, PartnerHttp
 from ca_embed._registration import Completion, Session, Status
 from ca_embed._strict_json import NotStrictJson, is_unicode, parse_object
 from ca_embed._urls import origin_of, require_bare_origin, require_base, require_https_or_loopback
@@ -29,8 +30,8 @@ from ca_embed.errors import (
     PartnerUnavailable,
 )
 
-MAX_REQUEST = 32 * 1024  # bytes; a webhook, of at most 64 KiB, has to bring the texts back
-LONGEST_QUOTE = 200  # characters of what the Partner API says
+MAX_REQUEST = 32 * 1024  # bytes; the webhook returns the texts, and may be no longer than 64 KiB
+LONGEST_QUOTE = 200  # characters of the Partner API's own message
 
 _TOKEN = re.compile(r"[!-~]+")
 _STATUS = re.compile(r"[a-z_]{1,40}")
@@ -49,7 +50,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How far a registration is. `completion` brings the credentials once the status is completed."""
+    """The status of a registration. `completion` has the credentials if it is completed, else it is None."""
 
     status: str
     completion: Completion | None = None
@@ -57,7 +58,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What became of a webhook that was sent again; `last_error` is empty if it arrived."""
+    """The result of sending a webhook again. `last_error` is empty if it arrived."""
 
     status: str
     attempts: int
@@ -67,18 +68,19 @@ class Retry:
 class PartnerClient:
     """The Partner API under one token, over pooled connections. Threads may share it.
 
-    base_url: ChatArchitect's public base URL; https, or http on 127.0.0.1, ::1 or localhost.
-    token: the partner token. It goes to `base_url` alone, and is shown nowhere.
-    create_deadline, ask_deadline: seconds that creating a session, or any other call, takes at most.
+    base_url: ChatArchitect's public base URL. It is https, or http on 127.0.0.1, ::1 or localhost.
+    token: the partner token. It is sent only to `base_url` and never shown.
+    create_deadline: the most seconds that creating a session may take.
+    ask_deadline: the most seconds that any other call may take.
 
-    Calls raise InvalidArgument before anything is sent; after that PartnerTimeout, PartnerUnavailable
-    or PartnerRejected.
+    Calls raise InvalidArgument before anything is sent, and PartnerTimeout, PartnerUnavailable or
+    PartnerRejected after that.
     """
 
     def __init__(
         self, base_url: str, token: str, *, create_deadline: float = 30.0, ask_deadline: float = 10.0
     ) -> None:
-        """Check the settings; nothing is opened before the first call. Raises ConfigurationError."""
+        """Check the settings. The first call opens a connection. Raises ConfigurationError."""
         self._base_url = _checked_settings(base_url, token)
         self._token = token
         self._token_id = token_id(token)
@@ -86,7 +88,7 @@ class PartnerClient:
         self._http = PartnerHttp(self._base_url, token)
 
     def __repr__(self) -> str:
-        """Show where the calls go, not with which token."""
+        """Show the URL and not the token."""
         return f"<PartnerClient {self._base_url}>"
 
     def __enter__(self) -> Self:
@@ -99,7 +101,7 @@ class PartnerClient:
         self.close()
 
     def close(self) -> None:
-        """Close the pooled connections; a later call opens new ones."""
+        """Close the pooled connections. A later call opens new ones."""
         self._http.close()
 
     # --- the calls -------------------------------------------------------------------------------
@@ -114,13 +116,13 @@ class PartnerClient:
         integration: str | None = None,
         lang: str | None = None,
     ) -> Session:
-        """Create a session (guide, "Create Embed Session"). What is None is left out.
+        """Create a session (guide, "Create Embed Session"). Arguments that are None are not sent.
 
-        parent_origin: scheme://host[:port] of the page that will hold the iframe.
-        webhook_url: https, or http on loopback; where ChatArchitect delivers the credentials.
+        parent_origin: scheme://host[:port] of the page that will show the iframe.
+        webhook_url: where ChatArchitect sends the credentials. It is https, or http on loopback.
 
-        A call that was sent is never repeated. If its answer got lost, a session exists that nobody
-        will use and that expires.
+        A call that was sent is never repeated. If its reply is lost, an unused session remains until it
+        expires.
         """
         _checked_url("webhook_url", webhook_url, require_https_or_loopback)
         body = _body(
@@ -132,34 +134,35 @@ class PartnerClient:
             lang=lang,
         )
         query = {"action": "create_session"}
-        answer = self._http.call("POST", query, seconds=self._create_deadline, json=body)
-        return self._read(answer, lambda fields: self._session(fields, answer.status))
+        reply = self._http.call("POST", query, seconds=self._create_deadline, json=body)
+        return self._parsed(reply, lambda fields: self._session(fields, reply.status))
 
     def result(self, registration_id: str) -> Result:
-        """Ask how far a registration is (guide, "Get Registration Result")."""
+        """Ask for the status of a registration (guide, "Get Registration Result")."""
         asked = _checked_id(registration_id)
         query = {"action": "result", "registration_id": asked}
-        answer = self._http.call("GET", query, seconds=self._ask_deadline)
-        return self._read(answer, lambda fields: self._result(fields, asked))
+        reply = self._http.call("GET", query, seconds=self._ask_deadline)
+        return self._parsed(reply, lambda fields: self._result(fields, asked))
 
     def retry_webhook(self, registration_id: str) -> Retry:
-        """Have the webhook of a completed registration sent again (guide, "Retry Webhook").
+        """Ask for the webhook of a completed registration again (guide, "Retry Webhook").
 
-        PartnerRejected with the `partner_status` 409 says that it is not completed yet. A call that was
-        sent is never repeated.
+        If the registration is not completed yet, PartnerRejected has the `partner_status` 409. A call that
+        was sent is never repeated.
         """
         body = _body(registration_id=_checked_id(registration_id))
         query = {"action": "retry_webhook"}
-        answer = self._http.call("POST", query, seconds=self._ask_deadline, json=body)
-        return self._read(answer, self._retry)
+        reply = self._http.call("POST", query, seconds=self._ask_deadline, json=body)
+        return self._parsed(reply, self._retry)
 
-    # --- answers ---------------------------------------------------------------------------------
+    # --- replies ---------------------------------------------------------------------------------
 
-    def _read(self, answer: Answer, reader: Callable[[Fields], T]) -> T:
-        if not 200 <= answer.status < 300:
-            raise self._refusal(answer)
+    def _parsed(self, reply: HttpReply, parse: Callable[[Fields], T]) -> T:
+        """Return what `parse` makes of a reply's fields. Raises PartnerRejected or PartnerUnavailable."""
+        if not 200 <= reply.status < 300:
+            raise self._refusal(reply)
         try:
-            return reader(_fields(answer))
+            return parse(_fields(reply))
         except InvalidPayload as problem:
             raise PartnerUnavailable(
                 f"{self._base_url} did not answer as the guide describes: {problem} Check base_url."
@@ -168,38 +171,39 @@ class PartnerClient:
     def _session(self, fields: Fields, status: int) -> Session:
         registration_id, iframe_url = fields.get("registration_id"), fields.get("iframe_url")
         if not is_registration_id(registration_id):
-            raise InvalidPayload("registration_id is not 1 to 128 of A-Z a-z 0-9 _ -.")
+            raise InvalidPayload("registration_id must be 1 to 128 of A-Z a-z 0-9 _ -.")
         if not isinstance(iframe_url, str):
-            raise InvalidPayload("iframe_url is not a string.")
-        if (word := _status(fields)) == Status.COMPLETED:
-            raise InvalidPayload("status says that a session which has just been created is completed.")
-        session = Session(registration_id, iframe_url, _expiry(fields), word)
+            raise InvalidPayload("iframe_url must be a string.")
+        if (session_status := _status(fields)) == Status.COMPLETED:
+            raise InvalidPayload("status must not be completed for a new session.")
+        session = Session(registration_id, iframe_url, _expiry(fields), session_status)
         self._refuse_other_sites(iframe_url, status)
         return session
 
     def _refuse_other_sites(self, iframe_url: str, status: int) -> None:
-        """Let no answer choose what the user sees; `base_url` says which site is trusted."""
+        """Raise PartnerRejected for an iframe of another origin. Only the site of `base_url` is trusted."""
         try:
-            trouble = "" if origin_of(iframe_url) == origin_of(self._base_url) else "its origin is another"
+            if origin_of(iframe_url) == origin_of(self._base_url):
+                return
+            why = "it has another origin"
         except ValueError as problem:
-            trouble = str(problem)
-        if trouble:
-            raise PartnerRejected(
-                f"{self._base_url} gave an iframe_url outside its own origin ({trouble}); check base_url.",
-                partner_status=status,
-            )
+            why = str(problem)
+        raise PartnerRejected(
+            f"{self._base_url} gave an iframe_url outside its own origin ({why}); check base_url.",
+            partner_status=status,
+        )
 
     def _result(self, fields: Fields, asked: str) -> Result:
         status = _status(fields)
         if status != Status.COMPLETED:
             return Result(status)
         if fields.get("registration_id") != asked:
-            raise InvalidPayload("registration_id is not the one that was asked about.")
+            raise InvalidPayload("registration_id must be the one that was asked about.")
         completion = Completion(
             registration_id=asked,
             credentials=read_credentials(fields, otherwise_completed_at=datetime.now(UTC)),
             signed_at=None,
-            echo=None,
+            partner_fields=None,
             token_id=self._token_id,
         )
         return Result(status, completion)
@@ -207,41 +211,43 @@ class PartnerClient:
     def _retry(self, fields: Fields) -> Retry:
         attempts, last_error = fields.get("attempts"), fields.get("last_error")
         if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
-            raise InvalidPayload("attempts is not a count.")
+            raise InvalidPayload("attempts must be a whole number, 0 or more.")
         return Retry(_status(fields), attempts, self._quote(last_error))
 
     # --- refusals --------------------------------------------------------------------------------
 
-    def _refusal(self, answer: Answer) -> PartnerError:
-        said = self._message(answer)
-        reply = f"{self._base_url} answered {answer.status}" + (f" and said: {said}" if said else "")
-        if 300 <= answer.status < 400:
-            hint = "set base_url to where it redirects; the token is not sent along"
-        elif 400 <= answer.status < 500:
-            hint = _WHAT_TO_DO.get(answer.status, "check base_url")
+    def _refusal(self, reply: HttpReply) -> PartnerError:
+        """Return the error for a reply whose status is not 2xx."""
+        quote = self._quoted_message(reply)
+        summary = f"{self._base_url} answered {reply.status}" + (f" and said: {quote}" if quote else "")
+        if 300 <= reply.status < 400:
+            hint = "set base_url to where it redirects; redirects are not followed, so the token stays here"
+        elif 400 <= reply.status < 500:
+            hint = _WHAT_TO_DO.get(reply.status, "check base_url")
         else:
-            return PartnerUnavailable(f"{reply} (try again in a moment)")
-        return PartnerRejected(f"{reply} ({hint})", partner_status=answer.status)
+            return PartnerUnavailable(f"{summary} (try again in a moment)")
+        return PartnerRejected(f"{summary} ({hint})", partner_status=reply.status)
 
-    def _message(self, answer: Answer) -> str:
+    def _quoted_message(self, reply: HttpReply) -> str:
         try:
-            return self._quote(_fields(answer).get("message"))
+            return self._quote(_fields(reply).get("message"))
         except InvalidPayload:
             return ""
 
-    def _quote(self, words: object) -> str:
-        """Make the other side's words fit for a log: one short line without the token."""
-        if not isinstance(words, str):
+    def _quote(self, text: object) -> str:
+        """Make a text of the Partner API safe for a log: one short line without the token."""
+        if not isinstance(text, str):
             return ""
-        visible = "".join(filter(str.isprintable, words))
+        # First, because an invisible character inside the token would hide it from `replace`.
+        visible = "".join(filter(str.isprintable, text))
         return visible.replace(self._token, "<partner token>")[:LONGEST_QUOTE]
 
 
-def _fields(answer: Answer) -> Fields:
-    if answer.body is None:
+def _fields(reply: HttpReply) -> Fields:
+    if reply.body is None:
         raise InvalidPayload("The body is longer than 64 KiB, or compressed although that was not asked for.")
     try:
-        return parse_object(answer.body)
+        return parse_object(reply.body)
     except NotStrictJson as problem:
         raise InvalidPayload(f"The body is not strict JSON: {problem}.") from None
 
@@ -249,14 +255,14 @@ def _fields(answer: Answer) -> Fields:
 def _status(fields: Fields) -> str:
     status = fields.get("status")
     if not isinstance(status, str) or not _STATUS.fullmatch(status) or status == "error":
-        raise InvalidPayload("status is not the word of a status.")
+        raise InvalidPayload("status must be a word like started.")
     return status
 
 
 def _expiry(fields: Fields) -> datetime:
     text = fields.get("expires_at")
     if not isinstance(text, str):
-        raise InvalidPayload("expires_at is not a string.")
+        raise InvalidPayload("expires_at must be a string.")
     return parse_instant(text, "expires_at")
 
 
@@ -270,7 +276,7 @@ def _checked_settings(base_url: str, token: object) -> str:
     except ValueError as problem:
         problems.append(f"base_url: {problem}")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-        problems.append("partner_token: it is empty, or holds spaces or characters that no token has")
+        problems.append("partner_token: it must be one or more visible ASCII characters, without spaces")
     if problems:
         raise ConfigurationError(problems)
     return base_url
@@ -296,8 +302,8 @@ def _body(**texts: str | None) -> bytes:
         if text is not None and not isinstance(text, str):
             raise InvalidArgument(f"{name} must be a string.")
         if text is not None and not is_unicode(text):
-            raise InvalidArgument(f"{name} holds half of a surrogate pair.")
+            raise InvalidArgument(f"{name} holds half of a surrogate pair; remove that character.")
     body = json.dumps({name: text for name, text in texts.items() if text is not None}).encode()
     if len(body) > MAX_REQUEST:
-        raise InvalidArgument("The texts of a call must stay below 32 KiB, all together.")
+        raise InvalidArgument("The texts of a call must be no longer than 32 KiB, all together.")
     return body

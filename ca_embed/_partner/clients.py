@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from ca_embed._webhook import token_id
 
-if TYPE_CHECKING:  # it brings requests, which is slow to import
+if TYPE_CHECKING:  # it imports requests, which is slow to import
     from ca_embed._partner.client import PartnerClient
 
-CREATE_DEADLINE = 25.0  # seconds; with the wait for a thread, a browser is answered within 30
+CREATE_DEADLINE = 25.0  # seconds; with 5 of waiting for a thread, a browser is answered within 30
 
 
 class PartnerClients:
-    """The Partner API under every configured token. Nothing is opened before the first call."""
+    """A Partner API client for each configured token. The first call opens a connection."""
 
     def __init__(self, base_url: str, tokens: Sequence[str]) -> None:
-        """Call this base URL. The first token is the newest."""
+        """Take the base URL, and the tokens with the newest first."""
         self._base_url = base_url
         self._tokens = {token_id(token): token for token in tokens}
         self.newest_id = token_id(tokens[0])
@@ -29,12 +29,12 @@ class PartnerClients:
         return self._clients[self.newest_id]
 
     def of(self, identity: str) -> PartnerClient:
-        """Return the client of the token that created a session; the newest client if that one is retired."""
+        """Return the client of a token by its id, or the newest client if that token is gone."""
         return self._clients.get(identity, self.newest)
 
     def close(self) -> None:
         """Close the pooled connections. The next call opens new ones."""
-        if "_clients" in self.__dict__:
+        if "_clients" in self.__dict__:  # cached_property stores it there; do not make clients to close them
             for client in self._clients.values():
                 client.close()
 

@@ -1,21 +1,23 @@
-"""HTTP to the Partner API, with limits that hold whatever the other side does.
+"""HTTP to the Partner API, with limits that the server cannot exceed.
 
-requests limits each wait for bytes, but not the sum: a server that sends a byte a second holds its
-caller for ever, in the headers as well as in the body, and a redirect or an error page is read to its
-end unasked. So every call has a budget of seconds and bytes, and every read from its socket draws on
-it; looking up the name and connecting, which cannot be interrupted, are waited for no longer than that.
+requests limits each wait for bytes, but not their sum. A server that sends one byte a second can hold its
+caller for ever, in the headers as well as in the body. requests also reads the body of a redirect to its
+end, even if the redirect is not followed. So every call has a budget of seconds and bytes, and every read
+from its socket takes from it. Looking up the name and connecting cannot be interrupted. They run in
+another thread, and the call waits for that thread no longer than its budget allows.
 
-What is repeated, by urllib3, and never more than twice:
+urllib3 repeats these calls, each at most twice:
 
 - any call that could not connect: nothing was sent;
-- a GET that was cut off before its answer began, or answered with 502, 503 or 504.
+- a GET that was cut off before its reply began, or that got 502, 503 or 504.
 
-A POST that was sent is never repeated: the Partner API may have acted on it. So that a POST seldom
-meets a kept connection that the server is just closing, one that has idled for `MAX_IDLE` is not used.
+A POST that was sent is never repeated, because the Partner API may have acted on it. A server may close a
+kept connection just when a POST is sent on it. To make that rare, a connection that was idle for
+`MAX_IDLE` seconds is not used again.
 
-Redirects are answers like any other: the token must not travel. An http base URL is on this very
-machine, so no proxy gets to see it; to https the proxy variables of the environment apply. A `.netrc`
-never replaces the token.
+A redirect is returned like any other reply: the token must not go to another host. An http base URL is on
+this machine, so it is called without a proxy. For https, the proxy variables of the environment apply. A
+`.netrc` file never replaces the token.
 """
 
 from __future__ import annotations
@@ -45,63 +47,67 @@ from ca_embed._version import __version__
 from ca_embed.errors import PartnerError, PartnerTimeout, PartnerUnavailable
 
 CONNECT_TIMEOUT = 5.0  # seconds for one attempt to connect
-MAX_KEPT = 16  # connections
+MAX_KEPT = 16  # connections in the pool
 MAX_IDLE = 4.0  # seconds; many servers close an idle connection after 5
-MAX_BODY = 64 * 1024  # bytes of an answer that are looked at
-MAX_TRAFFIC = 4 * MAX_BODY  # bytes of one call: headers, interim answers, all attempts
+MAX_BODY = 64 * 1024  # bytes of a reply's body
+MAX_TRAFFIC = 4 * MAX_BODY  # bytes received in one call: headers, interim responses, all attempts
 
 _HEADERS = {
     "Accept": "application/json",
-    "Accept-Encoding": "identity",  # a compressed answer could be of any size
+    "Accept-Encoding": "identity",  # a small compressed body can unpack to any size
     "User-Agent": f"ca_embed/{__version__}",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer. `body` is None if it was longer than 64 KiB, or compressed although unasked."""
+class HttpReply:
+    """A reply of the Partner API. `body` is None if it was longer than 64 KiB, or compressed."""
 
     status: int
-    body: bytes | None = field(repr=False)  # it may bring an app_secret
+    body: bytes | None = field(repr=False)  # it may contain an app_secret
 
 
 class PartnerHttp:
-    """A pooled, bounded HTTP session that bears the partner token. Threads may share it."""
+    """A pooled, bounded HTTP session that sends the partner token. Threads may share it."""
 
     def __init__(self, base_url: str, token: str) -> None:
-        """Call below this URL, which has been checked and has no trailing slash."""
+        """Take the base URL, which is checked and has no slash at the end, and the partner token."""
         self._base_url = base_url
-        self._session = _Session()
+        self._session = _RequestsSession()
         self._session.auth = _Bearer(token)
         self._session.headers.update(_HEADERS)
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        self._session.trust_env = base_url.startswith("https:")
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # take no cookies
+        self._session.trust_env = base_url.startswith("https:")  # use the proxy variables
         adapter = _BoundedAdapter(max_retries=_retries(), pool_maxsize=MAX_KEPT)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
     def call(
         self, method: str, query: Mapping[str, str], *, seconds: float, json: bytes | None = None
-    ) -> Answer:
-        """Send one request to `/partner` and return the answer, whatever its status.
+    ) -> HttpReply:
+        """Send one request to `/partner` and return the reply, also if its status is an error.
 
-        Raises PartnerTimeout after that many seconds, PartnerUnavailable if there is no answer.
+        Raises PartnerTimeout after that many seconds, and PartnerUnavailable if there is no reply.
         """
         budget = _Budget(seconds)
-        spending = _budget.set(budget)
+        reset_token = _budget.set(budget)
         try:
             return self._exchange(method, query, seconds, json)
         except (requests.RequestException, HTTPError, OSError) as problem:
             failure = self._failure(problem, budget)
         finally:
-            _budget.reset(spending)
-        raise failure  # out here: chained to `problem`, it would lead to the request and its token
+            _budget.reset(reset_token)
+        # Not raised inside the except block: there it would be chained to `problem`, and so to the request,
+        # which holds the token.
+        raise failure
 
     def close(self) -> None:
-        """Close the pooled connections; a later call opens new ones."""
+        """Close the pooled connections. A later call opens new ones."""
         self._session.close()
 
-    def _exchange(self, method: str, query: Mapping[str, str], seconds: float, json: bytes | None) -> Answer:
+    def _exchange(
+        self, method: str, query: Mapping[str, str], seconds: float, json: bytes | None
+    ) -> HttpReply:
         with self._session.request(
             method,
             f"{self._base_url}/partner",
@@ -112,39 +118,40 @@ class PartnerHttp:
             allow_redirects=False,
             stream=True,
         ) as response:
-            return Answer(response.status_code, _read(response))
+            return HttpReply(response.status_code, _limited_body(response))
 
     def _failure(self, problem: Exception, budget: _Budget) -> PartnerError:
         if isinstance(problem, requests.Timeout | TimeoutError) or budget.seconds <= 0:
             return PartnerTimeout(f"{self._base_url} did not answer in time; try again in a moment.")
         return PartnerUnavailable(
-            f"{self._base_url} gave no answer ({_root_of(problem)}); "
+            f"{self._base_url} gave no reply ({_root_cause(problem)}); "
             "check base_url, the network and its proxy, or try again in a moment."
         )
 
 
-def _read(response: requests.Response) -> bytes | None:
+def _limited_body(response: requests.Response) -> bytes | None:
+    """Return the body, or None if it is compressed or longer than 64 KiB."""
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         return None
     body: bytes = response.raw.read(MAX_BODY + 1, decode_content=False)
     return body if len(body) <= MAX_BODY else None
 
 
-def _root_of(problem: BaseException) -> str:
-    """Name what lies at the root: the system's own words, never those of the other side."""
-    led_to_it = (problem.__cause__, problem.__context__, *problem.args)  # urllib3 uses all three
-    for cause in led_to_it:
+def _root_cause(problem: BaseException) -> str:
+    """Name the first cause of an error in the system's words: those of the server may hold secrets."""
+    causes = (problem.__cause__, problem.__context__, *problem.args)  # urllib3 uses all three
+    for cause in causes:
         if isinstance(cause, BaseException):
-            return _root_of(cause)
-    words = problem.strerror if isinstance(problem, OSError) else None
-    return words or type(problem).__name__
+            return _root_cause(cause)
+    system_text = problem.strerror if isinstance(problem, OSError) else None
+    return system_text or type(problem).__name__
 
 
 # --- the session -----------------------------------------------------------------------------------
 
 
 class _Bearer(AuthBase):
-    """Sets the token. Being there, it also keeps requests from asking `.netrc`."""
+    """Adds the token to a request. With an auth object, requests does not look into `.netrc`."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -154,26 +161,26 @@ class _Bearer(AuthBase):
         return request
 
 
-class _Session(requests.Session):
+class _RequestsSession(requests.Session):
     def get_redirect_target(self, _response: requests.Response) -> None:
-        """See no redirect anywhere: even one that is not followed would have its whole body read."""
+        """Report no redirect: requests reads the whole body of one, even if it does not follow it."""
 
 
 def _retries() -> Retry:
     return Retry(
         total=2,
         other=0,
-        allowed_methods={"GET"},
+        allowed_methods={"GET"},  # the Partner API may have acted on a POST that was sent
         status_forcelist={502, 503, 504},
-        backoff_factor=0.1,  # 0.2 seconds, before the third attempt
-        respect_retry_after_header=False,  # it may name an hour
+        backoff_factor=0.1,  # waits 0.2 seconds before the third attempt
+        respect_retry_after_header=False,  # it may ask to wait an hour
         raise_on_status=False,
     )
 
 
 class _BoundedAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Let every pool, also one to or through a proxy, make bounded connections."""
+        """Return a pool whose connections are bounded, also those through a proxy."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         pool.ConnectionCls = _bounded(pool.ConnectionCls)
         return pool
@@ -183,7 +190,7 @@ class _BoundedAdapter(HTTPAdapter):
 
 
 class _Budget:
-    """The seconds and bytes that one call may still cost."""
+    """The seconds and bytes that are left for one call."""
 
     def __init__(self, seconds: float) -> None:
         self._ends = time.monotonic() + seconds
@@ -191,28 +198,28 @@ class _Budget:
 
     @property
     def seconds(self) -> float:
-        """How long the call may go on; not positive if it may not."""
+        """The seconds that are left; 0 or less if there are none."""
         return self._ends - time.monotonic()
 
     def seconds_left(self) -> float:
-        """Return how long the call may go on. Raises TimeoutError if it may not."""
+        """Return the seconds that are left. Raises TimeoutError if there are none."""
         seconds = self.seconds
         if seconds <= 0:
             raise TimeoutError("the call has used up its time")
         return seconds
 
     def spend(self, count: int) -> None:
-        """Note received bytes. Raises OSError if they are too many."""
+        """Take received bytes from the budget. Raises OSError if they are too many."""
         self._bytes -= count
         if self._bytes < 0:
-            raise OSError(0, "the answer is too long")
+            raise OSError(0, "the reply is too long")
 
 
 _budget: ContextVar[_Budget] = ContextVar("ca_embed partner call budget")
 
 
 class _BoundedReader(io.RawIOBase):
-    """Reads from a socket within the budget of the call that is reading."""
+    """Reads from a socket within the budget of the call that reads."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         super().__init__()
@@ -239,67 +246,72 @@ class _BoundedResponse(HTTPResponse):
         self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock))
 
     def begin(self) -> None:
-        """Read status line and headers. What is none raises without quoting it: urllib3 logs the error."""
+        """Read status line and headers. An error must not quote the bytes, because urllib3 logs it."""
         try:
             super().begin()
         except HTTPException:
-            raise HTTPException("no HTTP answer") from None
+            raise HTTPException("not an HTTP response") from None
         if self.msg.defects or self.msg.get_payload():
-            raise HTTPException("no HTTP answer: malformed headers")
+            raise HTTPException("not an HTTP response: malformed headers")
 
 
 class _BoundedConnection(HTTPConnection):
-    """Connects and reads within the budget. Not used again after a long idle time or in another process."""
+    """Connects and reads within the budget. It is not used again after `MAX_IDLE` seconds or after a fork."""
 
     response_class = _BoundedResponse
-    _use: tuple[int, float] = (0, 0.0)
+    _last_use: tuple[int, float] = (0, 0.0)  # process id, and seconds of the monotonic clock
 
     @property
     def is_connected(self) -> bool:
         """Whether the pool may use this connection again."""
-        process, last_used = self._use
-        usable = process == os.getpid() and time.monotonic() - last_used < MAX_IDLE
+        process_id, used_at = self._last_use
+        usable = process_id == os.getpid() and time.monotonic() - used_at < MAX_IDLE
         return usable and super().is_connected
 
     def getresponse(self) -> Any:
-        """Note when and where the connection was used, so that a fork does not share it."""
+        """Note the process and time of this use: a forked child must not share the connection."""
         response = super().getresponse()
-        self._use = (os.getpid(), time.monotonic())
+        self._last_use = (os.getpid(), time.monotonic())
         return response
 
     def _new_conn(self) -> socket.socket:
         budget = _budget.get()
-        sock = _wait_for(super()._new_conn, budget.seconds_left())
-        sock.settimeout(max(0.001, min(CONNECT_TIMEOUT, budget.seconds)))  # for TLS, and to send
+        sock = _connected_within(budget.seconds_left(), super()._new_conn)
+        sock.settimeout(
+            max(0.001, min(CONNECT_TIMEOUT, budget.seconds))
+        )  # for the TLS handshake and for sending
         return sock
 
 
 @functools.cache
 def _bounded(kind: type[HTTPConnection]) -> type[HTTPConnection]:
-    """Derive the bounded kind of a kind of connection: plain, TLS, through a SOCKS proxy."""
+    """Return the bounded subclass of a connection class: plain, TLS, or through a SOCKS proxy."""
     if issubclass(kind, _BoundedConnection):
         return kind
     return type(f"_Bounded{kind.__name__}", (_BoundedConnection, kind), {})
 
 
-def _wait_for(connect: Callable[[], socket.socket], seconds: float) -> socket.socket:
-    """Connect in a thread of its own. Raises TimeoutError; what connects after that is hung up."""
+def _connected_within(seconds: float, connect: Callable[[], socket.socket]) -> socket.socket:
+    """Connect in a new thread, because looking up a name cannot be interrupted. Raises TimeoutError.
+
+    A connection that comes after that is closed.
+    """
     connected: Future[socket.socket] = Future()
 
-    def settle() -> None:
+    def run() -> None:
         try:
             connected.set_result(connect())
-        except BaseException as problem:  # noqa: BLE001 (it is raised where it is waited for)
+        except BaseException as problem:  # noqa: BLE001 (the waiting thread raises it)
             connected.set_exception(problem)
 
-    threading.Thread(target=settle, name="ca_embed connect", daemon=True).start()
+    threading.Thread(target=run, name="ca_embed connect", daemon=True).start()
     try:
         return connected.result(seconds)
     except TimeoutError:
-        connected.add_done_callback(_hang_up)
+        connected.add_done_callback(_close_late_connection)
         raise
 
 
-def _hang_up(late: Future[socket.socket]) -> None:
-    if late.exception() is None:
-        late.result().close()
+def _close_late_connection(connected: Future[socket.socket]) -> None:
+    if connected.exception() is None:
+        connected.result().close()

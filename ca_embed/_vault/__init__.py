@@ -1,1 +1,1 @@
-"""What is kept: sealed, by compare-and-swap, and looked after."""
+"""Stored registrations: sealed with keys, changed by compare-and-swap, and maintained."""

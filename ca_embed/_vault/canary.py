@@ -1,6 +1,6 @@
 """The canary: a record that shows at the first use of a storage whether the keys fit it.
 
-Without it, wrong keys would show only when the first customer's record is opened.
+Without it, wrong keys would show only when a customer's record is opened.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ _FIELD = "canary"
 
 
 def copy_canary(source: Storage, target: Storage) -> None:
-    """Copy the canary, so that wrong keys show in the copy as well. A canary that is there stays."""
+    """Copy the canary, so that wrong keys show in the copy too. If the target has one already, keep that."""
     canary = source.load(_ID)
     if canary is not None:
         target.save(SealedRecord(_ID, 1, None, None, canary.document))
 
 
 class Canary:
-    """Checked once before the first record is opened; sealed under the first key before one is sealed.
+    """Opens the canary once before records are opened. Seals it under the first key before one is sealed.
 
-    Reading never moves it to a newer key: that would lock out processes that have only the older one.
+    Only writing moves it to a new first key. If reading did, a process that merely looks would lock out all
+    processes that have only the older key yet.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Canary:
         save: Callable[[SealedRecord], bool],
         keyring: Keyring,
     ) -> None:
-        """Keep it with these two functions of a storage, under this keyring."""
+        """Take the functions of a storage that load and save a record, and the keyring."""
         self._load, self._save = load, save
         self._keyring = keyring
         self._fits = self._is_newest = False
@@ -51,7 +52,7 @@ class Canary:
             return
         canary = self._opened()
         newest = canary is not None and key_id_of(canary.document) == self._keyring.key_ids[0]
-        # If another process was faster, its canary is opened at the next use.
+        # If another process saved one first, this saves nothing, and the next use opens that one.
         self._is_newest = newest or self._save(self._sealed(canary.version + 1 if canary else 1))
 
     def _opened(self) -> SealedRecord | None:
@@ -66,7 +67,7 @@ class Canary:
         except UnknownKey:
             raise UnknownKey(
                 f"this storage is sealed under key {key_id_of(canary.document)}, which is not among "
-                "encryption_keys; add that key again, or name another storage",
+                "encryption_keys; add that key again, or choose another storage",
                 registration_id=_ID,
             ) from None
 

@@ -1,7 +1,7 @@
 """A registration's state as bytes and back. Pure.
 
-The bytes are JSON. They are sealed before a storage sees them, so their form is ours to change; `v`
-says which form it is.
+The bytes are JSON. They are sealed before they are stored, so no other program depends on their format.
+`v` is the version of the format.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 
 from ca_embed._registration import Claim, Credentials, HandlerRun, Registration, State
 
-_FORM = 1
+_FORMAT = 1
 
 
 def to_bytes(state: State) -> bytes:
-    """Write the state down."""
-    document = {"v": _FORM, **asdict(state)}
+    """Return the state as bytes."""
+    document = {"v": _FORMAT, **asdict(state)}
     return json.dumps(document, default=datetime.isoformat, separators=(",", ":")).encode()
 
 
 def from_bytes(data: bytes) -> State:
-    """Read what `to_bytes` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+    """Return the state that `to_bytes` wrote. Raises ValueError, KeyError or TypeError for other bytes."""
     document = json.loads(data)
-    if document.pop("v") != _FORM:
-        raise ValueError("written by a newer release of ca_embed")
+    if document.pop("v") != _FORMAT:
+        raise ValueError("another release of ca_embed wrote it")
     document["registration"] = Registration(**_with_times(document["registration"]))
     if document["credentials"] is not None:
         document["credentials"] = Credentials(**_with_times(document["credentials"]))
@@ -38,7 +38,7 @@ def from_bytes(data: bytes) -> State:
 
 
 def _with_times(fields: dict[str, Any]) -> dict[str, Any]:
-    """Turn the ISO texts of the `..._at` fields into datetimes."""
+    """Turn the ISO texts in the `..._at` fields into datetimes."""
     return {
         name: datetime.fromisoformat(value) if name.endswith("_at") and value is not None else value
         for name, value in fields.items()

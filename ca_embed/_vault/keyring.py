@@ -1,12 +1,12 @@
-"""Seals and opens what must not be stored in the clear: AES-256-GCM with a key id and associated data.
+"""Encrypts what is stored: AES-256-GCM with a key id and associated data.
 
 A sealed blob:
 
     0x01 | key id, 8 bytes | nonce, 12 bytes | ciphertext and tag
 
-Version and key id are authenticated together with what the blob belongs to (its registration id and
-field), so a blob that was moved to another row, or whose key id was edited, does not open. The first
-key seals, all open. There is no mode without a key.
+The version, the key id, the registration id and the field are authenticated together. So a blob that was
+moved to another row, or whose key id was changed, does not open. The first key seals, all keys open. There
+is no mode without a key.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def key_id_of(blob: bytes) -> str | None:
 
 
 class Keyring:
-    """Keys by id. Built from secret texts, of which `generate_key` makes good ones.
+    """Encryption keys by their id.
 
-    keys: at least one; the first seals, all open.
+    keys: one or more secret texts, such as `generate_key` returns. The first seals, all open.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -54,26 +54,29 @@ class Keyring:
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """The ids of all keys, the sealing one first."""
+        """The ids of all keys. The first is the key that seals."""
         return tuple(identity.hex() for identity in self._ciphers)
 
     def seal(self, plaintext: bytes, *, registration_id: str, field: str) -> bytes:
         """Encrypt under the first key, bound to the registration and field."""
         header = _VERSION + self._first
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce = os.urandom(_NONCE_BYTES)  # a nonce must never repeat under one key
         bound_to = _associated_data(header, registration_id, field)
         return header + nonce + self._ciphers[self._first].encrypt(nonce, plaintext, bound_to)
 
     def open(self, blob: bytes, *, registration_id: str, field: str) -> bytes:
-        """Decrypt what `seal` made for the same registration and field.
+        """Decrypt what `seal` returned for the same registration and field.
 
-        Raises ForeignFormat, UnknownKey or Tampered, each naming the registration.
+        Raises ForeignFormat, UnknownKey or Tampered. Each names the registration.
         """
         from cryptography.exceptions import InvalidTag
 
         key_id = key_id_of(blob)
         if key_id is None:
-            raise ForeignFormat("these bytes were not sealed by ca_embed", registration_id=registration_id)
+            raise ForeignFormat(
+                "its bytes were not sealed by ca_embed; find out which other program writes to this storage",
+                registration_id=registration_id,
+            )
         header, rest = blob[:_HEADER_BYTES], blob[_HEADER_BYTES:]
         cipher = self._ciphers.get(header[1:])
         if cipher is None:
@@ -86,7 +89,8 @@ class Keyring:
             return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], bound_to)
         except InvalidTag:
             raise Tampered(
-                "the seal is broken: its bytes were changed, or it belongs to another record",
+                "the seal is broken: its bytes were changed, or it belongs to another record; "
+                "restore it from a backup",
                 registration_id=registration_id,
             ) from None
 
@@ -99,6 +103,6 @@ def _derive(key: str, purpose: bytes, length: int) -> bytes:
 
 
 def _associated_data(header: bytes, *names: str) -> bytes:
-    """Join by length, not by a separator: no two lists of names give the same bytes."""
+    """Put the length before each name. With a separator, two lists of names could give the same bytes."""
     encoded = [name.encode() for name in names]
     return header + b"".join(len(name).to_bytes(4, "big") + name for name in encoded)

@@ -1,7 +1,7 @@
 """The ledger: registrations, sealed, in a storage that can compare and swap.
 
-Every change of a registration goes through `change`, and exactly-once rests on it: load the record,
-decide, and save only if the record has not changed in between; else decide again on the new record.
+Every change of a registration goes through `change`: load the record, decide, and save it only if no one
+has changed it in between. Otherwise load it again and decide anew. This is why a completion counts once.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ logger = logging.getLogger("ca_embed")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _PAGE = 100
-_GIVE_UP_AFTER = 5.0  # seconds in which others changed the record at each attempt to save it
+_GIVE_UP_AFTER = 5.0  # seconds in which others changed the record at every attempt to save it
 _FIELD = "document"
 _PROBE = "~probe"  # no registration id has a "~"
 
 
 class Ledger:
-    """Keeps states by registration id, sealed under the keyring."""
+    """Stores states by registration id, sealed under the keyring."""
 
     def __init__(self, storage: Storage, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
-        """Write to the storage, sealed by the keyring's first key. `clock` returns Unix seconds."""
+        """Take the storage, the keyring whose first key seals, and a clock that returns Unix seconds."""
         self._storage = _StorageErrors(storage)
         self._keyring = keyring
         self._clock = clock
         self._canary = Canary(self._storage.load, self._storage.save, keyring)
 
     def load(self, registration_id: str) -> State | None:
-        """Return the state as of now, or None if there is none. Raises StorageUnavailable."""
+        """Return the state as of now, or None if it is not stored. Raises StorageUnavailable."""
         self._canary.before_opening()
         record = self._storage.load(registration_id)
         return None if record is None else self._as_of_now(record)
 
     def change(self, registration_id: str, decide: Callable[[State | None], tuple[_T, State | None]]) -> _T:
-        """Let `decide` see the stored state; store the next state that it returns, and return its result.
+        """Store the state that `decide` returns, and return its result. Raises StorageUnavailable.
 
-        decide: gets the state as stored, or None, and returns its result and the next state, or None to
-            change nothing. It may be called several times.
-        When this returns, the next state is durable. Raises StorageUnavailable.
+        decide: gets the stored state, or None, and returns a result and the next state, or None to change
+            nothing. It may be called several times, so it must have no effects of its own.
+        When this returns, the next state is durable.
         """
         self._canary.before_sealing()
         give_up = time.monotonic() + _GIVE_UP_AFTER
@@ -72,8 +72,10 @@ class Ledger:
             if self._storage.save(self._seal(following, version=record.version + 1 if record else 1)):
                 return result
             if time.monotonic() > give_up:
-                raise StorageContention(f"registration {registration_id!r} changes all the time; try again")
-            time.sleep(random.uniform(0, 0.01))  # noqa: S311 (to get out of step with the others)
+                raise StorageContention(
+                    f"others changed registration {registration_id!r} at every attempt to save it; try again"
+                )
+            time.sleep(random.uniform(0, 0.01))  # noqa: S311 (so that workers do not collide again)
 
     def due(self, by: float) -> Iterator[str]:
         """Yield the ids of the registrations that are due by that time, the earliest first."""
@@ -85,7 +87,7 @@ class Ledger:
             cursor = DueCursor(last.due_at or 0.0, last.registration_id)
 
     def states(self, user_id: str | None = None) -> Iterator[State]:
-        """Yield all states as of now, or one user's, by registration id; log what cannot be opened."""
+        """Yield all states as of now, or one user's, by registration id. Log those that cannot be opened."""
         self._canary.before_opening()
         for record in self.records(user_id):
             try:
@@ -94,7 +96,7 @@ class Ledger:
                 logger.error("list reason=unreadable %s", error)
 
     def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
-        """Return all sealed records, or one user's, ordered by registration id and after that id."""
+        """Return all sealed records, or one user's, by registration id. They begin after the id `after`."""
         return registrations_in(self._storage, user_id, after)
 
     def opened(self, record: SealedRecord) -> State:
@@ -104,45 +106,46 @@ class Ledger:
         try:
             state = document.from_bytes(plain)
         except (ValueError, KeyError, TypeError):
-            message = "the sealed document was written by another release of ca_embed"
+            message = "another release of ca_embed wrote it; run that release or a later one"
             raise ForeignFormat(message, registration_id=registration_id) from None
-        if _owner(state) != record.user_id:
-            raise Tampered("it was given to another user", registration_id=registration_id)
+        if _owner(state) != record.user_id:  # the user id beside the document is not sealed
+            message = "its user id was changed; restore the record from a backup"
+            raise Tampered(message, registration_id=registration_id)
         return state
 
     def reseal(self, record: SealedRecord) -> bool:
-        """Seal a record under the first key. False if another process changed it, which sealed it as well."""
+        """Seal a record under the first key. False if another process has changed it, and so sealed it."""
         state = self.opened(record)
         self._canary.before_sealing()
         return self._storage.save(self._seal(state, version=record.version + 1))
 
     def delete(self, registration_id: str) -> bool:
-        """Remove a registration, whatever its version; False if there is none."""
+        """Remove a registration at its latest version. False if there is none."""
         while (record := self._storage.load(registration_id)) is not None:
             if self._storage.delete(registration_id, record.version):
                 return True
         return False
 
     def probe(self) -> None:
-        """Read from and write to the storage. Raises StorageUnavailable if it cannot be done."""
+        """Read from the storage and write to it. Raises StorageUnavailable if either fails."""
         self._canary.before_opening()
-        left_over = self._storage.load(_PROBE)
+        left_over = self._storage.load(_PROBE)  # of a probe that was cut off
         if left_over is not None:
             self._storage.delete(_PROBE, left_over.version)
         self._storage.save(SealedRecord(_PROBE, 1, None, None, b""))
         self._storage.delete(_PROBE, 1)
 
     def close(self) -> None:
-        """Release what the storage holds; the next use opens it again."""
+        """Close the storage. The next use opens it again."""
         self._storage.close()
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """The ids of all encryption keys, the sealing one first."""
+        """The ids of all encryption keys. The first is the key that seals."""
         return self._keyring.key_ids
 
     def _as_of_now(self, record: SealedRecord) -> State:
-        """Return the state of a record; an open session whose time is over has expired."""
+        """Return the state of a record. An open session whose time is over counts as expired."""
         return expire(self.opened(record), self._clock())
 
     def _seal(self, state: State, version: int) -> SealedRecord:
@@ -156,14 +159,17 @@ class Ledger:
 def registrations_in(
     storage: Storage, user_id: str | None = None, after: str | None = None
 ) -> Iterator[SealedRecord]:
-    """Return the sealed registrations of a storage, or one user's, by id, after that id."""
+    """Return the sealed registrations of a storage, or one user's, by id. They begin after the id `after`."""
     while page := storage.list(user_id=user_id, limit=_PAGE, after=after):
         yield from (record for record in page if is_registration_id(record.registration_id))
         after = page[-1].registration_id
 
 
 def _owner(state: State) -> str | None:
-    """Return the user id to search by. A webhook may name a user with an id that this host cannot have."""
+    """Return the user id that is stored beside the document, for searching.
+
+    A webhook may name an id that no user of a host can have. That one is not searched for.
+    """
     user_id = state.registration.user_id
     return user_id if is_user_id(user_id) else None
 
@@ -187,7 +193,7 @@ def _with_storage_errors(call: Callable[_P, _T]) -> Callable[_P, _T]:
         except EmbedError:
             raise
         except Exception as error:
-            # A driver may raise anything; none of it means "not found".
-            raise StorageUnavailable(f"the storage failed: {type(error).__name__}") from error
+            # A driver may raise anything. None of it means "not found".
+            raise StorageUnavailable(f"the storage failed: {type(error).__name__}; check it") from error
 
     return guarded

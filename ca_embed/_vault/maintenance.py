@@ -1,7 +1,7 @@
-"""Maintenance of what is stored: rotate keys, erase users, remove what expired, copy to another storage.
+"""Maintenance of a storage: rotate keys, erase users, remove expired sessions, copy to another storage.
 
-Each function works record by record through the storage's compare-and-swap. So it may run while the
-application runs, and after an interruption the next run does the rest.
+Each function goes record by record and uses the storage's compare-and-swap. So it may run while the
+application runs. After an interruption, run it again: it continues with what is left.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ Progress = Callable[[int], None]
 
 @dataclass(slots=True)
 class Rotation:
-    """What a rotation did, in records.
+    """What a rotation did, in numbers of records.
 
-    resealed: now under the first key (with `dry_run`: would be). current: were already.
-    unreadable: cannot be opened, and were left as they are; the log names them.
+    resealed: are now under the first key (with `dry_run`: would be).
+    current: were under it already.
+    unreadable: cannot be opened, and were not changed. The log names them.
     """
 
     resealed: int = 0
@@ -40,10 +41,12 @@ class Rotation:
 
 @dataclass(slots=True)
 class Copied:
-    """What a copy did, in records.
+    """What a copy did, in numbers of records.
 
-    written: new in the target. present: were there already. differing: the target has another one,
-    which was left. unreadable: not records of ca_embed, or broken; the log names them.
+    written: are new in the target.
+    present: were in the target already.
+    differing: have another content in the target, which was not changed. The log names them.
+    unreadable: are not records of ca_embed, and were not copied. The log names them.
     """
 
     written: int = 0
@@ -53,70 +56,73 @@ class Copied:
 
 
 def rotate_keys(ledger: Ledger, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
-    """Seal every record under the first key that is not yet. Raises StorageUnavailable."""
-    did, first_key_id = Rotation(), ledger.key_ids[0]
+    """Seal every record under the first key, unless it is already. Raises StorageUnavailable."""
+    counts, first_key_id = Rotation(), ledger.key_ids[0]
     for seen, record in enumerate(ledger.records(), start=1):
         if key_id_of(record.document) == first_key_id:
-            did.current += 1
+            counts.current += 1
         else:
-            _reseal(ledger, record, did, dry_run=dry_run)
+            _reseal(ledger, record, counts, dry_run=dry_run)
         if progress:
             progress(seen)
-    return did
+    return counts
 
 
-def _reseal(ledger: Ledger, record: SealedRecord, did: Rotation, *, dry_run: bool) -> None:
+def _reseal(ledger: Ledger, record: SealedRecord, counts: Rotation, *, dry_run: bool) -> None:
     try:
         if dry_run:
             ledger.opened(record)
         else:
             ledger.reseal(record)
-        did.resealed += 1
+        counts.resealed += 1
     except RecordUnreadable as error:
         logger.error("rotate-keys reason=unreadable %s", error)
-        did.unreadable += 1
+        counts.unreadable += 1
 
 
 def key_usage(ledger: Ledger) -> Counter[str]:
-    """Count the records under each key id; what ca_embed did not seal counts under "foreign"."""
+    """Count the records under each key id. Records that ca_embed did not seal count under "foreign"."""
     return Counter(key_id_of(record.document) or "foreign" for record in ledger.records())
 
 
 def forget(ledger: Ledger, user_id: str) -> int:
-    """Remove all registrations of a user, credentials and all, and return how many there were."""
+    """Remove all registrations of a user, with their credentials. Return how many."""
     ids = [record.registration_id for record in ledger.records(user_id)]
     return _remove(ledger, ids)
 
 
 def purge_expired(ledger: Ledger, *, older_than: timedelta, now: float, dry_run: bool = False) -> int:
-    """Remove sessions that expired that long ago without a completion, and return how many."""
+    """Remove sessions that expired so long ago without a completion. Return how many.
+
+    now: in Unix seconds. dry_run: only count them.
+    """
     try:
         limit = datetime.fromtimestamp(now, UTC) - older_than
-    except OverflowError:  # before all time
+    except OverflowError:  # older than any time that a datetime can hold
         return 0
     ids = [state.registration.registration_id for state in ledger.states() if _is_stale(state, limit)]
     return len(ids) if dry_run else _remove(ledger, ids)
 
 
 def copy(source: Storage, target: Storage, *, progress: Progress | None = None) -> Copied:
-    """Copy all sealed records to another storage; read each back to see that it arrived.
+    """Copy all sealed records to another storage, and read each back to see that it arrived.
 
-    What the target has already is left alone. Records stay sealed, so the same encryption keys open
-    them there. Raises StorageUnavailable.
+    Records that the target already has are not changed. Records stay sealed, so the same encryption keys
+    open them there. Raises StorageUnavailable.
     """
-    did = Copied()
+    counts = Copied()
     copy_canary(source, target)
     for seen, record in enumerate(registrations_in(source), start=1):
-        _copy(record, target, did)
+        _copy(record, target, counts)
         if progress:
             progress(seen)
-    return did
+    return counts
 
 
-def _copy(record: SealedRecord, target: Storage, did: Copied) -> None:
+def _copy(record: SealedRecord, target: Storage, counts: Copied) -> None:
     if key_id_of(record.document) is None:
         logger.error("copy reason=unreadable record %r", record.registration_id)
-        did.unreadable += 1
+        counts.unreadable += 1
         return
     before = target.load(record.registration_id)
     if before is None:
@@ -124,11 +130,11 @@ def _copy(record: SealedRecord, target: Storage, did: Copied) -> None:
     arrived = target.load(record.registration_id)
     if arrived is None or arrived.document != record.document:
         logger.warning("copy reason=differing record %r", record.registration_id)
-        did.differing += 1
+        counts.differing += 1
     elif before is None:
-        did.written += 1
+        counts.written += 1
     else:
-        did.present += 1
+        counts.present += 1
 
 
 def _first_version(record: SealedRecord) -> SealedRecord:

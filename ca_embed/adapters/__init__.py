@@ -1,1 +1,1 @@
-"""One thin module a framework: its own request in `identify`, its own mount, and the core behind it."""
+"""One thin module for each framework. It mounts the endpoints and passes the request to `identify`."""

@@ -1,4 +1,4 @@
-"""What FastAPI's OpenAPI document says about the endpoints that programs use."""
+"""The entries of the endpoints in FastAPI's OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class OpenedSession(BaseModel):
-    """A registration session, for the page that asked for it."""
+    """A new registration session, for the page that asked for it."""
 
     registration_id: str
     iframe_url: str
@@ -18,7 +18,7 @@ class OpenedSession(BaseModel):
 
 
 class RegistrationStatus(BaseModel):
-    """How far a registration is."""
+    """The status of a registration."""
 
     registration_id: str
     status: str
@@ -28,13 +28,13 @@ class RegistrationStatus(BaseModel):
 
 
 class Delivery(BaseModel):
-    """What became of a webhook: "accepted", "duplicate" or "ignored"."""
+    """The result of a webhook: "accepted", "duplicate" or "ignored"."""
 
     status: str
 
 
 class Problem(BaseModel):
-    """What went wrong, for programs (`code`) and for people (`message`)."""
+    """An error, for programs (`code`) and for people (`message`)."""
 
     status: str
     code: str
@@ -46,7 +46,7 @@ def _described(name: str, summary: str, good: int, model: type[BaseModel], *prob
         "name": f"chatarchitect_{name}",
         "summary": summary,
         "status_code": good,
-        "response_model": None,  # answers come from the core as they are
+        "response_model": None,  # the core makes the responses
         "responses": {good: {"model": model}, **{status: {"model": Problem} for status in problems}},
     }
 
@@ -65,7 +65,7 @@ OPEN = {
 }
 READ = _described(
     "registration",
-    "Say how far a registration of the signed-in user is",
+    "Return the status of a registration of the signed-in user",
     200,
     RegistrationStatus,
     401,

@@ -2,8 +2,8 @@
 
     app.add_routes(routes(embed))
 
-`identify` gets the `aiohttp.web.Request`, with what your middleware put there. In a template,
-`embed.snippet()` is the button.
+`identify` gets the `aiohttp.web.Request`, with what your middleware added to it. In a template,
+`embed.snippet()` returns the button.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def routes(embed: Embed, prefix: str | None = None) -> list[web.RouteDef]:
 
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    """Yield the body, also when a middleware has read it: then aiohttp has kept it."""
+    """Yield the body. If a middleware has read it already, aiohttp has kept it."""
     read_before = True
     async for chunk in request.content.iter_any():
         read_before = False

@@ -1,9 +1,9 @@
-"""AWS Lambda, behind a function URL, an API gateway or a load balancer, by way of Mangum.
+"""AWS Lambda, behind a function URL, an API gateway or a load balancer, with Mangum.
 
     handler = lambda_handler(embed)          # ca_embed alone, or:
-    handler = lambda_handler(embed, app)     # in front of an ASGI application of yours
+    handler = lambda_handler(embed, app)     # in front of your own ASGI application
 
-`identify` gets the ASGI scope, with the event that Lambda got in `scope["aws.event"]`. For a WSGI
+`identify` gets the ASGI scope; `scope["aws.event"]` is the event that Lambda received. For a WSGI
 application use apig-wsgi: `make_lambda_handler(ca_embed.wsgi.Middleware(app, embed))`.
 """
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 def lambda_handler(embed: Embed, app: ASGI3Application | None = None, prefix: str | None = None) -> Mangum:
     """Return a Lambda handler for all endpoints, below the prefix (by default the path of `public_url`)."""
-    app = Middleware(app or _nothing_else, embed, prefix)
+    app = Middleware(app or _not_found, embed, prefix)
     return Mangum(app, lifespan="off", custom_handlers=[_HTTPGateway])
 
 
 class _HTTPGateway(HTTPGateway):
-    """Names no type where there is no body; Mangum would say JSON to a function URL or an HTTP API."""
+    """Sends no Content-Type without a body. For a function URL or an HTTP API, Mangum would send JSON's."""
 
     def __call__(self, response: Response) -> dict[str, Any]:
         answer = super().__call__(response)
@@ -38,7 +38,7 @@ class _HTTPGateway(HTTPGateway):
         return answer
 
 
-async def _nothing_else(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 (ASGI's)
+async def _not_found(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 (ASGI passes all three)
     headers = [(b"content-type", b"text/plain")]
     await send({"type": "http.response.start", "status": 404, "headers": headers})
     await send({"type": "http.response.body", "body": b"Not found"})

@@ -3,8 +3,8 @@
     mount(app, embed)
 
 `identify` gets the `blacksheep.Request`: `request.user` and `request.session` work. BlackSheep's
-anti-forgery validation lets `/webhook` pass, and nothing else of ours. In a template,
-`embed.snippet(csrf=csrf_token(app, request))` is the button.
+anti-forgery validation exempts `/webhook` and no other endpoint. In a template,
+`embed.snippet(csrf=csrf_token(app, request))` returns the button.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
 
 
 def csrf_token(app: Application, request: Request) -> Csrf | None:
-    """Return what BlackSheep's anti-forgery validation asks of a POST, if the application has it on."""
+    """Return the header and token that BlackSheep's anti-forgery validation requires, if it is on."""
     for middleware in app.middlewares:
         if isinstance(middleware, AntiForgeryHandler):
             return Csrf(middleware.header_name, middleware.get_tokens(request)[1])
@@ -57,13 +57,13 @@ def csrf_token(app: Application, request: Request) -> Csrf | None:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    stream: Any = request.stream()  # an asynchronous generator, whatever its type says
+    stream: Any = request.stream()  # an asynchronous generator, although its type is another
     async for chunk in stream:
         yield chunk
 
 
 def _native(response: http.Response) -> Response:
-    """Turn type and length into a `Content`; BlackSheep writes these two headers itself."""
+    """Give Content-Type and Content-Length to a `Content`: BlackSheep writes these two headers itself."""
     headers = {name.lower().encode(): value.encode() for name, value in response.headers}
     kind, length = headers.pop(b"content-type", None), int(headers.pop(b"content-length", 0))
     content = kind and (
@@ -73,5 +73,5 @@ def _native(response: http.Response) -> Response:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    """Be the body of an answer to HEAD, which has a length all the same."""
+    """Yield the body of a response to HEAD, which is empty although the response has a length."""
     yield b""

@@ -2,8 +2,8 @@
 
     mount(app, embed)
 
-`identify` gets a copy of `bottle.request`, with what your plugins and hooks put there. In a template,
-`embed.snippet()` is the button.
+`identify` gets a copy of `bottle.request`, with what your plugins and hooks added to it. In a template,
+`embed.snippet()` returns the button.
 """
 # mypy: disable-error-code="import-untyped"
 
@@ -21,15 +21,15 @@ def mount(app: Bottle, embed: Embed, prefix: str | None = None) -> None:
     """Answer all requests below the prefix (by default the path of `public_url`)."""
 
     def endpoints(rest: str = "") -> HTTPResponse:
-        response = answer_environ(embed, request.environ, rest=rest, native=request.copy(), read=_read)
+        response = answer_environ(embed, request.environ, rest=rest, native=request.copy(), read=_body)
         return HTTPResponse(response.body, response.status, response.headers)
 
     path = mount_prefix(embed, prefix)
     app.route([path or "/", f"{path}/", f"{path}/<rest:path>"], "ANY", endpoints)
 
 
-def _read(asked: http.Request) -> bytes:
-    """Read what the server sends; Bottle's own `request.body` breaks on chunks that a server has undone."""
+def _body(asked: http.Request) -> bytes:
+    """Read from the server: `request.body` fails if the server has already decoded the chunks."""
     if "bottle.request.body" in request.environ:
-        return read_stream(request.body, asked)  # a hook has read it, and it begins again
+        return read_stream(request.body, asked)  # a hook has read it; this reads it again
     return read_body(request.environ, asked)

@@ -3,7 +3,7 @@
     cherrypy.tree.mount(Endpoints(embed), "/chatarchitect")
 
 `identify` gets `cherrypy.request`; `cherrypy.session` and `cherrypy.request.login` work.
-`embed.snippet()` is the button.
+`embed.snippet()` returns the button.
 """
 # mypy: disable-error-code="import-untyped"
 
@@ -18,9 +18,9 @@ from ca_embed.wsgi import answer_environ
 
 
 class Endpoints:
-    """All endpoints of an Embed, below where it is mounted."""
+    """All endpoints of an Embed, below the path where it is mounted."""
 
-    # CherryPy would parse forms away, ask for a length that chunked bodies have not, and recount answers.
+    # CherryPy would consume forms, demand a length that chunked bodies lack, and set a length of its own.
     _cp_config: ClassVar[dict[str, Any]] = {"request.process_request_body": False, "tools.encode.on": False}
     exposed = True
 
@@ -35,8 +35,8 @@ class Endpoints:
         response = answer_environ(self._embed, request.wsgi_environ, rest=rest, native=request)
         native = cherrypy.serving.response
         native.status = response.status
-        native.headers.pop("Content-Type", None)  # CherryPy names one even where there is no body
+        native.headers.pop("Content-Type", None)  # CherryPy sets one even without a body
         native.headers.update(response.headers)
         return response.body
 
-    default.exposed = True  # type: ignore[attr-defined]  # how CherryPy wants a handler marked
+    default.exposed = True  # type: ignore[attr-defined]  # CherryPy serves only marked handlers

@@ -2,7 +2,7 @@
 
     mount(app, embed)
 
-`identify` gets the `falcon.Request`: `req.context` holds what your middleware put there.
+`identify` gets the `falcon.Request`: `req.context` holds what your middleware added to it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""FastAPI: a router, with OpenAPI entries, and your own dependency to say who is signed in.
+"""FastAPI: a router with OpenAPI entries, and your own dependency for the signed-in user.
 
     app.include_router(router(embed, current_user=current_user))
 
-`current_user` is any dependency of yours that gives the user's id, or None; without one, `identify` gets
-the `fastapi.Request`. It is resolved for the page and for sessions alone, never for the webhook. In a
-template, `embed.snippet()` is the button.
+`current_user` is any dependency of yours that returns the user's id, or None. Without one, `identify` gets
+the `fastapi.Request`. It is resolved for the page and for sessions, never for the webhook. In a template,
+`embed.snippet()` returns the button.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def router(
     embed: Embed, prefix: str | None = None, *, current_user: Callable[..., Any] | None = None
 ) -> APIRouter:
     """Return a router for all endpoints, below the prefix (by default the path of `public_url`)."""
-    whoever = Depends(current_user or _ask_embed)
+    user_dependency = Depends(current_user or _no_dependency)
 
     def for_users(rest: str) -> Callable[..., Awaitable[Response]]:
-        async def endpoint(request: Request, user: Any = whoever) -> Response:
+        async def endpoint(request: Request, user: Any = user_dependency) -> Response:
             identify = None if current_user is None else lambda _request: user
             return await _respond(embed, request, rest.format(**request.path_params), identify)
 
@@ -56,5 +56,5 @@ def router(
     return routes
 
 
-async def _ask_embed() -> None:
-    """Stand in for `current_user` where there is none: then `identify` is asked."""
+async def _no_dependency() -> None:
+    """Do nothing in the place of `current_user`: without one, `identify` finds the user."""

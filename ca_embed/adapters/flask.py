@@ -1,10 +1,10 @@
-"""Flask: a blueprint, a Jinja global, a CLI group.
+"""Flask: a blueprint, a Jinja global and a CLI group.
 
     app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
 
 `identify` gets `flask.request`, inside the request: `session`, `g` and `current_user` work, there and
-in handlers. A page shows the button with `{{ chatarchitect() }}`; `flask chatarchitect reconcile` is
-what cron calls. Flask-WTF's CSRF protection lets `/webhook` pass, and nothing else of ours.
+in handlers. A page shows the button with `{{ chatarchitect() }}`. Let cron run
+`flask chatarchitect reconcile`. Flask-WTF's CSRF protection exempts `/webhook` and no other endpoint.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ca_embed.wsgi import answer_environ
 
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
-    """Return all endpoints as a blueprint; without a `url_prefix` they are at the path of `public_url`."""
+    """Return all endpoints as a blueprint. Without a `url_prefix` they are at the path of `public_url`."""
     adapter = Blueprint(name, __name__, url_prefix=mount_prefix(embed, None) or None)
     exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
 
     def endpoints(rest: str = "") -> Response:
-        answer = answer_environ(embed, request.environ, rest=rest, native=request, read=_read, csrf=_csrf)
-        # As a list, for then Flask leaves the Content-Length as it is, also for HEAD.
-        return _Answer([answer.body], answer.status, answer.headers)
+        response = answer_environ(embed, request.environ, rest=rest, native=request, read=_body, csrf=_csrf)
+        # The body is a list: then Flask does not change the Content-Length, which HEAD needs.
+        return _UntypedResponse([response.body], response.status, response.headers)
 
     def webhook() -> Response:
         return endpoints("webhook")
@@ -51,32 +51,32 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
         state.app.jinja_env.globals[name] = snippet
 
     adapter.record(set_up)
-    adapter.before_app_request(lambda: exempt_webhook(current_app))  # protection that was set up after us
+    adapter.before_app_request(lambda: exempt_webhook(current_app))  # for protection that was added later
     adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **exact)
     adapter.add_url_rule("/webhook", view_func=webhook, provide_automatic_options=False, **exact)
     adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **exact)
 
     @adapter.cli.command("reconcile")
     def reconcile() -> None:
-        """Finish what a lost webhook, a crash or a failing handler left open."""
+        """Finish what a lost webhook, a crash or a failed handler left open."""
         click.echo(json.dumps(asdict(embed.reconcile())))
 
     return adapter
 
 
-class _Answer(Response):
-    """An answer with our headers and no others: Flask would name a type even where there is no body."""
+class _UntypedResponse(Response):
+    """A response with no headers but ours: Flask would set a Content-Type even without a body."""
 
     default_mimetype = None
 
 
-def _read(asked: Request) -> bytes:
-    """Read the body, also when a `before_request` function has: then Flask has kept it."""
+def _body(asked: Request) -> bytes:
+    """Return the body. If a `before_request` function has read it already, Flask has kept it."""
     return read_stream(request.stream, asked, kept=request.get_data)
 
 
 def _csrf() -> Csrf | None:
-    """Return the token of Flask-WTF's CSRF protection, if the application has it on."""
+    """Return the header and token that Flask-WTF's CSRF protection requires, if it is on."""
     if "csrf" not in current_app.extensions:
         return None
     token: Any = current_app.jinja_env.globals["csrf_token"]

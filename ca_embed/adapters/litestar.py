@@ -1,10 +1,10 @@
-"""Litestar: a router to put among your route handlers.
+"""Litestar: a router to add to your route handlers.
 
     app = Litestar([..., router(embed)])
 
 `identify` gets the `litestar.Request`: `request.user` and `request.session` work. Litestar's CSRF
-protection lets `/webhook` pass, and nothing else of ours. In a template, `embed.snippet()` is the button;
-with that protection on, pass it `csrf=csrf_token(request)`.
+protection exempts `/webhook` and no other endpoint. In a template, `embed.snippet()` returns the button.
+If that protection is on, write `embed.snippet(csrf=csrf_token(request))`.
 """
 # No `from __future__ import annotations`: Litestar resolves the annotations of handlers at run time.
 
@@ -36,13 +36,13 @@ def router(embed: Embed, prefix: str | None = None) -> Router:
 
 
 def csrf_token(request: Request[Any, Any, Any]) -> Csrf | None:
-    """Return what Litestar's CSRF protection asks of a POST, if it is on."""
+    """Return the header and token that Litestar's CSRF protection requires, if it is on."""
     config, token = request.app.csrf_config, ScopeState.from_scope(request.scope).csrf_token
     return Csrf(config.header_name, token) if config and isinstance(token, str) else None
 
 
 async def _answer(embed: Embed, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-    if not path.startswith("/"):  # Litestar mounts by the letter: this is another path that begins like ours
+    if not path.startswith("/"):  # Litestar compares prefixes as text: this is "/mountain" for "/mount"
         raise NotFoundException
     request: Request[Any, Any, Any] = Request(scope, receive)
     response = await answer(
@@ -64,7 +64,7 @@ async def _answer(embed: Embed, path: str, scope: Scope, receive: Receive, send:
 
 
 async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    """Yield the body; `Request.stream` knows no limit for a mounted application, and refuses to begin."""
+    """Yield the body. `Request.stream` raises here, because a mounted application has no size limit set."""
     more = True
     while more:
         message = await receive()

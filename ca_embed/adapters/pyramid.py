@@ -1,10 +1,10 @@
-"""Pyramid: something to include.
+"""Pyramid: a function for `config.include`.
 
     config.include(endpoints(embed), route_prefix="/chatarchitect")
 
 `identify` gets the `pyramid.request.Request`: `request.authenticated_userid`, `request.identity` and
-`request.session` work. Pyramid's CSRF protection lets `/webhook` pass, and nothing else of ours. In a
-template, `embed.snippet(csrf=csrf_token(request))` is the button.
+`request.session` work. Pyramid's CSRF protection exempts `/webhook` and no other endpoint. In a
+template, `embed.snippet(csrf=csrf_token(request))` returns the button.
 """
 # mypy: disable-error-code="import-untyped"
 
@@ -26,7 +26,7 @@ from ca_embed.wsgi import answer_environ
 
 
 def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurator], None]:
-    """Return what `config.include` takes; all endpoints are below its `route_prefix`."""
+    """Return a function for `config.include`. All endpoints are below its `route_prefix`."""
 
     def view(request: Request) -> Response:
         response = answer_environ(
@@ -52,7 +52,7 @@ def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurat
 
 
 def csrf_token(request: Request) -> Csrf | None:
-    """Return what Pyramid's CSRF protection asks of a POST, if it is on."""
+    """Return the header and token that Pyramid's CSRF protection requires, if it is on."""
     options = request.registry.queryUtility(IDefaultCSRFOptions)
     if options is None or not options.require_csrf:
         return None

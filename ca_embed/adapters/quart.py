@@ -19,7 +19,7 @@ from ca_embed.http import METHODS, answer, mount_prefix
 
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
-    """Return all endpoints as a blueprint; without a `url_prefix` they are at the path of `public_url`."""
+    """Return all endpoints as a blueprint. Without a `url_prefix` they are at the path of `public_url`."""
     adapter = Blueprint(name, __name__, url_prefix=mount_prefix(embed, None) or None)
     exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
 
@@ -32,7 +32,7 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
             native=request,
             chunks=lambda: request.body,
         )
-        return _Answer([response.body], response.status, dict(response.headers))
+        return _UntypedResponse([response.body], response.status, dict(response.headers))
 
     def set_up(state: BlueprintSetupState) -> None:
         mount = f"{state.name_prefix}.{state.name}.endpoints".lstrip(".")
@@ -48,7 +48,7 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     return adapter
 
 
-class _Answer(Response):
-    """An answer with our headers and no others: Quart would name a type even where there is no body."""
+class _UntypedResponse(Response):
+    """A response with no headers but ours: Quart would set a Content-Type even without a body."""
 
-    default_mimetype: Any = None  # a value that werkzeug knows, and Quart's type forgets
+    default_mimetype: Any = None  # werkzeug allows None, although Quart's type does not

@@ -2,8 +2,8 @@
 
     app.blueprint(blueprint(embed))
 
-`identify` gets the `sanic.Request`: `request.ctx` holds what your middleware put there. In a template,
-`embed.snippet()` is the button.
+`identify` gets the `sanic.Request`: `request.ctx` holds what your middleware added to it. In a template,
+`embed.snippet()` returns the button.
 """
 
 from __future__ import annotations
@@ -38,6 +38,6 @@ def blueprint(embed: Embed, prefix: str | None = None, name: str = "chatarchitec
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    stream: Any = request.stream  # an asynchronous iterable, whatever its type says
+    stream: Any = request.stream  # an asynchronous iterable, although its type is another
     async for chunk in stream:
         yield chunk

@@ -1,9 +1,9 @@
-"""Starlette: routes to put among your own.
+"""Starlette: routes to add to your own.
 
     app = Starlette(routes=[..., *routes(embed)], middleware=[Middleware(SessionMiddleware, ...)])
 
 `identify` gets the `starlette.requests.Request`: `request.user`, `request.session` and `request.state`
-work. In a template, `embed.snippet()` is the button.
+work. In a template, `embed.snippet()` returns the button.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ca_embed.http import answer, mount_prefix
 def routes(embed: Embed, prefix: str | None = None) -> list[Route]:
     """Return routes for all endpoints, below the prefix (by default the path of `public_url`).
 
-    Both are named "chatarchitect": `request.url_for("chatarchitect", rest="")` is the hosted page.
+    The URL of the hosted page is `request.url_for("chatarchitect", rest="")`.
     """
     path = mount_prefix(embed, prefix)
     endpoint = _Endpoint(embed)
@@ -30,7 +30,7 @@ def routes(embed: Embed, prefix: str | None = None) -> list[Route]:
 
 
 async def _respond(embed: Embed, request: Request, rest: str, identify: Identify | None = None) -> Response:
-    """Answer a request; `rest` is its path below the mount, `identify` finds the user if not the Embed's."""
+    """Answer a request for the path `rest` below the mount. `identify` replaces that of the Embed."""
     response = await answer(
         embed,
         method=request.method,
@@ -44,7 +44,7 @@ async def _respond(embed: Embed, request: Request, rest: str, identify: Identify
 
 
 class _Endpoint:
-    """An ASGI application, so that Starlette leaves all methods to it."""
+    """An ASGI application. Starlette passes all methods to it, which it would not do for a function."""
 
     def __init__(self, embed: Embed) -> None:
         self._embed = embed

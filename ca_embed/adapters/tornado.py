@@ -2,9 +2,9 @@
 
     app = tornado.web.Application([..., *rules(embed)], **settings)
 
-`identify` gets the `RequestHandler`: `handler.current_user` works if your application's handlers share a
-base class with `get_current_user`, given as `base`. With `xsrf_cookies` on, `/webhook` passes, and nothing
-else of ours. In a template, `embed.snippet(csrf=xsrf_token(handler))` is the button.
+`identify` gets the `RequestHandler`. `handler.current_user` works if you pass as `base` the base class of
+your handlers, which has `get_current_user`. With `xsrf_cookies` on, `/webhook` is exempt and no other
+endpoint. In a template, `embed.snippet(csrf=xsrf_token(handler))` returns the button.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def rules(
 
 
 def xsrf_token(handler: RequestHandler) -> Csrf | None:
-    """Return what Tornado's XSRF protection asks of a POST, if it is on."""
+    """Return the header and token that Tornado's XSRF protection requires, if it is on."""
     if not handler.settings.get("xsrf_cookies"):
         return None
     return Csrf("X-XSRFToken", handler.xsrf_token.decode())
@@ -51,10 +51,10 @@ class _Endpoints(RequestHandler):
             super().check_xsrf_cookie()
 
     def compute_etag(self) -> None:
-        """Leave the ETag to the core."""
+        """Add no ETag: the core sets it."""
 
     async def prepare(self) -> None:
-        """Refuse at once what is announced as too long: Tornado would read all of it first."""
+        """Refuse a body that is announced as too long at once: Tornado would read all of it first."""
         if isawaitable(prepared := super().prepare()):
             await prepared
         announced = self.request.headers.get("Content-Length", "")

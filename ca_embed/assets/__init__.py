@@ -1,1 +1,1 @@
-"""What goes to the browser: the script and the HTML."""
+"""The script and the HTML for the browser."""

@@ -1,4 +1,4 @@
-"""The HTML: the snippet for a host's page, and the hosted page. No template engine, every value escaped."""
+"""The HTML: the snippet for a host's page, and the hosted page. Every value is escaped."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _ANY_ORIGIN = "https://any.invalid"
 
 
 class Csrf(NamedTuple):
-    """What the host's CSRF protection asks of a request: the name of a header, and its value."""
+    """The header that the host's CSRF protection requires: its name and its value, the token."""
 
     header: str
     token: str
 
 
 class Html(str):
-    """HTML that is escaped already; template engines leave it as it is (`__html__`)."""
+    """HTML that is already escaped. Template engines do not escape it again, because it has `__html__`."""
 
     __slots__ = ()
 
@@ -59,7 +59,7 @@ def snippet(
     nonce: str | None,
     csrf: Csrf | None,
 ) -> Html:
-    """Return the script tag and the element. Raises ValueError, naming the argument that cannot be."""
+    """Return the script tag and the element. Raises ValueError, which names the wrong argument."""
     _require(mode in ("inline", "modal"), 'mode: give "inline" or "modal"')
     _require(isinstance(lang, str | None), 'lang: give text like "pt-BR", or None for the page\'s language')
     _require(isinstance(nonce, str | None), "nonce: give the text that is in the page's policy, or None")
@@ -70,7 +70,7 @@ def snippet(
 
 @dataclass(frozen=True, slots=True)
 class HostedPage:
-    """A complete page, its language and its Content-Security-Policy."""
+    """A complete page with its language and its Content-Security-Policy."""
 
     html: Html
     lang: str
@@ -78,8 +78,8 @@ class HostedPage:
 
 
 def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = None) -> HostedPage:
-    """Return the page that runs the registration, in the reader's language where we speak it."""
-    lang = _spoken(accept_language) or settings.lang
+    """Return the page that runs the registration, in the reader's language if it is supported."""
+    lang = _preferred_language(accept_language) or settings.lang
     title, lead = (escape(text) for text in _TITLES[lang])
     style = _style()
     script = _script(settings.public_path)
@@ -94,15 +94,15 @@ def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = No
     return HostedPage(Html(html), lang, _policy(settings, style))
 
 
-def _spoken(accept_language: str) -> str | None:
-    """Return the base of the first language that the reader prefers and we speak."""
+def _preferred_language(accept_language: str) -> str | None:
+    """Return the supported language that the reader prefers most, or None."""
     preferred = parse_accept_header(accept_language, LanguageAccept)
     bases = (tag.partition("-")[0].lower() for tag, quality in preferred if quality > 0)
     return next((base for base in bases if base in LANGUAGES), None)
 
 
 def page_permissions(settings: Settings) -> str:
-    """Return the hosted page's Permissions-Policy: what the iframe is allowed, and nothing else."""
+    """Return the hosted page's Permissions-Policy. It allows what the iframe needs and nothing else."""
     allowed = f'(self "{settings.iframe_origin}")'
     granted = [f"{name}={allowed}" for name in sorted(FEATURES)]
     return ", ".join([*granted, "camera=()", "geolocation=()", "microphone=()", "payment=()"])
@@ -153,7 +153,10 @@ def _element(
     csrf: Csrf | None = None,
     hosted: bool = False,
 ) -> str:
-    """Return the element. `hosted`: it is on our own page, so that it does not offer to go there."""
+    """Return the element.
+
+    hosted: whether it is on the hosted page. There it offers no link to that page.
+    """
     attributes = {
         "endpoint": base or "/",
         "iframe-origin": settings.iframe_origin,
@@ -169,7 +172,7 @@ def _element(
 
 
 def _checked_endpoint(endpoint: str) -> str:
-    """Return a path from the root, or a URL, that paths can be appended to: no slash at its end."""
+    """Return the endpoint, a path or a URL, without a slash at its end. Raises ValueError."""
     try:
         return _base_of(endpoint)
     except ValueError as problem:
@@ -190,7 +193,7 @@ def _require(is_right: bool, advice: str) -> None:
 
 
 def _attributes(values: dict[str, str | None]) -> str:
-    """Write attributes; None leaves one out, an empty text writes the name alone."""
+    """Return HTML attributes. None leaves an attribute out, an empty text gives its name alone."""
     return "".join(
         f" {name}" if value == "" else f' {name}="{escape(value)}"'
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""The bundled JavaScript: its bytes, and the names and hashes that follow from them."""
+"""The bundled JavaScript: its bytes, and the name and hashes that are made from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The file to serve. `integrity` is its Subresource Integrity value, `digest` names the bytes."""
+    """The file to serve.
+
+    digest: a short hash of the bytes, for the file's name and ETag.
+    integrity: the hash for Subresource Integrity.
+    """
 
     body: bytes
     digest: str
@@ -19,13 +23,13 @@ class Script:
 
     @property
     def hashed_name(self) -> str:
-        """The name under which the bytes never change."""
+        """The file's name. It holds the digest, so the bytes under it never change."""
         return f"ca-embed.{self.digest}.js"
 
 
 @cache
 def javascript() -> Script:
-    """Return the asset that this release ships."""
+    """Return the script of this release."""
     body = files("ca_embed").joinpath("assets", "ca-embed.js").read_bytes()
     sha384 = base64.b64encode(hashlib.sha384(body).digest()).decode()
     return Script(body, hashlib.sha256(body).hexdigest()[:16], f"sha384-{sha384}")

@@ -1,7 +1,7 @@
 """Reading a request's body: at most 64 KiB, exactly as long as announced.
 
-Each reader stops at the limit, so a long body costs no memory. `checked_body` holds for every body,
-whoever has read it: the drivers call it on what an adapter hands them.
+Each reader stops at the limit, so a long body costs no memory. The drivers call `checked_body` for every
+body, also for one that an adapter has read in its own way.
 """
 
 from __future__ import annotations

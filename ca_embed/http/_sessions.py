@@ -85,7 +85,7 @@ def _asked_language(body: bytes) -> str | None:
     except NotStrictJson as problem:
         raise InvalidRequest(f"The body is not a JSON object: {problem}.") from None
     if lang is not None and not isinstance(lang, str):
-        raise InvalidRequest("lang is not a string.")
+        raise InvalidRequest("lang must be a string.")
     return lang
 
 

@@ -538,9 +538,9 @@ def test_every_problem_of_a_page(operate: Run, world: Any, served: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("Content-Security-Policy", "sandbox", ("binds the iframe too", "Add allow-")),
+        ("Content-Security-Policy", "sandbox", ("restricts the iframe too", "Add allow-")),
         ("Content-Security-Policy", "script-src 'none'", ("script-src blocks ca-embed.js", "Add 'self'")),
-        ("Cross-Origin-Embedder-Policy", "require-corp", ("require-corp blocks the iframe", "Leave")),
+        ("Cross-Origin-Embedder-Policy", "require-corp", ("require-corp blocks the iframe", "Remove")),
         (
             "Permissions-Policy",
             'fullscreen=(self "https://a.example. b")',

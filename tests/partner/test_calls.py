@@ -132,7 +132,7 @@ def test_result_of_a_completed_registration(client: PartnerClient, server: RawSe
     assert credentials.completed_at == datetime(2026, 7, 4, 10, tzinfo=UTC)
     assert result.completion.registration_id == SESSION_ID
     assert result.completion.signed_at is None
-    assert result.completion.echo is None
+    assert result.completion.partner_fields is None
     assert result.completion.token_id == token_id(TOKEN)
     assert "fake-secret-value" not in repr(result)
 

@@ -14,7 +14,7 @@ import pytest
 
 from ca_embed import Embed, EmbedError
 from ca_embed._cli.capture import Capture
-from ca_embed._partner.transport import Answer as PartnerAnswer
+from ca_embed._partner.transport import HttpReply
 from ca_embed._registrar import SessionOrder
 from ca_embed.http._messages import Request
 from ca_embed.sandbox import Sandbox
@@ -175,7 +175,7 @@ def test_what_carries_a_secret_does_not_show_it() -> None:
     )
     cookies = (("cookie", secret.encode()),)
     request = Request("GET", "/", cookies, {"HTTP_COOKIE": secret})
-    answer = PartnerAnswer(200, secret.encode())
+    answer = HttpReply(200, secret.encode())
     capture = Capture(secret.encode(), (), ())
     assert secret not in repr([order, request, answer, capture])
 

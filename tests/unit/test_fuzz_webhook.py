@@ -110,7 +110,7 @@ def test_any_authentic_body_is_read_or_refused(body: bytes) -> None:
 
 def assert_fit_to_store(completion: Completion) -> None:
     """Check that no part of a completion breaks whoever stores it."""
-    credentials, echo = completion.credentials, completion.echo
+    credentials, echo = completion.credentials, completion.partner_fields
     assert echo is not None
     texts = (credentials.app_id, credentials.app_secret, credentials.phone, credentials.integration, *echo)
     assert all(text is None or isinstance(text.encode(), bytes) for text in texts)

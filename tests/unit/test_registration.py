@@ -17,21 +17,21 @@ from ca_embed._registration import (
     Claim,
     Completion,
     Credentials,
-    Echo,
     HandlerRun,
     Outcome,
+    PartnerFields,
     Registration,
     State,
     Status,
     answered,
     asking,
     begin,
+    claim_ended,
     claimed,
     complete,
     due_at,
     expire,
     handled,
-    lapsed,
     may_ask,
     released,
     runnable,
@@ -61,10 +61,10 @@ WEBHOOK = Completion(
     registration_id="r1",
     credentials=CREDENTIALS,
     signed_at=1000,
-    echo=Echo("user_456", "opaque"),
+    partner_fields=PartnerFields("user_456", "opaque"),
     token_id="token1",
 )
-RESULT = replace(WEBHOOK, signed_at=None, echo=None)
+RESULT = replace(WEBHOOK, signed_at=None, partner_fields=None)
 
 
 def completing(
@@ -195,7 +195,9 @@ def test_an_unknown_session_is_never_lost() -> None:
     assert state.registration.partner_state == "opaque"
     assert state.registration.created_at == datetime.fromtimestamp(NOW, UTC)
     assert state.token_id == "token1"
-    assert completed(None, replace(WEBHOOK, echo=Echo("", ""))).registration.user_id is None
+    assert (
+        completed(None, replace(WEBHOOK, partner_fields=PartnerFields("", ""))).registration.user_id is None
+    )
     assert completed(None, RESULT).registration.user_id is None
 
 
@@ -265,26 +267,26 @@ def test_newer_replaces_older(
 @pytest.mark.parametrize(
     ("echo", "fits"),
     [
-        (Echo("user_456", "opaque"), True),
-        (Echo("user_457", "opaque"), False),
-        (Echo("user_456", "other"), False),
-        (Echo("user_456", None), False),
-        (Echo(None, "opaque"), False),
-        (Echo("", ""), False),
-        (Echo("USER_456", "opaque"), False),
-        (Echo("opaque", "user_456"), False),
+        (PartnerFields("user_456", "opaque"), True),
+        (PartnerFields("user_457", "opaque"), False),
+        (PartnerFields("user_456", "other"), False),
+        (PartnerFields("user_456", None), False),
+        (PartnerFields(None, "opaque"), False),
+        (PartnerFields("", ""), False),
+        (PartnerFields("USER_456", "opaque"), False),
+        (PartnerFields("opaque", "user_456"), False),
         (None, True),
     ],
 )
-def test_a_delivery_must_fit_its_session(echo: Echo | None, fits: bool) -> None:
+def test_a_delivery_must_fit_its_session(echo: PartnerFields | None, fits: bool) -> None:
     """A webhook for another user or state is refused, before and after completion, even a newer one."""
-    other = replace(with_credentials(WEBHOOK, app_id="other"), echo=echo, signed_at=9999)
+    other = replace(with_credentials(WEBHOOK, app_id="other"), partner_fields=echo, signed_at=9999)
     expected = Outcome.ACCEPTED if fits else Outcome.MISMATCHED
     for known in (OPEN, completed(), expire(OPEN, NOW + 7200)):
         outcome, state = completing(known, other)
         assert outcome is expected
         assert (state is None) == (not fits)
-    same = replace(WEBHOOK, echo=echo)
+    same = replace(WEBHOOK, partner_fields=echo)
     assert completing(completed(), same)[0] is (Outcome.DUPLICATE if fits else Outcome.MISMATCHED)
 
 
@@ -293,8 +295,14 @@ def test_a_delivery_must_fit_its_session(echo: Echo | None, fits: bool) -> None:
 def test_absent_and_empty_are_the_same(user_id: str | None, echoed: str | None) -> None:
     """A session without user and state fits a webhook that returns null, nothing or empty texts."""
     bare = replace(OPEN, registration=replace(REGISTRATION, user_id=user_id, partner_state=user_id))
-    assert completing(bare, replace(WEBHOOK, echo=Echo(echoed, echoed)))[0] is Outcome.ACCEPTED
-    assert completing(bare, replace(WEBHOOK, echo=Echo("someone", echoed)))[0] is Outcome.MISMATCHED
+    assert (
+        completing(bare, replace(WEBHOOK, partner_fields=PartnerFields(echoed, echoed)))[0]
+        is Outcome.ACCEPTED
+    )
+    assert (
+        completing(bare, replace(WEBHOOK, partner_fields=PartnerFields("someone", echoed)))[0]
+        is Outcome.MISMATCHED
+    )
 
 
 def test_nothing_shows_the_secret() -> None:
@@ -437,12 +445,12 @@ def test_a_lease_ends() -> None:
     """A worker that does not come back loses its claim after the lease, and may go on if nobody took it."""
     state = claimed(completed(handlers=("one",)), "them", NOW)
     assert state.claim == THEIRS
-    assert not lapsed(state, NOW + HANDLER_LEASE - 0.1)
+    assert not claim_ended(state, NOW + HANDLER_LEASE - 0.1)
     assert runnable(state, "me", ("one",), NOW + HANDLER_LEASE - 0.1) == ()
-    assert lapsed(state, NOW + HANDLER_LEASE)
+    assert claim_ended(state, NOW + HANDLER_LEASE)
     assert runnable(state, "me", ("one",), NOW + HANDLER_LEASE) == ("one",)
     assert runnable(state, "them", ("one",), NOW + HANDLER_LEASE + 1) == ("one",)
-    assert lapsed(replace(state, claim=None), NOW)
+    assert claim_ended(replace(state, claim=None), NOW)
 
 
 def test_a_claim_is_given_back_by_its_worker_only() -> None:

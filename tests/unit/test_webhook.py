@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ca_embed._registration import Completion, Echo
+from ca_embed._registration import Completion, PartnerFields
 from ca_embed._webhook import (
     Authenticated,
     Verifier,
@@ -379,7 +379,7 @@ def test_the_guides_payload() -> None:
     completion = event()
     assert completion is not None
     assert completion.registration_id == "abc123def456ghi789jkl0"
-    assert completion.echo == Echo("user_456", "opaque-state-value")
+    assert completion.partner_fields == PartnerFields("user_456", "opaque-state-value")
     assert completion.signed_at == NOW
     assert completion.token_id == SIGNER.token_id
     credentials = completion.credentials
@@ -510,7 +510,7 @@ def test_text_that_is_odd_but_right() -> None:
     completion = event(integration="\0", partner_state="🙂\r\n\u2028")
     assert completion is not None
     assert completion.credentials.integration == "\0"
-    assert completion.echo == Echo("user_456", "🙂\r\n\u2028")
+    assert completion.partner_fields == PartnerFields("user_456", "🙂\r\n\u2028")
 
 
 @pytest.mark.parametrize(

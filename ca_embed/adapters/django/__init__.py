@@ -8,17 +8,17 @@
 
     {% load chatarchitect %} {% chatarchitect %}
 
-The keys of `CA_EMBED` are the arguments of `Embed` in capitals; what is missing there is taken from the
-environment. Without `STORAGE`, registrations are kept in your own database (run `migrate`); without
-`IDENTIFY`, the user is `request.user`. Handlers live in a module `chatarchitect` of any of your apps,
-which is imported at the start:
+The keys of `CA_EMBED` are the arguments of `Embed` in capitals. The environment gives those that are
+missing. Without `STORAGE`, registrations are stored in your own database (run `migrate`). Without
+`IDENTIFY`, the user is `request.user`. Put handlers into a module `chatarchitect` in any of your apps. It
+is imported at the start:
 
     from ca_embed.adapters.django import embed
 
     @embed.on_completed
     def connect(registration, credentials): ...
 
-`manage.py chatarchitect reconcile` is what cron calls.
+Let cron run `manage.py chatarchitect reconcile`.
 """
 # mypy: disable-error-code="import-untyped"
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 
 def signed_in_user(request: Any) -> Any:
-    """Return the primary key of `request.user`, or None: what `identify` is if you name no other."""
+    """Return the primary key of `request.user`, or None. This is the default of `IDENTIFY`."""
     return request.user.pk if request.user.is_authenticated else None
 
 
 @cache
 def get_embed() -> Embed:
-    """Return the Embed of the settings. Raises ConfigurationError."""
+    """Return the Embed that the settings describe. Raises ConfigurationError."""
     from ca_embed.embed import Embed
 
     arguments = {key.lower(): value for key, value in getattr(settings, "CA_EMBED", {}).items()}

@@ -1,4 +1,4 @@
-"""Registrations in the admin: to be looked at, not to be touched, and without secrets."""
+"""Registrations in the admin: read-only and without secrets."""
 # mypy: disable-error-code="import-untyped,misc,untyped-decorator"
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ca_embed.adapters.django.models import Registration
 
 @admin.register(Registration)
 class RegistrationAdmin(admin.ModelAdmin):
-    """Shows whose registration it is and how far."""
+    """Shows the user and the status of each registration."""
 
     list_display = ("registration_id", "user_id", "status", "phone", "completed_at")
     list_per_page = 50
@@ -22,11 +22,11 @@ class RegistrationAdmin(admin.ModelAdmin):
     fields = readonly_fields = list_display
 
     def get_queryset(self, request: Any) -> Any:
-        """Leave out what ca_embed keeps for itself, under names that no registration has."""
+        """Leave out ca_embed's own records: their ids begin with "~", which no registration's does."""
         return super().get_queryset(request).filter(registration_id__lt="~")
 
     def status(self, row: Registration) -> Any:
-        """How far it is."""
+        """The status."""
         return self._opened(row, "status")
 
     def phone(self, row: Registration) -> Any:
@@ -38,15 +38,15 @@ class RegistrationAdmin(admin.ModelAdmin):
         return self._opened(row, "completed_at")
 
     def has_add_permission(self, *_: Any) -> bool:
-        """Let nobody: registrations come from ChatArchitect."""
+        """Allow no adding: registrations come from ChatArchitect."""
         return False
 
     def has_change_permission(self, *_: Any) -> bool:
-        """Let nobody: what is sealed cannot be edited."""
+        """Allow no editing: the documents are sealed."""
         return False
 
     def has_delete_permission(self, *_: Any) -> bool:
-        """Let nobody: credentials would be lost."""
+        """Allow no deleting: credentials would be lost."""
         return False
 
     def _opened(self, row: Registration, name: str) -> Any:

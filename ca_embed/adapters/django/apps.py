@@ -1,4 +1,4 @@
-"""The app as Django sees it."""
+"""The configuration of the Django app."""
 # mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class CaEmbedConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Get ready to serve."""
+        """Register the checks and import the modules with handlers."""
         from ca_embed.adapters.django import checks  # noqa: F401 (registers them)
 
         autodiscover_modules("chatarchitect")

@@ -1,4 +1,4 @@
-"""System checks: what would otherwise be found out by the first customer."""
+"""System checks: they find wrong settings before the first customer does."""
 # mypy: disable-error-code="import-untyped,untyped-decorator"
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SECURITY = "django.middleware.security.SecurityMiddleware"
 
 @register()
 def configuration(**_: Any) -> list[CheckMessage]:
-    """Find what is missing or wrong in the settings."""
+    """Report each setting that is missing or wrong."""
     try:
         get_embed()
     except ConfigurationError as error:
@@ -29,7 +29,7 @@ def configuration(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.urls)
 def mounted_where_it_says(**_: Any) -> list[CheckMessage]:
-    """Find a `public_url` that leads somewhere else."""
+    """Report URLs that are not included, or not at the path of `public_url`."""
     try:
         public_path = get_embed()._core.settings.public_path
         mount = reverse("chatarchitect:page").rstrip("/")
@@ -41,13 +41,13 @@ def mounted_where_it_says(**_: Any) -> list[CheckMessage]:
     if public_path.endswith(mount):
         return []
     message = f"PUBLIC_URL has the path {public_path!r}, but the URLs of ca_embed are included at {mount!r}."
-    hint = "Webhooks go to PUBLIC_URL: let both agree, unless a proxy translates."
+    hint = "Webhooks go to PUBLIC_URL: give both the same path, unless a proxy changes paths."
     return [Caution(message, hint=hint, id="ca_embed.W003")]
 
 
 @register(Tags.security)
 def popups(**_: Any) -> list[CheckMessage]:
-    """Find the setting, Django's default, that keeps Meta's signup from opening its window."""
+    """Report Django's default policy, under which Meta's signup cannot open its window."""
     policy = settings.SECURE_CROSS_ORIGIN_OPENER_POLICY
     if policy != "same-origin" or _SECURITY not in settings.MIDDLEWARE:
         return []

@@ -7,23 +7,23 @@ from typing import Any
 
 from django.db import models
 
-# Compared and sorted byte by byte, whatever the database does with text by default.
+# Compared and sorted byte by byte. By default, some databases ignore case or accents.
 _TYPES = {"mysql": "varbinary(1020)", "postgresql": 'varchar(255) COLLATE "C"'}
 
 
 class ExactText(models.Field):
-    """Text of at most 255 characters; no two that differ are ever equal, and they sort by code point."""
+    """Text of at most 255 characters. Two different texts are never equal, and texts sort by code point."""
 
     def db_type(self, connection: Any) -> str:
         """Return the column's type."""
         return _TYPES.get(connection.vendor, "varchar(255)")
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:  # noqa: ARG002
-        """Encode for a database that keeps bytes."""
+        """Encode the text for a database that stores it as bytes."""
         return value.encode() if isinstance(value, str) and connection.vendor == "mysql" else value
 
     def from_db_value(self, value: Any, *_: Any) -> Any:
-        """Decode what a database that keeps bytes gives back."""
+        """Decode the text from a database that stores it as bytes."""
         return value.decode() if isinstance(value, bytes) else value
 
 
@@ -37,7 +37,7 @@ class Registration(models.Model):
     document = models.BinaryField()
 
     class Meta:
-        """The two orders in which registrations are asked for."""
+        """An index for each of the two orders in which registrations are read."""
 
         indexes = (
             models.Index(fields=["due_at", "registration_id"], name="ca_embed_due"),

@@ -1,4 +1,4 @@
-"""Keeps records in the host's own database, on Django's own connection."""
+"""Stores records in the host's own database, on Django's own connection."""
 # mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ _COLUMNS = ("registration_id", "version", "user_id", "due_at", "document")
 
 
 class DjangoStorage:
-    """Keeps records in the table of the app's migrations. `using` names the database, if not by routing.
+    """Stores records in the table that the app's migrations create.
 
-    What must outlast the call is refused inside a transaction of yours, which might be rolled back.
-    How long it waits for a busy database is said in `DATABASES`.
+    using: the alias of the database; by default, Django's routing chooses it.
+
+    Writing is refused inside a transaction of the host, because the host might roll it back. How long it
+    waits for a busy database is set in `DATABASES`.
     """
 
     def __init__(self, using: str | None = None) -> None:
-        """Open nothing: Django does."""
+        """Open no connection: Django opens it."""
         self._using = using
 
     def load(self, registration_id: str) -> SealedRecord | None:
@@ -54,7 +56,7 @@ class DjangoStorage:
             return bool(rows.filter(registration_id=registration_id, version=version).delete()[0])
 
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
-        """Return at most `limit` records that are due by then, earliest first, after the cursor."""
+        """Return at most `limit` records that are due by that time, earliest first, after the cursor."""
         page = Q(due_at__lte=by)
         if after is not None:
             page &= Q(due_at__gt=after.due_at) | Q(
@@ -65,14 +67,14 @@ class DjangoStorage:
     def list(
         self, *, user_id: str | None = None, limit: int, after: str | None = None
     ) -> Sequence[SealedRecord]:
-        """Return at most `limit` records by registration id, after that id; of one user, if one is named."""
+        """Return at most `limit` records, or one user's, by registration id. They begin after `after`."""
         page = Q(registration_id__gt=after or "")
         if user_id is not None:
             page &= Q(user_id=user_id)
         return self._read(page, "registration_id", limit=limit)
 
     def close(self) -> None:
-        """Nothing of ours is open: connections are Django's."""
+        """Close nothing: the connections are Django's."""
 
     def _read(self, page: Q, *order: str, limit: int) -> Sequence[SealedRecord]:
         with self._rows() as rows:
@@ -81,10 +83,10 @@ class DjangoStorage:
 
     @contextmanager
     def _writing(self) -> Iterator[Any]:
-        """Give the rows, in a transaction that nobody else can roll back."""
+        """Yield the rows, in a transaction that no other code can roll back."""
         with self._rows() as rows:
             connection = connections[rows.db]
-            if connection.in_atomic_block and not _is_only_of_a_test(connection):
+            if connection.in_atomic_block and not _in_test_case(connection):
                 raise StorageUnavailable(
                     "called inside transaction.atomic(), which might undo what ca_embed acknowledges: "
                     "call it outside, or from transaction.on_commit(), or mark the view non_atomic_requests"
@@ -94,9 +96,9 @@ class DjangoStorage:
 
     @contextmanager
     def _rows(self) -> Iterator[Any]:
-        """Give the rows of the database that is written to; leave its connection open or closed, as it was.
+        """Yield the rows of the database for writing. Close its connection afterwards, unless it was open.
 
-        In a request Django closes it, but any thread may use a storage.
+        Django closes connections at the end of a request, but a storage may be used in any thread.
         """
         alias = self._using or router.db_for_write(Registration)
         connection = connections[alias]
@@ -114,6 +116,6 @@ class DjangoStorage:
                 connection.close()
 
 
-def _is_only_of_a_test(connection: Any) -> bool:
-    """Tell whether the transactions around us are those that `TestCase` wraps a test in."""
+def _in_test_case(connection: Any) -> bool:
+    """Tell whether all transactions around the call are those in which `TestCase` runs a test."""
     return all(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)

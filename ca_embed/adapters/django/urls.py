@@ -1,4 +1,4 @@
-"""URLs to include: `path("chatarchitect/", include("ca_embed.adapters.django.urls"))`."""
+"""The URLs to include: `path("chatarchitect/", include("ca_embed.adapters.django.urls"))`."""
 
 from __future__ import annotations
 

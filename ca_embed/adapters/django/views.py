@@ -1,7 +1,7 @@
-"""From Django's request to the core and back.
+"""The views: they pass Django's request to the core and return its response.
 
-The views are synchronous: Django runs them in a thread where there is an event loop, and `identify` and
-handlers may use the ORM.
+The views are synchronous. Under ASGI, Django runs them in a thread. So `identify` and handlers may use the
+ORM.
 """
 # mypy: disable-error-code="import-untyped"
 
@@ -26,7 +26,7 @@ from ca_embed.wsgi import answer_environ, read_body
 
 
 def patterns(embed: Embed) -> list[Any]:
-    """Return URL patterns for all endpoints, to be included. The webhook alone needs no CSRF token."""
+    """Return URL patterns for all endpoints. Only the webhook is exempt from CSRF protection."""
 
     def endpoints(request: HttpRequest, rest: str = "") -> HttpResponse:
         return _answer(embed, request, rest)
@@ -34,7 +34,7 @@ def patterns(embed: Embed) -> list[Any]:
     def webhook(request: HttpRequest) -> HttpResponse:
         return _answer(embed, request, "webhook")
 
-    guarded, exempt = _ours(endpoints), csrf_exempt(_ours(webhook))
+    guarded, exempt = _independent(endpoints), csrf_exempt(_independent(webhook))
     return [
         path("", guarded, name="page"),
         path("webhook", exempt, name="webhook"),
@@ -44,16 +44,16 @@ def patterns(embed: Embed) -> list[Any]:
 
 
 def csrf_token(request: HttpRequest) -> Csrf:
-    """Return what `CsrfViewMiddleware` asks of a POST."""
+    """Return the header and token that `CsrfViewMiddleware` requires."""
     header = HttpHeaders.parse_header_name(settings.CSRF_HEADER_NAME) or settings.CSRF_HEADER_NAME
     return Csrf(header, get_token(request))
 
 
-def _ours(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Keep the host's settings from us: what is stored stays stored, and who may ask is ours to say."""
+def _independent(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Exempt a view from `ATOMIC_REQUESTS`, which could undo its writes, and from the login middleware."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
-    login_not_required(view)  # marks it, and returns it
+    login_not_required(view)  # marks the view itself
     return view
 
 
@@ -69,12 +69,12 @@ def _answer(embed: Embed, request: HttpRequest, rest: str) -> HttpResponse:
     headers = dict(response.headers)
     native = HttpResponse(response.body, status=response.status, headers=headers)
     if "Content-Type" not in headers:
-        del native["Content-Type"]  # Django names one even where there is no body
+        del native["Content-Type"]  # Django sets one even without a body
     return native
 
 
 def _body(request: HttpRequest, asked: Request) -> bytes:
-    """Read the body past Django's limit, which reads nothing of a chunked body under WSGI."""
+    """Read the body. A chunked one is read from the server: under WSGI, Django would find it empty."""
     environ = getattr(request, "environ", None)
     if environ is not None and not environ.get("CONTENT_LENGTH"):
         return read_body(environ, asked)

@@ -11,7 +11,7 @@ from ca_embed.adapters.django.models import ExactText
 
 
 class Migration(migrations.Migration):
-    """The first one."""
+    """The first migration."""
 
     initial = True
     dependencies: ClassVar[list[tuple[str, str]]] = []

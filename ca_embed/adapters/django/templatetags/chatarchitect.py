@@ -1,4 +1,4 @@
-"""`{% load chatarchitect %}`, then `{% chatarchitect %}` where the button shall be."""
+"""The template tag: `{% load chatarchitect %}`, then `{% chatarchitect %}` in the place of the button."""
 # mypy: disable-error-code="import-untyped,untyped-decorator"
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def chatarchitect(context: Any, **options: Any) -> Html:
-    """Return the snippet; options are those of `Embed.snippet`: mode, lang, autostart, nonce."""
+    """Return the snippet. The options are those of `Embed.snippet`: mode, lang, autostart, nonce."""
     request = getattr(context, "request", None) or context.get("request")
     csrf = csrf_token(request) if request else None
     return embed.snippet(endpoint=reverse("chatarchitect:page").rstrip("/"), csrf=csrf, **options)

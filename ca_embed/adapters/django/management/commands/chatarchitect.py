@@ -14,12 +14,12 @@ from ca_embed.errors import EmbedError
 
 
 class Command(BaseCommand):
-    """Looks after registrations, where your handlers and your settings are."""
+    """Commands for registrations, which run with your settings and your handlers."""
 
-    help = "Looks after WhatsApp registrations with ChatArchitect."
+    help = "Manages WhatsApp registrations with ChatArchitect."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Say what can be done."""
+        """Add one subcommand for each action."""
         actions = parser.add_subparsers(dest="action", required=True)
         actions.add_parser("reconcile", help="finish what was left open")
         actions.add_parser("list", help="list all registrations, without secrets")
@@ -27,13 +27,13 @@ class Command(BaseCommand):
         retry.add_argument("registration_id")
 
     def handle(self, *_: Any, action: str, **options: Any) -> None:
-        """Do it, and print JSON."""
+        """Run the action and print its result as JSON."""
         try:
-            self.stdout.write(json.dumps(self._do(action, **options), default=str))
+            self.stdout.write(json.dumps(self._run(action, **options), default=str))
         except EmbedError as error:
             raise CommandError(str(error)) from None
 
-    def _do(self, action: str, registration_id: str = "", **_: Any) -> Any:
+    def _run(self, action: str, registration_id: str = "", **_: Any) -> Any:
         if action == "reconcile":
             return asdict(embed.reconcile())
         if action == "list":
