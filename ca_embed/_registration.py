@@ -70,7 +70,7 @@ class Credentials:
             f"integration={self.integration!r}, completed_at={self.completed_at.isoformat()})"
         )
 
-    def same_as(self, other: Credentials) -> bool:
+    def _same_as(self, other: Credentials) -> bool:
         """Tell whether both say the same. The time does not count: a retry may carry another."""
         return self._content() == other._content()
 
@@ -241,7 +241,7 @@ def complete(
         if completion.echo is not None and not _echo_fits(known.registration, completion.echo):
             return Outcome.MISMATCHED, None
         if known.credentials is not None:
-            if known.credentials.same_as(completion.credentials):
+            if known.credentials._same_as(completion.credentials):
                 return Outcome.DUPLICATE, None
             if _rank(completion.credentials, completion.signed_at) <= _rank(
                 known.credentials, known.signed_at
