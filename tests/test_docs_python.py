@@ -200,7 +200,7 @@ def test_reconcile(
     assert "the storage is away; trying again" in caplog.text
 
 
-@section("Delivered again, erased, sealed anew")
+@section("Redelivery, erasing, changing keys")
 def test_upkeep(program: Program, ca_sandbox: Sandbox, clock: Clock) -> None:
     """The calls do what they say, and a webhook that comes after `forget` is stored anew."""
     program.names["registration_id"] = completed(program, ca_sandbox)
