@@ -72,7 +72,7 @@ class Credentials:
             f"integration={self.integration!r}, completed_at={self.completed_at.isoformat()})"
         )
 
-    def same_as(self, other: Credentials) -> bool:
+    def _same_as(self, other: Credentials) -> bool:
         """Tell whether both are equal, except for the time: a repeated webhook may carry another."""
         return self._content() == other._content()
 
@@ -253,7 +253,7 @@ def complete(
         if returned is not None and not _same_session(known.registration, returned):
             return Outcome.MISMATCHED, None
         if known.credentials is not None:
-            if known.credentials.same_as(completion.credentials):
+            if known.credentials._same_as(completion.credentials):
                 return Outcome.DUPLICATE, None
             if _rank(completion.credentials, completion.signed_at) <= _rank(
                 known.credentials, known.signed_at

@@ -31,180 +31,239 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+__all__ = [
+    "BodyTooLarge",
+    "ConfigurationError",
+    "EmbedError",
+    "ForbiddenOrigin",
+    "ForeignFormat",
+    "InvalidArgument",
+    "InvalidPayload",
+    "InvalidRequest",
+    "InvalidSignature",
+    "MethodNotAllowed",
+    "MismatchedSession",
+    "NotFound",
+    "NotSignedIn",
+    "PartnerBusy",
+    "PartnerError",
+    "PartnerRejected",
+    "PartnerTimeout",
+    "PartnerUnavailable",
+    "RecordUnreadable",
+    "RequestError",
+    "StaleTimestamp",
+    "StorageContention",
+    "StorageUnavailable",
+    "Tampered",
+    "UnknownKey",
+    "UnreadableBody",
+]
+
 
 class EmbedError(Exception):
     """The root of all errors of ca_embed."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 503
-    public_text: ClassVar[str | None] = None
+    _public_text: ClassVar[str | None] = None
 
     @property
     def answer(self) -> str:
         """The text that an HTTP caller may read."""
-        return self.public_text or str(self)
+        return self._public_text or str(self)
 
 
 class ConfigurationError(EmbedError, ValueError):
     """Settings are missing or wrong. `problems` has a text for each, which never contains a secret."""
 
-    code = "configuration"
+    code: ClassVar[str] = "configuration"
 
     def __init__(self, problems: list[str]) -> None:
         """Join the problems into one message, so that one start shows all of them."""
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         super().__init__("ca_embed cannot start:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
 
 class InvalidArgument(EmbedError, ValueError):
     """An argument of a call is wrong. The message names the argument, never its value."""
 
-    code, status = "invalid_request", 400
+    code: ClassVar[str] = "invalid_request"
+    status: ClassVar[int] = 400
 
 
 class RequestError(EmbedError):
     """An HTTP request was refused. `reason` is the word that the log shows."""
 
-    status = 400
-    default_reason: ClassVar[str] = "refused"
+    status: ClassVar[int] = 400
+    _default_reason: ClassVar[str] = "refused"
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         """Take the message, and a reason for the log if the class's default is not exact enough."""
         super().__init__(message)
-        self.reason = reason or self.default_reason
+        self.reason: str = reason or self._default_reason
 
 
 class InvalidSignature(RequestError):
     """The webhook's signature headers are missing or malformed, or match no live partner token."""
 
-    code, status = "invalid_signature", 401
-    public_text = "The signature headers are missing, malformed or match no current partner token."
+    code: ClassVar[str] = "invalid_signature"
+    status: ClassVar[int] = 401
+    _public_text: ClassVar[str | None] = (
+        "The signature headers are missing, malformed or match no current partner token."
+    )
 
 
 class StaleTimestamp(RequestError):
     """The webhook is authentic, but its timestamp is outside the replay window."""
 
-    code, status = "stale_timestamp", 401
-    default_reason = "stale"
-    public_text = "The timestamp is outside the replay window. Sign the webhook again with the current time."
+    code: ClassVar[str] = "stale_timestamp"
+    status: ClassVar[int] = 401
+    _default_reason: ClassVar[str] = "stale"
+    _public_text: ClassVar[str | None] = (
+        "The timestamp is outside the replay window. Sign the webhook again with the current time."
+    )
 
 
 class InvalidPayload(RequestError):
     """The webhook is authentic, but its body differs from what the guide describes."""
 
-    code, status = "invalid_payload", 400
-    default_reason = "bad_payload"
+    code: ClassVar[str] = "invalid_payload"
+    status: ClassVar[int] = 400
+    _default_reason: ClassVar[str] = "bad_payload"
 
 
 class MismatchedSession(RequestError):
     """The webhook names another user or state than its session was created with."""
 
-    code, status = "mismatched_session", 409
-    default_reason = "mismatched"
-    public_text = "partner_user_id or partner_state differs from what the session was created with."
+    code: ClassVar[str] = "mismatched_session"
+    status: ClassVar[int] = 409
+    _default_reason: ClassVar[str] = "mismatched"
+    _public_text: ClassVar[str | None] = (
+        "partner_user_id or partner_state differs from what the session was created with."
+    )
 
 
 class NotSignedIn(RequestError):
     """The host's `identify` says that no one is signed in."""
 
-    code, status = "not_signed_in", 401
-    default_reason = "not_signed_in"
-    public_text = "Sign in first, then try again."
+    code: ClassVar[str] = "not_signed_in"
+    status: ClassVar[int] = 401
+    _default_reason: ClassVar[str] = "not_signed_in"
+    _public_text: ClassVar[str | None] = "Sign in first, then try again."
 
 
 class ForbiddenOrigin(RequestError):
     """The request comes from a page whose origin is not in `parent_origins`."""
 
-    code, status = "forbidden_origin", 403
-    default_reason = "forbidden_origin"
-    public_text = "Pages of this origin may not register here. Add the origin to parent_origins to allow it."
+    code: ClassVar[str] = "forbidden_origin"
+    status: ClassVar[int] = 403
+    _default_reason: ClassVar[str] = "forbidden_origin"
+    _public_text: ClassVar[str | None] = (
+        "Pages of this origin may not register here. Add the origin to parent_origins to allow it."
+    )
 
 
 class InvalidRequest(RequestError):
     """The body that the page sent is not a JSON object, or a field in it has the wrong type."""
 
-    code, status = "invalid_request", 400
-    default_reason = "bad_request"
+    code: ClassVar[str] = "invalid_request"
+    status: ClassVar[int] = 400
+    _default_reason: ClassVar[str] = "bad_request"
 
 
 class BodyTooLarge(RequestError):
-    """The body is longer than 64 KiB."""
+    """The body is longer than 64 KiB. Send a shorter one."""
 
-    code, status = "body_too_large", 413
-    default_reason = "too_large"
-    public_text = "The body is longer than 64 KiB. Send a shorter one."
+    code: ClassVar[str] = "body_too_large"
+    status: ClassVar[int] = 413
+    _default_reason: ClassVar[str] = "too_large"
+    _public_text: ClassVar[str | None] = "The body is longer than 64 KiB. Send a shorter one."
 
 
 class UnreadableBody(RequestError):
     """The body did not arrive complete, or not as long as announced."""
 
-    code, status = "unreadable_body", 400
-    default_reason = "unreadable"
+    code: ClassVar[str] = "unreadable_body"
+    status: ClassVar[int] = 400
+    _default_reason: ClassVar[str] = "unreadable"
 
 
 class NotFound(RequestError):
     """There is no such path, or no such registration of this user."""
 
-    code, status = "not_found", 404
-    default_reason = "not_found"
-    public_text = "Not found. Check the path and the registration id."
+    code: ClassVar[str] = "not_found"
+    status: ClassVar[int] = 404
+    _default_reason: ClassVar[str] = "not_found"
+    _public_text: ClassVar[str | None] = "Not found. Check the path and the registration id."
 
 
 class MethodNotAllowed(RequestError):
     """The path exists, but not for this method. `allowed` lists the methods that it takes."""
 
-    code, status = "method_not_allowed", 405
-    default_reason = "method_not_allowed"
+    code: ClassVar[str] = "method_not_allowed"
+    status: ClassVar[int] = 405
+    _default_reason: ClassVar[str] = "method_not_allowed"
 
     def __init__(self, allowed: list[str]) -> None:
         """Keep the methods that the path takes."""
         super().__init__(f"Use {' or '.join(allowed)} here.")
-        self.allowed = tuple(allowed)
+        self.allowed: tuple[str, ...] = tuple(allowed)
 
 
 class PartnerError(EmbedError):
     """A call of the Partner API failed."""
 
-    status = 502
+    status: ClassVar[int] = 502
 
 
 class PartnerTimeout(PartnerError):
     """The Partner API did not answer in time."""
 
-    code, status = "partner_timeout", 504
-    public_text = "ChatArchitect did not answer in time. Try again in a moment."
+    code: ClassVar[str] = "partner_timeout"
+    status: ClassVar[int] = 504
+    _public_text: ClassVar[str | None] = "ChatArchitect did not answer in time. Try again in a moment."
 
 
 class PartnerBusy(PartnerTimeout):
     """The Partner API was not called: too many calls in this process are waiting for it already."""
 
-    public_text = "Too many registrations are being started at the moment. Try again in a few seconds."
+    _public_text: ClassVar[str | None] = (
+        "Too many registrations are being started at the moment. Try again in a few seconds."
+    )
 
 
 class PartnerUnavailable(PartnerError):
     """The Partner API cannot be reached, failed (5xx), or did not answer as the guide describes."""
 
-    code = "partner_unavailable"
-    public_text = "ChatArchitect cannot be reached at the moment. Try again in a moment."
+    code: ClassVar[str] = "partner_unavailable"
+    _public_text: ClassVar[str | None] = (
+        "ChatArchitect cannot be reached at the moment. Try again in a moment."
+    )
 
 
 class PartnerRejected(PartnerError):
     """The Partner API refused the call (4xx, a redirect, an iframe_url outside its origin)."""
 
-    code = "partner_rejected"
-    public_text = "ChatArchitect refused the request. The operator finds the reason in the log."
+    code: ClassVar[str] = "partner_rejected"
+    _public_text: ClassVar[str | None] = (
+        "ChatArchitect refused the request. The operator finds the reason in the log."
+    )
 
     def __init__(self, message: str, *, partner_status: int) -> None:
         """Keep the Partner API's own HTTP status beside the message."""
         super().__init__(message)
-        self.partner_status = partner_status
+        self.partner_status: int = partner_status
 
 
 class StorageUnavailable(EmbedError):
     """The storage cannot be read or written: it is locked, unreachable, full, read-only or broken."""
 
-    code, status = "storage_unavailable", 503
-    public_text = "The storage is not available at the moment. Try again in a few seconds."
+    code: ClassVar[str] = "storage_unavailable"
+    status: ClassVar[int] = 503
+    _public_text: ClassVar[str | None] = (
+        "The storage is not available at the moment. Try again in a few seconds."
+    )
 
 
 class StorageContention(StorageUnavailable):
@@ -217,7 +276,7 @@ class RecordUnreadable(StorageUnavailable):
     def __init__(self, message: str, *, registration_id: str) -> None:
         """Name the record in the message, so that it can be found."""
         super().__init__(f"record {registration_id!r}: {message}")
-        self.registration_id = registration_id
+        self.registration_id: str = registration_id
 
 
 class UnknownKey(RecordUnreadable):

@@ -114,7 +114,7 @@ def put_together() -> set[str]:
     partner = {one.code for one in classes if issubclass(one, errors.PartnerError)} - {
         errors.PartnerError.code
     }
-    defaults = {one.default_reason for one in requests} - {errors.RequestError.default_reason}
+    defaults = {one._default_reason for one in requests} - {errors.RequestError._default_reason}
     codes = partner | {errors.StorageUnavailable.code, errors.InvalidArgument.code}
     return named | defaults | codes | {outcome.value for outcome in Outcome}
 

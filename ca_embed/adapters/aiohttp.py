@@ -15,6 +15,8 @@ from aiohttp import web
 from ca_embed.embed import Embed
 from ca_embed.http import answer, mount_prefix
 
+__all__ = ["routes"]
+
 
 def routes(embed: Embed, prefix: str | None = None) -> list[web.RouteDef]:
     """Return routes for all endpoints, below the prefix (by default the path of `public_url`)."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application
     from mangum.types import Response
 
+__all__ = ["lambda_handler"]
+
 
 def lambda_handler(embed: Embed, app: ASGI3Application | None = None, prefix: str | None = None) -> Mangum:
     """Return a Lambda handler for all endpoints, below the prefix (by default the path of `public_url`)."""

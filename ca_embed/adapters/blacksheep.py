@@ -19,6 +19,8 @@ from ca_embed import http
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, Csrf, answer, mount_prefix
 
+__all__ = ["csrf_token", "mount"]
+
 
 def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
     """Answer all requests below the prefix (by default the path of `public_url`)."""

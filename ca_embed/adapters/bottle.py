@@ -16,6 +16,8 @@ from ca_embed.embed import Embed
 from ca_embed.http import mount_prefix, read_stream
 from ca_embed.wsgi import answer_environ, read_body
 
+__all__ = ["mount"]
+
 
 def mount(app: Bottle, embed: Embed, prefix: str | None = None) -> None:
     """Answer all requests below the prefix (by default the path of `public_url`)."""

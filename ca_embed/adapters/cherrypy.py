@@ -16,6 +16,8 @@ import cherrypy
 from ca_embed.embed import Embed
 from ca_embed.wsgi import answer_environ
 
+__all__ = ["Endpoints"]
+
 
 class Endpoints:
     """All endpoints of an Embed, below the path where it is mounted."""

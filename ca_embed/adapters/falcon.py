@@ -17,6 +17,8 @@ from ca_embed.embed import Embed
 from ca_embed.http import Response, answer, mount_prefix
 from ca_embed.wsgi import answer_environ
 
+__all__ = ["mount"]
+
 
 def mount(app: falcon.App[Any, Any], embed: Embed, prefix: str | None = None) -> None:
     """Answer all requests below the prefix (by default the path of `public_url`)."""

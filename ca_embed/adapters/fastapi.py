@@ -19,6 +19,8 @@ from ca_embed.adapters.starlette import _respond
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, mount_prefix
 
+__all__ = ["router"]
+
 
 def router(
     embed: Embed, prefix: str | None = None, *, current_user: Callable[..., Any] | None = None

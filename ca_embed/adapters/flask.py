@@ -23,6 +23,8 @@ from ca_embed.embed import Embed
 from ca_embed.http import METHODS, Csrf, Request, mount_prefix, read_stream
 from ca_embed.wsgi import answer_environ
 
+__all__ = ["blueprint"]
+
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     """Return all endpoints as a blueprint. Without a `url_prefix` they are at the path of `public_url`."""

@@ -20,6 +20,8 @@ from litestar.utils.scope.state import ScopeState
 from ca_embed.embed import Embed
 from ca_embed.http import Csrf, answer, mount_prefix
 
+__all__ = ["csrf_token", "router"]
+
 
 def router(embed: Embed, prefix: str | None = None) -> Router:
     """Return a router for all endpoints, below the prefix (by default the path of `public_url`)."""

@@ -24,6 +24,8 @@ from ca_embed.embed import Embed
 from ca_embed.http import Csrf
 from ca_embed.wsgi import answer_environ
 
+__all__ = ["csrf_token", "endpoints"]
+
 
 def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurator], None]:
     """Return a function for `config.include`. All endpoints are below its `route_prefix`."""

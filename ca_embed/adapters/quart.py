@@ -17,6 +17,8 @@ from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, answer, mount_prefix
 
+__all__ = ["blueprint"]
+
 
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     """Return all endpoints as a blueprint. Without a `url_prefix` they are at the path of `public_url`."""

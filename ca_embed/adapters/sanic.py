@@ -16,6 +16,8 @@ from sanic import Blueprint, HTTPResponse, Request
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, answer, mount_prefix
 
+__all__ = ["blueprint"]
+
 
 def blueprint(embed: Embed, prefix: str | None = None, name: str = "chatarchitect") -> Blueprint:
     """Return a blueprint for all endpoints, below the prefix (by default the path of `public_url`)."""

@@ -17,6 +17,8 @@ from ca_embed._host.identify import Identify
 from ca_embed.embed import Embed
 from ca_embed.http import answer, mount_prefix
 
+__all__ = ["routes"]
+
 
 def routes(embed: Embed, prefix: str | None = None) -> list[Route]:
     """Return routes for all endpoints, below the prefix (by default the path of `public_url`).

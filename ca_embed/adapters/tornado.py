@@ -19,6 +19,8 @@ from tornado.web import RequestHandler, stream_request_body
 from ca_embed.embed import Embed
 from ca_embed.http import MAX_BODY, METHODS, Csrf, answer, mount_prefix
 
+__all__ = ["rules", "xsrf_token"]
+
 
 def rules(
     embed: Embed, prefix: str | None = None, *, base: type[RequestHandler] = RequestHandler

@@ -1,1 +1,3 @@
 """The script and the HTML for the browser."""
+
+__all__: list[str] = []

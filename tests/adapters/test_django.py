@@ -94,11 +94,11 @@ django.setup()
 pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks of the driver that it stands in for
 pymysql.install_as_MySQLdb()
 
-from ca_embed.adapters.django import embed, get_embed  # noqa: E402 (after the settings)
+from ca_embed.adapters.django import _get_embed, embed  # noqa: E402 (after the settings)
+from ca_embed.adapters.django._storage import DjangoStorage  # noqa: E402
+from ca_embed.adapters.django._views import patterns  # noqa: E402
 from ca_embed.adapters.django.admin import RegistrationAdmin  # noqa: E402
 from ca_embed.adapters.django.models import Registration  # noqa: E402
-from ca_embed.adapters.django.storage import DjangoStorage  # noqa: E402
-from ca_embed.adapters.django.views import patterns  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -293,10 +293,10 @@ def test_no_complaints(included_app: None) -> None:
 )
 def test_complaints(included_app: None, settings_override: dict[str, Any], complaint: str) -> None:
     """A system check finds what is wrong, and nothing else."""
-    get_embed.cache_clear()
+    _get_embed.cache_clear()
     with override_settings(**settings_override):
         assert _complaints() == {complaint}
-    get_embed.cache_clear()
+    _get_embed.cache_clear()
 
 
 def test_urls_not_included() -> None:

@@ -147,7 +147,7 @@ def test_no_error_shows_a_secret() -> None:
         assert "fake-secret" not in shown
         assert not any(key in shown for key in (KEY, OLD_KEY, FOREIGN_KEY))
         assert isinstance(refusal.value, StorageUnavailable)
-        assert refusal.value.answer == StorageUnavailable.public_text
+        assert refusal.value.answer == StorageUnavailable._public_text
 
 
 def test_repr_shows_ids_only() -> None:

@@ -35,25 +35,27 @@ from django.utils.module_loading import import_string
 if TYPE_CHECKING:
     from ca_embed.embed import Embed
 
+__all__ = ["embed"]
 
-def signed_in_user(request: Any) -> Any:
+
+def _signed_in_user(request: Any) -> Any:
     """Return the primary key of `request.user`, or None. This is the default of `IDENTIFY`."""
     return request.user.pk if request.user.is_authenticated else None
 
 
 @cache
-def get_embed() -> Embed:
+def _get_embed() -> Embed:
     """Return the Embed that the settings describe. Raises ConfigurationError."""
     from ca_embed.embed import Embed
 
     arguments = {key.lower(): value for key, value in getattr(settings, "CA_EMBED", {}).items()}
-    identify = arguments.pop("identify", signed_in_user)
+    identify = arguments.pop("identify", _signed_in_user)
     arguments["identify"] = import_string(identify) if isinstance(identify, str) else identify
     if not arguments.get("storage", environ.get("CA_EMBED_STORAGE")):
-        from ca_embed.adapters.django.storage import DjangoStorage
+        from ca_embed.adapters.django._storage import DjangoStorage
 
         arguments["storage"] = DjangoStorage()
     return Embed.from_env(**arguments)
 
 
-embed: Embed = SimpleLazyObject(get_embed)
+embed: Embed = SimpleLazyObject(_get_embed)

@@ -17,6 +17,6 @@ class CaEmbedConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks and import the modules with handlers."""
-        from ca_embed.adapters.django import checks  # noqa: F401 (registers them)
+        from ca_embed.adapters.django import _checks  # noqa: F401 (registers them)
 
         autodiscover_modules("chatarchitect")

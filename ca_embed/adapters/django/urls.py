@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ca_embed.adapters.django import embed
-from ca_embed.adapters.django.views import patterns
+from ca_embed.adapters.django._views import patterns
 
 app_name = "chatarchitect"
 urlpatterns = patterns(embed)

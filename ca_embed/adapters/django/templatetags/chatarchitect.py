@@ -9,7 +9,7 @@ from django import template
 from django.urls import reverse
 
 from ca_embed.adapters.django import embed
-from ca_embed.adapters.django.views import csrf_token
+from ca_embed.adapters.django._views import csrf_token
 from ca_embed.assets._html import Html
 
 register = template.Library()
