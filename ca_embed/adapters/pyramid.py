@@ -6,7 +6,6 @@
 `request.session` work. Pyramid's CSRF protection lets `/webhook` pass, and nothing else of ours. In a
 template, `embed.snippet(csrf=csrf_token(request))` is the button.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ which is imported at the start:
 
 `manage.py chatarchitect reconcile` is what cron calls.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

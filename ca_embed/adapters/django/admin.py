@@ -1,5 +1,4 @@
 """Registrations in the admin: to be looked at, not to be touched, and without secrets."""
-# mypy: disable-error-code="import-untyped,misc,untyped-decorator"
 
 from __future__ import annotations
 

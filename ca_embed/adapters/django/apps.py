@@ -1,5 +1,4 @@
 """The app as Django sees it."""
-# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 

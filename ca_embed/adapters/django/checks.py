@@ -1,5 +1,4 @@
 """System checks: what would otherwise be found out by the first customer."""
-# mypy: disable-error-code="import-untyped,untyped-decorator"
 
 from __future__ import annotations
 

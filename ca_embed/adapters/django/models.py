@@ -1,5 +1,4 @@
 """The table of `DjangoStorage`."""
-# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 The views are synchronous: Django runs them in a thread where there is an event loop, and `identify` and
 handlers may use the ORM.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Create the table of registrations."""
-# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 

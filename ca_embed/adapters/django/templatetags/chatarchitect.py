@@ -1,5 +1,4 @@
 """`{% load chatarchitect %}`, then `{% chatarchitect %}` where the button shall be."""
-# mypy: disable-error-code="import-untyped,untyped-decorator"
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """`manage.py chatarchitect reconcile`, `... list`, `... retry-webhook <registration_id>`."""
-# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 
