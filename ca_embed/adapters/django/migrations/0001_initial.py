@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import migrations, models
 
 from ca_embed.adapters.django.models import ExactText
 
+if TYPE_CHECKING:
+    _Migration = object  # Django has no type information
+else:
+    _Migration = migrations.Migration
 
-class Migration(migrations.Migration):
+
+class Migration(_Migration):
     """The first one."""
 
     initial = True
     dependencies: ClassVar[list[tuple[str, str]]] = []
-    operations: ClassVar = [
+    operations: ClassVar[list[Any]] = [
         migrations.CreateModel(
             name="Registration",
             fields=[

@@ -11,7 +11,7 @@ from ca_embed.adapters.django import embed
 from ca_embed.adapters.django.views import csrf_token
 from ca_embed.assets._html import Html
 
-register = template.Library()
+register: Any = template.Library()
 
 
 @register.simple_tag(takes_context=True)
