@@ -11,6 +11,7 @@ import gc
 import socket
 import sqlite3
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
@@ -28,9 +29,13 @@ Place = tuple[str, int]  # a file and a line
 
 @dataclass(frozen=True)
 class Opened:
-    """Something that was opened, and the places in the code that led there, the innermost first."""
+    """Something that was opened, and the places in the code that led there, the innermost first.
+
+    test: the id of the test that did it. A thread works for the test that has started it.
+    """
 
     get: Callable[[], Any]  # returns it, or None if it was collected
+    test: str
     stack: list[Place]
 
     @property
@@ -48,7 +53,7 @@ class Opened:
     def __str__(self) -> str:
         of_the_test = takewhile(lambda place: "/_pytest/" not in place[0], self.stack)
         places = (f"{file}:{line}" for file, line in of_the_test)
-        return "\n    ".join([f"{self.get()!r}, opened at", *places])
+        return "\n    ".join([f"{self.get()!r}, opened by {self.test} at", *places])
 
 
 class Watch:
@@ -56,12 +61,14 @@ class Watch:
 
     def __init__(self) -> None:
         self.wider_fixtures = 0  # being set up; what they open is not noted
+        self.test = ""
         self._opened: list[Opened] = []
 
     def start(self) -> None:
         """Begin. There is no end: Python lets no audit hook go."""
         sys.addaudithook(self._note)
         _call_after(asyncio.BaseEventLoop, "__init__", lambda loop: self._add(weakref.ref(loop)))
+        _call_after(threading.Thread, "__init__", self._note_thread)
 
     def take(self) -> list[Opened]:
         """Return what was opened since the last call."""
@@ -75,16 +82,23 @@ class Watch:
             connection = args[0]  # takes no weak reference
             self._add(lambda: connection)
 
+    def _note_thread(self, thread: threading.Thread) -> None:
+        if not self.wider_fixtures:
+            thread.test = self._test_of_this_thread()  # type: ignore[attr-defined]
+
     def _add(self, get: Callable[[], Any]) -> None:
         if not self.wider_fixtures:
-            self._opened.append(Opened(get, list(_places(sys._getframe(2)))))
+            self._opened.append(Opened(get, self._test_of_this_thread(), list(_places(sys._getframe(2)))))
+
+    def _test_of_this_thread(self) -> str:
+        return getattr(threading.current_thread(), "test", self.test)
 
 
 _watch = Watch()
 
 
-def pytest_configure() -> None:
-    """Watch from now on."""
+def pytest_collection_finish() -> None:
+    """Watch from now on: what the modules of tests open when they are imported stays."""
     _watch.start()
 
 
@@ -108,14 +122,17 @@ def _collected() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail the test if something is open when its other fixtures are done; tell where it was opened."""
-    _watch.take()
+    """Fail the test if something is open when its other fixtures are done; tell who opened it, and where.
+
+    What a thread opens after the end of its test is found by the next test, and told with the test's name.
+    """
+    _watch.test = request.node.nodeid
     yield
     opened = _watch.take()
     if request.node.get_closest_marker("browser"):  # it keeps its connections to our servers
         opened = [one for one in opened if not isinstance(one.get(), socket.socket)]
     if left := _left_open(opened):
-        pytest.fail("\n".join(["The test has left this open:", *map(str, left)]), pytrace=False)
+        pytest.fail("\n".join(["This was left open:", *map(str, left)]), pytrace=False)
 
 
 def _left_open(opened: list[Opened]) -> list[Opened]:
