@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, TypeVar
@@ -38,6 +38,8 @@ class OneForEachLoop(Generic[_R]):
     """A resource for each event loop, made when the loop first asks, and anew after `close` and a fork."""
 
     _leases: dict[asyncio.AbstractEventLoop, Lease[_R]]
+    _over: dict[asyncio.AbstractEventLoop, list[_R]]  # to be disposed of, each on its loop
+    _disposing: set[asyncio.Task[None]]  # asyncio itself would let them be collected half way
 
     def __init__(self, make: Callable[[], _R], dispose: Callable[[_R], Awaitable[object]]) -> None:
         """`make` is called without an argument; `dispose` on the loop that the resource belongs to."""
@@ -63,34 +65,51 @@ class OneForEachLoop(Generic[_R]):
         if self._pid != os.getpid():
             return
         with self._lock:
+            self._forget_closed_loops()
             leases, self._leases = self._leases, {}
-            for lease in leases.values():
+            for loop, lease in leases.items():
                 lease.ended = True
-            over = {loop: lease.resource for loop, lease in leases.items() if lease.is_over}
-        here = asyncio.get_running_loop()
-        for loop, resource in over.items():
-            if loop is here:
-                await self._dispose(resource)
-            elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(self._disposed(resource), loop)
+                if lease.is_over:
+                    self._over.setdefault(loop, []).append(lease.resource)
+            others = [loop for loop in self._over if loop is not asyncio.get_running_loop()]
+        await self._dispose_of_this_loop()
+        for loop in others:
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(self._start_disposing, loop)
 
-    async def _disposed(self, resource: _R) -> None:
-        await self._dispose(resource)
+    def _start_disposing(self, loop: asyncio.AbstractEventLoop) -> None:
+        task = loop.create_task(self._dispose_of_this_loop())
+        self._disposing.add(task)
+        task.add_done_callback(self._disposing.discard)
+
+    async def _dispose_of_this_loop(self) -> None:
+        """Dispose of what is over. A loop that is about to end does not wait for others to ask it to."""
+        with self._lock:
+            over = self._over.pop(asyncio.get_running_loop(), [])
+        for resource in over:
+            await self._dispose(resource)
 
     def _take(self, loop: asyncio.AbstractEventLoop) -> Lease[_R]:
         if self._pid != os.getpid():
-            inherited.append(self._leases)
+            inherited.extend([self._leases, self._over, self._disposing])
             self._begin()
         with self._lock:
-            for gone in [other for other in self._leases if other.is_closed()]:
-                del self._leases[gone]  # a resource refers to its loop, which nobody else lets go
+            self._forget_closed_loops()
             if loop not in self._leases:
                 self._leases[loop] = Lease(self._make())
             lease = self._leases[loop]
             lease.users += 1
             return lease
 
+    def _forget_closed_loops(self) -> None:
+        """Drop what nobody can dispose of: a resource refers to its loop, which nothing else frees."""
+        for gone in [loop for loop in {*self._leases, *self._over} if loop.is_closed()]:
+            self._leases.pop(gone, None)
+            self._over.pop(gone, None)
+
     def _begin(self) -> None:
         self._lock = Lock()
         self._leases = {}
+        self._over = {}
+        self._disposing = set()
         self._pid = os.getpid()
