@@ -36,6 +36,7 @@ lint: $(VENV)/.stamp-dev js/node_modules/.stamp ## check style, types, layers, a
 	ruff format --check
 	mypy
 	pyright
+	python tools/type_completeness.py
 	lint-imports --no-cache
 	npm --prefix js run --silent check
 

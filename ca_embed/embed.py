@@ -88,7 +88,8 @@ class Embed:
             ),
         )
         opened = collect(problems, partial(open_storage, storage))
-        if identify is not None and not callable(identify):
+        given: object = identify  # callers are not all type-checked
+        if given is not None and not callable(given):
             problems.append("identify must be a function of the request, which returns the user's id or None")
         if handlers not in ("request", "reconcile"):
             problems.append('handlers must be "request" or "reconcile"')

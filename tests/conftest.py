@@ -1,7 +1,7 @@
 """What holds for every test.
 
 No word from the developer's environment, no traffic beyond this machine, no deadline on a slow
-example, and under CI no test left out.
+example, nothing left open, and under CI no test left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 
 import pytest
 from hypothesis import settings
+
+pytest_plugins = ["tests.leaks"]
 
 UNDER_CI = os.environ.get("CI") == "true"
 

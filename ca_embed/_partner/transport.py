@@ -185,6 +185,15 @@ class _BoundedAdapter(HTTPAdapter):
         pool.ConnectionCls = _bounded(pool.ConnectionCls)
         return pool
 
+    def close(self) -> None:
+        """Close the connections now. urllib3 waits until nothing refers to a pool, and a log record may."""
+        managers = [self.poolmanager, *self.proxy_manager.values()]
+        pools = [manager.pools.get(key) for manager in managers for key in manager.pools.keys()]  # noqa: SIM118
+        super().close()
+        for pool in pools:
+            if pool is not None:  # another thread may have closed it meanwhile
+                pool.close()
+
 
 # --- the budget ------------------------------------------------------------------------------------
 

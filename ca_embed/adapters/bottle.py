@@ -5,7 +5,6 @@
 `identify` gets a copy of `bottle.request`, with what your plugins and hooks added to it. In a template,
 `embed.snippet()` returns the button.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

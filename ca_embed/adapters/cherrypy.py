@@ -5,7 +5,6 @@
 `identify` gets `cherrypy.request`; `cherrypy.session` and `cherrypy.request.login` work.
 `embed.snippet()` returns the button.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

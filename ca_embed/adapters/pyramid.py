@@ -6,7 +6,6 @@
 `request.session` work. Pyramid's CSRF protection exempts `/webhook` and no other endpoint. In a
 template, `embed.snippet(csrf=csrf_token(request))` returns the button.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

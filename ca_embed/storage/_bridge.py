@@ -19,7 +19,7 @@ from ca_embed.storage._forks import LONGEST_OPERATION, ForkGate
 if TYPE_CHECKING:
     from ca_embed.storage._base import AsyncStorage, DueCursor, SealedRecord, Storage
 
-_SHUTDOWN_WAIT = 1.0  # seconds that a loop waits for its tasks before it stops
+_SHUTDOWN_WAIT = 5.0  # seconds that a loop waits for its tasks before it stops
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -224,7 +224,7 @@ class TestOnMariaDB(OnServer):
     server, engine = MariaDBServer, "mysql"
 
 
-def test_migrations_are_complete(database: None) -> None:
+def test_migrations_are_complete(rows: Any) -> None:
     """The models need no migration that is not there."""
     call_command("makemigrations", "ca_embed", check=True, dry_run=True, verbosity=0)
 

@@ -339,7 +339,14 @@ def test_no_answer_in_time(examine: Run, behind: Any, world: Any, monkeypatch: p
     """A mount that does not respond in time fails its check."""
     monkeypatch.setattr("ca_embed._cli.doctor.web.ANSWER_SECONDS", 0.5)
     over = threading.Event()
-    behind(lambda request: over.wait(20) and None if request.path == "/health" else None)
+
+    def answer(request: Request) -> Response | None:
+        if request.path != "/health":
+            return None
+        over.wait(20)
+        return Response()  # not the mount's answer: it would open the storage again after its end
+
+    behind(answer)
     findings = examine()
     over.set()
 

@@ -20,7 +20,6 @@ is imported at the start:
 
 Let cron run `manage.py chatarchitect reconcile`.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """System checks: they find wrong settings before the first customer does."""
-# mypy: disable-error-code="import-untyped,untyped-decorator"
 
 from __future__ import annotations
 

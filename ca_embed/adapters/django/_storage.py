@@ -1,5 +1,4 @@
 """Stores records in the host's own database, on Django's own connection."""
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 The views are synchronous. Under ASGI, Django runs them in a thread. So `identify` and handlers may use the
 ORM.
 """
-# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

@@ -1,25 +1,39 @@
 """Registrations in the admin: read-only and without secrets."""
-# mypy: disable-error-code="import-untyped,misc,untyped-decorator"
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 
 from ca_embed.adapters.django import embed
 from ca_embed.adapters.django.models import Registration
 
+if TYPE_CHECKING:
+
+    class _ModelAdmin:  # Django has no type information
+        def get_queryset(self, request: Any) -> Any: ...
+
+else:
+    from django.contrib.admin import ModelAdmin as _ModelAdmin
+
 
 @admin.register(Registration)
-class RegistrationAdmin(admin.ModelAdmin):
+class RegistrationAdmin(_ModelAdmin):
     """Shows the user and the status of each registration."""
 
-    list_display = ("registration_id", "user_id", "status", "phone", "completed_at")
+    list_display: ClassVar[tuple[str, ...]] = (
+        "registration_id",
+        "user_id",
+        "status",
+        "phone",
+        "completed_at",
+    )
     list_per_page = 50
-    search_fields = ("registration_id__exact", "user_id__exact")
+    search_fields: ClassVar[tuple[str, ...]] = ("registration_id__exact", "user_id__exact")
     search_help_text = "A registration id or a user id, in full."
-    fields = readonly_fields = list_display
+    fields: ClassVar[tuple[str, ...]] = list_display
+    readonly_fields: ClassVar[tuple[str, ...]] = list_display
 
     def get_queryset(self, request: Any) -> Any:
         """Leave out ca_embed's own records: their ids begin with "~", which no registration's does."""

@@ -1,13 +1,18 @@
 """The configuration of the Django app."""
-# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from typing import TYPE_CHECKING
+
 from django.utils.module_loading import autodiscover_modules
 
+if TYPE_CHECKING:
+    _AppConfig = object  # Django has no type information
+else:
+    from django.apps import AppConfig as _AppConfig
 
-class CaEmbedConfig(AppConfig):
+
+class CaEmbedConfig(_AppConfig):
     """Registers the system checks, and imports the modules that hold handlers."""
 
     name = "ca_embed.adapters.django"

@@ -1,17 +1,27 @@
 """The table of `DjangoStorage`."""
-# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 
-# Compared and sorted byte by byte. By default, some databases ignore case or accents.
+if TYPE_CHECKING:  # Django has no type information
+
+    class _Field:
+        def __init__(self, **options: Any) -> None: ...
+
+    class _Model:
+        objects: ClassVar[Any]
+
+else:
+    _Field, _Model = models.Field, models.Model
+
+# Compared and sorted byte by byte, whatever the database does with text by default.
 _TYPES = {"mysql": "varbinary(1020)", "postgresql": 'varchar(255) COLLATE "C"'}
 
 
-class ExactText(models.Field):
+class ExactText(_Field):
     """Text of at most 255 characters. Two different texts are never equal, and texts sort by code point."""
 
     def db_type(self, connection: Any) -> str:
@@ -27,19 +37,19 @@ class ExactText(models.Field):
         return value.decode() if isinstance(value, bytes) else value
 
 
-class Registration(models.Model):
+class Registration(_Model):
     """A registration as it is stored: sealed. `embed.registration()` opens it."""
 
-    registration_id = ExactText(primary_key=True)
-    version = models.BigIntegerField()
-    user_id = ExactText(null=True)
-    due_at = models.FloatField(null=True)
-    document = models.BinaryField()
+    registration_id: Any = ExactText(primary_key=True)
+    version: Any = models.BigIntegerField()
+    user_id: Any = ExactText(null=True)
+    due_at: Any = models.FloatField(null=True)
+    document: Any = models.BinaryField()
 
     class Meta:
         """An index for each of the two orders in which registrations are read."""
 
-        indexes = (
+        indexes: ClassVar[tuple[Any, ...]] = (
             models.Index(fields=["due_at", "registration_id"], name="ca_embed_due"),
             models.Index(fields=["user_id", "registration_id"], name="ca_embed_user"),
         )

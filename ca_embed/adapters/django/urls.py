@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ca_embed.adapters.django import embed
 from ca_embed.adapters.django._views import patterns
 
 app_name = "chatarchitect"
-urlpatterns = patterns(embed)
+urlpatterns: list[Any] = patterns(embed)

@@ -45,8 +45,7 @@ class RedisStorage:
     def __init__(self, url_or_client: str | Redis, *, prefix: str = redis_commands.PREFIX) -> None:
         """Check the arguments. The storage connects when it is first used."""
         _refuse_cluster(url_or_client)
-        if isinstance(url_or_client, AsyncRedis):
-            raise ConfigurationError(["RedisStorage needs a synchronous client; see AsyncRedisStorage"])
+        _refuse_async(url_or_client)
         self._is_ours = isinstance(url_or_client, str)
         self._client = client_from_url(url_or_client) if isinstance(url_or_client, str) else url_or_client
         self._commands = RedisCommands(prefix)
@@ -202,3 +201,8 @@ def _without_errors(replies: Sequence[Any]) -> Sequence[Any]:
 def _refuse_cluster(client: object) -> None:
     if isinstance(client, (RedisCluster, AsyncRedisCluster)):
         raise ConfigurationError(["the storage needs a single Redis server, not a Redis Cluster"])
+
+
+def _refuse_async(client: object) -> None:
+    if isinstance(client, AsyncRedis):
+        raise ConfigurationError(["RedisStorage needs a synchronous client; see AsyncRedisStorage"])

@@ -1,21 +1,25 @@
 """Create the table of registrations."""
-# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import migrations, models
 
 from ca_embed.adapters.django.models import ExactText
 
+if TYPE_CHECKING:
+    _Migration = object  # Django has no type information
+else:
+    _Migration = migrations.Migration
 
-class Migration(migrations.Migration):
+
+class Migration(_Migration):
     """The first migration."""
 
     initial = True
     dependencies: ClassVar[list[tuple[str, str]]] = []
-    operations: ClassVar = [
+    operations: ClassVar[list[Any]] = [
         migrations.CreateModel(
             name="Registration",
             fields=[

@@ -1,5 +1,4 @@
 """The template tag: `{% load chatarchitect %}`, then `{% chatarchitect %}` in the place of the button."""
-# mypy: disable-error-code="import-untyped,untyped-decorator"
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from ca_embed.adapters.django import embed
 from ca_embed.adapters.django._views import csrf_token
 from ca_embed.assets._html import Html
 
-register = template.Library()
+register: Any = template.Library()
 
 
 @register.simple_tag(takes_context=True)

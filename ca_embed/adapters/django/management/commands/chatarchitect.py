@@ -1,19 +1,26 @@
 """`manage.py chatarchitect reconcile`, `... list`, `... retry-webhook <registration_id>`."""
-# mypy: disable-error-code="import-untyped,misc"
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ca_embed.adapters.django import embed
 from ca_embed.errors import EmbedError
 
+if TYPE_CHECKING:
 
-class Command(BaseCommand):
+    class _BaseCommand:  # Django has no type information
+        stdout: Any
+
+else:
+    from django.core.management.base import BaseCommand as _BaseCommand
+
+
+class Command(_BaseCommand):
     """Commands for registrations, which run with your settings and your handlers."""
 
     help = "Manages WhatsApp registrations with ChatArchitect."
