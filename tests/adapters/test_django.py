@@ -94,11 +94,11 @@ django.setup()
 pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks of the driver that it stands in for
 pymysql.install_as_MySQLdb()
 
-from ca_embed.adapters.django import embed, _get_embed  # noqa: E402 (after the settings)
-from ca_embed.adapters.django.admin import RegistrationAdmin  # noqa: E402
-from ca_embed.adapters.django.models import Registration  # noqa: E402
+from ca_embed.adapters.django import _get_embed, embed  # noqa: E402 (after the settings)
 from ca_embed.adapters.django._storage import DjangoStorage  # noqa: E402
 from ca_embed.adapters.django._views import patterns  # noqa: E402
+from ca_embed.adapters.django.admin import RegistrationAdmin  # noqa: E402
+from ca_embed.adapters.django.models import Registration  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +267,7 @@ def test_command(rows: Any, included_app: None) -> None:
 
 
 def test_admin(rows: Any, included_app: None) -> None:
-    """The admin shows how far a registration is, lets nobody touch it, and shows no secret."""
+    """The admin shows the status of a registration and no secret. No one can change it there."""
     test_settings(rows, included_app)
     shown = RegistrationAdmin(Registration, admin.site)
     request = RequestFactory().get("/")
