@@ -197,7 +197,7 @@ def test_reconcile(
 
 @section("Redelivery, erasing, changing keys")
 def test_upkeep(program: Program, ca_sandbox: Sandbox, clock: Clock) -> None:
-    """The calls do what they say, and a webhook that comes after `forget` is stored anew."""
+    """The calls do what they say. A webhook that comes after `forget` is stored as a new registration."""
     program.names["registration_id"] = completed(program, ca_sandbox)
     program.embed.create_session("user_012")
     ca_sandbox.knobs.expires_in = timedelta(days=40).total_seconds()

@@ -83,6 +83,26 @@ def test_rooms(room: str) -> None:
     assert f"`{room}`" in " ".join(rooms) or f"`{room}/`" in " ".join(rooms)
 
 
+def test_way_of_a_webhook() -> None:
+    """The way of a webhook has five files, each with the class or function that the table names first."""
+    way = ARCHITECTURE.partition("## Follow a webhook")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \| ([^|]+) \|", way, re.MULTILINE)
+    assert len(rows) == 5
+    for files, what in rows:
+        texts = [(PACKAGE / name).read_text(encoding="utf-8") for name in re.findall(r"`([\w./]+)`", files)]
+        name = re.findall(r"`(\w+)`", what)[0]
+        assert any(re.search(rf"^ *(def|class) {name}\b", text, re.MULTILINE) for text in texts), name
+
+
+def test_files_of_http() -> None:
+    """Each file of the folder http is in its table, and each file in the table is there."""
+    table = ARCHITECTURE.partition("### Inside http")[2].partition("\n## ")[0]
+    cells = " ".join(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE))
+    assert set(re.findall(r"`(\w+\.py)`", cells)) == {
+        path.name for path in (PACKAGE / "http").glob("*.py") if path.stem != "__init__"
+    }
+
+
 # --- docs/operations.md --------------------------------------------------------------------------
 
 # What a row of the log's table is about: the line's first word, or "..." for any, and a reason.

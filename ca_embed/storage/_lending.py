@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, TypeVar
@@ -41,6 +41,8 @@ class ResourcePerLoop(Generic[_R]):
     """
 
     _resources: dict[asyncio.AbstractEventLoop, CountedResource[_R]]
+    _unused: dict[asyncio.AbstractEventLoop, list[_R]]  # to be closed, each on its loop
+    _disposing: set[asyncio.Task[None]]  # kept here: asyncio keeps no strong reference to a task
 
     def __init__(self, make: Callable[[], _R], dispose: Callable[[_R], Awaitable[object]]) -> None:
         """`make` creates a resource. `dispose` closes one, and is awaited on the loop of the resource."""
@@ -66,34 +68,51 @@ class ResourcePerLoop(Generic[_R]):
         if self._pid != os.getpid():
             return
         with self._lock:
+            self._forget_closed_loops()
             closing, self._resources = self._resources, {}
-            for counted in closing.values():
+            for loop, counted in closing.items():
                 counted.closing = True
-            unused = {loop: counted.resource for loop, counted in closing.items() if counted.must_close}
-        here = asyncio.get_running_loop()
-        for loop, resource in unused.items():
-            if loop is here:
-                await self._dispose(resource)
-            elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(self._disposed(resource), loop)
+                if counted.must_close:
+                    self._unused.setdefault(loop, []).append(counted.resource)
+            others = [loop for loop in self._unused if loop is not asyncio.get_running_loop()]
+        await self._dispose_of_this_loop()
+        for loop in others:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._start_disposing, loop)
 
-    async def _disposed(self, resource: _R) -> None:
-        await self._dispose(resource)
+    def _start_disposing(self, loop: asyncio.AbstractEventLoop) -> None:
+        task = loop.create_task(self._dispose_of_this_loop())
+        self._disposing.add(task)
+        task.add_done_callback(self._disposing.discard)
+
+    async def _dispose_of_this_loop(self) -> None:
+        """Close what is unused on this loop. A loop that is about to end closes its own without being asked."""
+        with self._lock:
+            unused = self._unused.pop(asyncio.get_running_loop(), [])
+        for resource in unused:
+            await self._dispose(resource)
 
     def _take(self, loop: asyncio.AbstractEventLoop) -> CountedResource[_R]:
         if self._pid != os.getpid():
-            inherited.append(self._resources)
+            inherited.extend([self._resources, self._unused, self._disposing])
             self._reset()
         with self._lock:
-            for gone in [other for other in self._resources if other.is_closed()]:
-                del self._resources[gone]  # the resource refers to its loop, so neither would be freed
+            self._forget_closed_loops()
             if loop not in self._resources:
                 self._resources[loop] = CountedResource(self._make())
             counted = self._resources[loop]
             counted.users += 1
             return counted
 
+    def _forget_closed_loops(self) -> None:
+        """Drop the resources of closed loops. A resource refers to its loop, so neither would be freed."""
+        for gone in [loop for loop in {*self._resources, *self._unused} if loop.is_closed()]:
+            self._resources.pop(gone, None)
+            self._unused.pop(gone, None)
+
     def _reset(self) -> None:
         self._lock = Lock()
         self._resources = {}
+        self._unused = {}
+        self._disposing = set()
         self._pid = os.getpid()

@@ -267,7 +267,7 @@ def test_command(rows: Any, included_app: None) -> None:
 
 
 def test_admin(rows: Any, included_app: None) -> None:
-    """The admin shows how far a registration is, lets nobody touch it, and shows no secret."""
+    """The admin shows the status of a registration and no secret. No one can change it there."""
     test_settings(rows, included_app)
     shown = RegistrationAdmin(Registration, admin.site)
     request = RequestFactory().get("/")

@@ -51,13 +51,13 @@ class TestFastAPIDependency(AdapterContract):
 
 
 def refuse() -> None:
-    """Refuse everybody, as a dependency of the host may."""
+    """Refuse every user, as a dependency of the host may."""
     raise HTTPException(401)
 
 
 @pytest.fixture
 def client(ca_embed_factory: Any) -> TestClient:
-    """A host application that lets nobody in."""
+    """A host application that refuses every user."""
     app = FastAPI()
     app.include_router(router(ca_embed_factory(), current_user=refuse))
     return TestClient(app)

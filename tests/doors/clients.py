@@ -21,7 +21,7 @@ UNBODIED = (204, 304)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer; header names are in lower case and occur once."""
+    """A response. Header names are in lower case and occur once."""
 
     status: int
     headers: dict[str, str]
@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def code(self) -> str | None:
-        """The code of an error, after a look at its shape."""
+        """The code of an error. Its shape is checked first."""
         fields = self.json
         assert fields["status"] == "error"
         assert set(fields) == {"status", "code", "message"}
@@ -43,7 +43,7 @@ class Answer:
 
 
 class Client:
-    """What a test says to a door."""
+    """The requests that a test makes at a door."""
 
     def request(
         self, method: str, path: str, *, headers: Headers | dict[str, str] = (), body: bytes = b""
@@ -61,7 +61,7 @@ class Client:
         return self.deliver_at("", webhook)
 
     def deliver_at(self, prefix: str, webhook: tuple[dict[str, str], bytes]) -> Answer:
-        """Post it below a prefix."""
+        """Return a client of the same door, mounted below a prefix."""
         headers, body = webhook
         return self.request("POST", f"{prefix}/webhook", headers=headers, body=body)
 
@@ -93,7 +93,7 @@ class WsgiClient(Client):
 
 
 class AsgiClient(Client):
-    """Drives an ASGI application on one loop, looking closely at every message."""
+    """Drives an ASGI application on one event loop, and checks every message."""
 
     def __init__(self, app: Any, **scope: Any) -> None:
         self.loop = asyncio.new_event_loop()
@@ -114,19 +114,19 @@ class AsgiClient(Client):
     def exchange(
         self, method: str, path: str, headers: Headers = (), incoming: Iterable[dict[str, Any]] = ()
     ) -> list[Any]:
-        """Feed messages, and return those that were sent, once the application has returned."""
+        """Give the application these messages, and return those that it sent."""
         scope = http_scope(method, path, headers, **self._scope)
         return self.run(_exchange(self._app, scope, list(incoming)))
 
     async def ask(
         self, method: str, path: str, headers: Headers | dict[str, str] = (), body: bytes = b""
     ) -> Answer:
-        """Make one request among others on the loop."""
+        """Make one request, beside others on the event loop."""
         scope = http_scope(method, path, _pairs(headers), **self._scope)
         return answer_of(await _exchange(self._app, scope, [{"type": "http.request", "body": body}]), method)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run on the loop that all requests run on: the host's own, as far as the library can see."""
+        """Run on the event loop of all requests. To the library it is the host's own loop."""
         return self.loop.run_until_complete(coroutine)
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ async def _exchange(app: Any, scope: dict[str, Any], incoming: list[dict[str, An
 
 
 def http_scope(method: str, path: str, headers: Headers = (), **more: Any) -> dict[str, Any]:
-    """Return the scope that a server would give."""
+    """Return a scope as a server gives it."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -165,7 +165,7 @@ def http_scope(method: str, path: str, headers: Headers = (), **more: Any) -> di
 
 
 def answer_of(messages: list[Any], method: str) -> Answer:
-    """Check the messages of one exchange by the letter of the specification, and put them together."""
+    """Check the messages of one response against the specification, and return the response."""
     start, *bodies = messages
     assert start["type"] == "http.response.start"
     assert type(start["status"]) is int
@@ -185,7 +185,7 @@ def answer_of(messages: list[Any], method: str) -> Answer:
 
 
 def checked(status: int, headers: Iterable[tuple[str, str]], body: bytes, method: str) -> Answer:
-    """Check what HTTP says about every answer, and what neither validator looks at."""
+    """Check the rules of HTTP for every response, which neither validator checks."""
     pairs = [(name.lower(), value) for name, value in headers]
     named = dict(pairs)
     assert len(named) == len(pairs), "a header occurs twice"

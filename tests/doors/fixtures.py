@@ -1,4 +1,4 @@
-"""The fixtures that the tests of the whole share."""
+"""The fixtures that the tests of the whole application share."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def client_of(door: str) -> Iterator[ClientOf]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A ChatArchitect of the test's own."""
+    """A local ChatArchitect for this test."""
     with Sandbox() as running:
         yield running

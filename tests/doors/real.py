@@ -21,7 +21,7 @@ SERVERS = ("gunicorn", "uvicorn")
 
 
 class Server:
-    """One server with two (or so many) processes, at another port each time it is started."""
+    """One server with two processes, or as many as given. Each start takes another port."""
 
     def __init__(
         self, kind: str, folder: Path, storage: str, *, workers: int = 2, threads: int = 8, **variables: str
@@ -42,7 +42,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, and wait for the first answer."""
+        """Start, and wait for the first response."""
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self._listening.setblocking(False)  # two processes accept from it
         file = self._listening.fileno()
@@ -58,7 +58,7 @@ class Server:
         assert self.ask(b"GET", "/health")[0] == 200, self.log
 
     def kill(self) -> None:
-        """Kill all its processes in one moment, and hang up on those who wait to be accepted."""
+        """Kill all its processes at once, and close the connections that wait to be accepted."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
@@ -67,7 +67,7 @@ class Server:
 
     @property
     def log(self) -> str:
-        """What it has printed."""
+        """The text that it has printed."""
         return self._log.read_text()
 
     def connect(self) -> socket.socket:
@@ -81,7 +81,7 @@ class Server:
             return answer(connection)
 
     def deliver(self, webhook: tuple[dict[str, str], bytes]) -> tuple[int, Any]:
-        """Post a webhook; return the status and what was answered."""
+        """Post a webhook; return the status and the body of the response."""
         status, body = self.ask(b"POST", "/webhook", *webhook)
         return status, json.loads(body)
 
@@ -96,7 +96,7 @@ def _command(kind: str, file: int, workers: int, threads: int) -> Sequence[str]:
 
 @contextmanager
 def running(kind: str, folder: Path, storage: str, **more: Any) -> Iterator[Server]:
-    """Run a server on a storage below the folder; see whether it logged an exception."""
+    """Run a server on a storage in the folder. At the end, fail if it logged an exception."""
     server = Server(kind, folder, storage.format(folder), **more)
     try:
         server.start()
@@ -120,7 +120,7 @@ def request(
 
 
 def answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Read an answer to the end of the connection. Status 0: there was none."""
+    """Read a response to the end of the connection. Status 0: there was no response."""
     received = b""
     try:
         while part := connection.recv(65_536):
@@ -132,6 +132,6 @@ def answer(connection: socket.socket) -> tuple[int, bytes]:
 
 
 def answer_and_close(connection: socket.socket) -> tuple[int, bytes]:
-    """Read an answer, and close the connection."""
+    """Read a response, and close the connection."""
     with connection:
         return answer(connection)

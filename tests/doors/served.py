@@ -19,13 +19,13 @@ def note(registration: Registration, credentials: Credentials) -> None:
 
 
 def host_wsgi(environ: Any, start_response: Any) -> list[bytes]:
-    """Be the rest of the host."""
+    """The rest of the host."""
     start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "4")])
     return [b"host"]
 
 
 async def host_asgi(scope: Any, receive: Any, send: Any) -> None:
-    """Be the rest of the host, which takes no part in lifespan."""
+    """The rest of the host, which does not support lifespan."""
     if scope["type"] != "http":
         raise ValueError
     await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"4")]})

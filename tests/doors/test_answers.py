@@ -1,4 +1,4 @@
-"""Every row of the HTTP table, on both doors."""
+"""Every row of the HTTP table, at both doors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_language_falls_back(client_of: ClientOf, sandbox: Sandbox, asked: str
 
 
 def test_the_browser_chooses_nothing_else(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """User, webhook URL, integration and state in the body of POST /sessions are not looked at."""
+    """POST /sessions ignores a user, a webhook URL, an integration and a state in its body."""
     body = (
         b'{"user_id": "eve", "partner_user_id": "eve", "webhook_url": "https://evil.example/",'
         b' "integration": "Evil", "partner_state": "evil", "parent_origin": "https://evil.example"}'
@@ -129,7 +129,10 @@ def test_a_session_is_shown_to_its_owner(client_of: ClientOf, sandbox: Sandbox) 
     ],
 )
 def test_a_webhook_is_answered(client_of: ClientOf, fields: dict[str, object], status: str) -> None:
-    """A delivery is accepted, known or not, and an unknown event type is ignored."""
+    """A delivery is accepted for a known registration and for an unknown one.
+
+    An unknown event type is ignored.
+    """
     client = client_of(build())
     assert (answer := client.deliver(delivery(**fields))).status == 200
     assert answer.json == {"status": status}
@@ -148,7 +151,7 @@ def test_a_webhook_without_completion_time(client_of: ClientOf) -> None:
 
 
 def test_an_event_id_is_a_label(client_of: ClientOf) -> None:
-    """A delivery counts without an event id, with a foreign one, and with nonsense for one."""
+    """A delivery is accepted without an event id, with another's event id, and with a senseless one."""
     client = client_of(build())
     headers, body = delivery()
     del headers["X-CA-Event-Id"]
@@ -158,7 +161,10 @@ def test_an_event_id_is_a_label(client_of: ClientOf) -> None:
 
 
 def test_the_page(client_of: ClientOf) -> None:
-    """GET / answers a page with its own policy, that lets Meta's window open and may be framed by parents."""
+    """GET / returns a page with its own policy.
+
+    Meta's window may open, and the parent origins may frame the page.
+    """
     answer = client_of(build(parent_origins=[OTHER_ORIGIN])).get("/", accept_language="pt-BR, en;q=0.5")
     policy = answer.headers["content-security-policy"]
     assert answer.status == 200
@@ -189,7 +195,10 @@ def test_the_page_names_its_asset(client_of: ClientOf) -> None:
 
 
 def test_the_asset_is_revalidated(client_of: ClientOf) -> None:
-    """GET /ca-embed.js has an ETag and answers 304 to who has it, whatever the list it is in."""
+    """GET /ca-embed.js has an ETag.
+
+    It answers 304 if the ETag is in the list of the request, in any place.
+    """
     client = client_of(build())
     first = client.get("/ca-embed.js")
     etag = first.headers["etag"]
@@ -202,7 +211,7 @@ def test_the_asset_is_revalidated(client_of: ClientOf) -> None:
 
 
 def test_health(client_of: ClientOf) -> None:
-    """GET /health answers 200 and leaves nothing behind."""
+    """GET /health answers 200 and leaves no record in the storage."""
     embed = build()
     answer = client_of(embed).get("/health")
     assert (answer.status, answer.json) == (200, {"status": "ok"})
@@ -211,7 +220,7 @@ def test_health(client_of: ClientOf) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/ca-embed.js", "/health", "/sessions/abc", "/nowhere", "/webhook"])
 def test_head(client_of: ClientOf, path: str) -> None:
-    """HEAD answers like GET, with the length that GET has and with no body."""
+    """HEAD has the status and the headers of GET, also the length, and no body."""
     client = client_of(build())
     head, get = client.request("HEAD", path), client.get(path)
     assert (head.status, head.headers, head.body) == (get.status, get.headers, b"")
@@ -219,7 +228,7 @@ def test_head(client_of: ClientOf, path: str) -> None:
 
 @pytest.mark.parametrize(("method", "path"), [*ROUTES, ("GET", "/nowhere"), ("PUT", "/")])
 def test_security_headers(client_of: ClientOf, method: str, path: str) -> None:
-    """Every answer has the security headers, the page and the asset with values of their own."""
+    """Every response has the security headers. The page and the asset have their own values."""
     headers = client_of(build()).request(method, path).headers
     assert set(ON_EVERY_ANSWER) <= set(headers)
     if path not in ("/", "/ca-embed.js"):

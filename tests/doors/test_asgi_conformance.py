@@ -1,4 +1,4 @@
-"""The ASGI door under asgion's rules, where its Python is new enough for them."""
+"""The ASGI door under asgion's rules, if this Python is new enough for asgion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATHS = ("/", "/sessions", "/sessions/x", "/webhook", "/ca-embed.js", "/health",
 if sys.version_info >= (3, 12):
 
     def test_conformance(sandbox: Sandbox) -> None:
-        """Through every route, error and protocol, asgion finds nothing to say, not even at its strictest."""
+        """For every route, error and protocol, asgion finds no problem, also at its strictest setting."""
         from asgion import Inspector
 
         embed = at_sandbox(sandbox)

@@ -1,4 +1,4 @@
-"""The ASGI door by the letter: lifespan, web sockets, bodies in pieces, clients that leave."""
+"""The ASGI door against the specification: lifespan, web sockets, bodies in pieces, disconnects."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ def test_a_body_in_pieces(client: AsgiClient) -> None:
 
 
 def test_an_endless_body(client: AsgiClient) -> None:
-    """A body without a length is refused once it is too long; the rest is not asked for."""
+    """A body without a length is refused once it is too long. The rest is not read."""
     endless = [{"type": "http.request", "body": b" " * 30_000, "more_body": True}] * 3
     answer = answer_of(client.exchange("POST", "/webhook", (), endless), "POST")
     assert (answer.status, answer.code) == (413, "body_too_large")
 
 
 def test_an_announced_endless_body(client: AsgiClient) -> None:
-    """A length that is too long is refused before a byte of the body was asked for."""
+    """A length that is too long is refused before any of the body is read."""
     answer = answer_of(client.exchange("POST", "/webhook", [("Content-Length", "65537")]), "POST")
     assert (answer.status, answer.code) == (413, "body_too_large")
 
 
 def test_a_chunked_body_that_was_dropped(client: AsgiClient) -> None:
-    """A body that is announced as chunked and is empty earns its own error, which names the proxy."""
+    """A body that is announced as chunked but empty gets its own error, which names the proxy."""
     messages = client.exchange(
         "POST", "/webhook", [("Transfer-Encoding", "chunked")], [{"type": "http.request"}]
     )
@@ -69,7 +69,7 @@ def test_a_chunked_body_that_was_dropped(client: AsgiClient) -> None:
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("path", ["/webhook", "/sessions"])
 def test_a_client_that_leaves(embed: Embed, client: AsgiClient, path: str, before: int) -> None:
-    """When the client leaves before its body is there, nothing is sent and nothing is stored."""
+    """If the client disconnects before its body has arrived, nothing is sent and nothing is stored."""
     headers, body = delivery()
     incoming = [
         *pieces(body, 20)[:before],
@@ -80,7 +80,10 @@ def test_a_client_that_leaves(embed: Embed, client: AsgiClient, path: str, befor
 
 
 def test_lifespan(embed: Embed, client: AsgiClient) -> None:
-    """Lifespan is answered, closes at shutdown, and nothing depends on it: the next request just works."""
+    """The door answers lifespan and closes at shutdown.
+
+    Nothing depends on lifespan: the next request works.
+    """
     assert client.deliver(delivery()).json == {"status": "accepted"}
 
     async def live() -> list[Any]:
@@ -117,7 +120,7 @@ def test_lifespan_closes(client: AsgiClient) -> None:
 
 
 def test_a_web_socket(embed: Embed, client: AsgiClient) -> None:
-    """A web socket is closed before it is accepted, which servers answer with 403."""
+    """A web socket is closed before it is accepted. Servers then answer 403."""
 
     async def connect() -> list[Any]:
         scope = {"type": "websocket", "path": "/webhook", "headers": [], "subprotocols": []}
@@ -131,7 +134,7 @@ def test_a_web_socket(embed: Embed, client: AsgiClient) -> None:
 
 
 def test_another_protocol(embed: Embed, client: AsgiClient) -> None:
-    """A protocol that is not ours is refused by an exception, as the specification asks."""
+    """An unknown protocol raises an exception, as the specification asks."""
 
     async def connect() -> None:
         await embed.asgi({"type": "mqtt"}, None, None)  # type: ignore[typeddict-item, arg-type]
@@ -141,7 +144,7 @@ def test_another_protocol(embed: Embed, client: AsgiClient) -> None:
 
 
 def test_headers_are_read_as_bytes(client: AsgiClient) -> None:
-    """Header values that are no ASCII, or bytearrays of a generous server, do no harm."""
+    """Header values that are not ASCII, or are bytearrays, cause no error."""
     headers, body = delivery()
     raw = [(name.lower().encode(), bytearray(value.encode())) for name, value in headers.items()]
 

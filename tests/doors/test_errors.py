@@ -1,4 +1,4 @@
-"""Every row of the error table, on both doors."""
+"""Every row of the error table, at both doors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _headers(timestamp: str | None, signature: str | None) -> dict[str, str]:
     ],
 )
 def test_a_signature_that_is_none(client_of: ClientOf, wrong: dict[str, str]) -> None:
-    """Missing, repeated, malformed or wrong headers earn 401, always in the same words."""
+    """Missing, repeated, malformed or wrong headers get 401, always with the same text."""
     embed = build()
     client = client_of(embed)
     right, body = delivery()
@@ -65,7 +65,7 @@ def test_a_signature_that_is_none(client_of: ClientOf, wrong: dict[str, str]) ->
 
 
 def test_a_repeated_header(client_of: ClientOf) -> None:
-    """A right signature that comes twice, or beside a wrong one, is refused."""
+    """A right signature is refused if it comes twice, or together with a wrong one."""
     client = client_of(build())
     headers, body = delivery()
     for name in ("X-CA-Timestamp", "X-CA-Signature"):
@@ -86,7 +86,7 @@ def test_a_repeated_header(client_of: ClientOf) -> None:
     ],
 )
 def test_a_signature_of_something_else(client_of: ClientOf, body: bytes, token: str) -> None:
-    """A signature over other bytes, or by another token, earns 401."""
+    """A signature over other bytes, or by another token, gets 401."""
     headers, _ = signed(payload(), token=token)
     answer = client_of(build()).deliver((headers, body))
     assert (answer.status, answer.code) == (401, "invalid_signature")
@@ -94,7 +94,7 @@ def test_a_signature_of_something_else(client_of: ClientOf, body: bytes, token: 
 
 @pytest.mark.parametrize(("age", "status"), [(300, 200), (301, 401), (-300, 200), (-301, 401), (9e8, 401)])
 def test_the_window(client_of: ClientOf, age: float, status: int) -> None:
-    """The window has the same width on both sides, and its edge is inside."""
+    """The window has the same width on both sides. Its edges belong to it."""
     clock = Clock()
     answer = client_of(build(clock=clock)).deliver(delivery(at=clock.now - age))
     assert answer.status == status
@@ -154,7 +154,7 @@ def test_the_window_can_be_set(client_of: ClientOf) -> None:
     ],
 )
 def test_an_authentic_body_that_is_no_event(client_of: ClientOf, body: bytes) -> None:
-    """A signed body that is not a JSON object of the event's fields earns 400 and changes nothing."""
+    """A signed body that is not a JSON object of the event's fields gets 400 and changes nothing."""
     embed = build()
     answer = client_of(embed).deliver(signed(body))
     assert (answer.status, answer.code) == (400, "invalid_payload")
@@ -164,14 +164,14 @@ def test_an_authentic_body_that_is_no_event(client_of: ClientOf, body: bytes) ->
 @pytest.mark.parametrize(
     "echo",
     [
-        {"partner_user_id": "somebody_else"},
+        {"partner_user_id": "another_user"},
         {"partner_user_id": ...},
         {"partner_state": "other"},
         {"partner_state": ...},
     ],
 )
 def test_a_delivery_for_another_session(client_of: ClientOf, sandbox: Sandbox, echo: dict[str, Any]) -> None:
-    """A delivery that names another user or state than its session earns 409; the record stays."""
+    """A delivery that names another user or state than its session gets 409. The record does not change."""
     embed = at_sandbox(sandbox)
     session = embed.create_session("u1", partner_state="s1")
     sandbox.complete(session.registration_id, deliver=False)
@@ -188,7 +188,7 @@ def test_a_delivery_for_another_session(client_of: ClientOf, sandbox: Sandbox, e
 
 @pytest.mark.parametrize("path", ["/webhook", "/sessions"])
 def test_a_body_that_is_too_long(client_of: ClientOf, path: str) -> None:
-    """65,536 bytes are read, one more earns 413."""
+    """A body of 65,536 bytes is read. One byte more gets 413."""
     client = client_of(build())
     assert client.post(path, b" " * 65_536).status in (401, 502)
     answer = client.post(path, b" " * 65_537)
@@ -198,7 +198,7 @@ def test_a_body_that_is_too_long(client_of: ClientOf, path: str) -> None:
 @pytest.mark.parametrize("path", ["/webhook", "/sessions"])
 @pytest.mark.parametrize("length", ["5", "x", "+4", "4, 4", "\xb2", "9" * 30, "-4"])
 def test_a_length_that_lies(door: str, path: str, length: str) -> None:
-    """A Content-Length that is no number, or announces more than arrives, earns 400."""
+    """A Content-Length that is not a number, or announces more than arrives, gets 400."""
     embed = build()
     client = WsgiClient(embed.wsgi, lint=False) if door == "wsgi" else AsgiClient(embed.asgi)
     with closing(embed, client):
@@ -210,7 +210,10 @@ def test_a_length_that_lies(door: str, path: str, length: str) -> None:
     "body", [b"[]", b"null", b"{", b'"en"', b'{"lang": 5}', b'{"lang": ["en"]}', b"\xff", b'{"a":1,"a":2}']
 )
 def test_a_request_that_is_none(client_of: ClientOf, sandbox: Sandbox, body: bytes) -> None:
-    """A body of POST /sessions that is not a JSON object of known types earns 400; nobody is asked."""
+    """A body of POST /sessions that is not a JSON object of known types gets 400.
+
+    The Partner API is not asked.
+    """
     answer = client_of(at_sandbox(sandbox)).post("/sessions", body)
     assert (answer.status, answer.code) == (400, "invalid_request")
     assert sandbox.journal == []
@@ -218,24 +221,24 @@ def test_a_request_that_is_none(client_of: ClientOf, sandbox: Sandbox, body: byt
 
 @pytest.mark.parametrize("identity", [None, "", False])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/sessions"), ("GET", "/sessions/abc"), ("GET", "/")])
-def test_nobody_is_signed_in(client_of: ClientOf, identity: object, method: str, path: str) -> None:
-    """Where `identify` finds nobody, the answer is 401."""
+def test_no_one_is_signed_in(client_of: ClientOf, identity: object, method: str, path: str) -> None:
+    """If `identify` finds that no one is signed in, the response is 401."""
     answer = client_of(build(identify=lambda native: identity)).request(method, path)
     assert (answer.status, answer.code) == (401, "not_signed_in")
 
 
 @pytest.mark.parametrize("registration_id", ["unknown", "a" * 129, "%2e%2e", "..", "~probe", "\u00fc", "a b"])
 def test_an_unknown_registration(client_of: ClientOf, registration_id: str) -> None:
-    """A registration that is not known, or cannot be, earns 404."""
+    """An unknown registration id gets 404, and so does an impossible one."""
     answer = client_of(build()).get(f"/sessions/{registration_id}")
     assert (answer.status, answer.code) == (404, "not_found")
 
 
-def test_somebody_elses_registration(client_of: ClientOf) -> None:
-    """Somebody else's registration, or one without an owner, looks exactly like an unknown one."""
+def test_another_users_registration(client_of: ClientOf) -> None:
+    """Another user's registration, or one without an owner, gets the same response as an unknown one."""
     embed = build()
     client = client_of(embed)
-    client.deliver(delivery(registration_id="theirs", partner_user_id="somebody_else"))
+    client.deliver(delivery(registration_id="theirs", partner_user_id="another_user"))
     client.deliver(delivery(registration_id="ownerless", partner_user_id=None))
     unknown = client.get("/sessions/unknown")
     assert client.get("/sessions/theirs") == unknown
@@ -258,7 +261,7 @@ def test_somebody_elses_registration(client_of: ClientOf) -> None:
     ],
 )
 def test_another_method(client_of: ClientOf, method: str, path: str, allow: str) -> None:
-    """A method that a path does not have earns 405 and the methods that it has."""
+    """A method that a path does not have gets 405 and the methods that it has."""
     answer = client_of(build()).request(method, path)
     assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method_not_allowed", allow)
 
@@ -277,7 +280,7 @@ def test_another_method(client_of: ClientOf, method: str, path: str, allow: str)
     ],
 )
 def test_another_path(client_of: ClientOf, path: str) -> None:
-    """A path that is not in the table earns 404."""
+    """A path that is not in the table gets 404."""
     client = client_of(build())
     for method in ("GET", "POST", "OPTIONS", "DELETE"):
         answer = client.request(method, path)
@@ -285,7 +288,7 @@ def test_another_path(client_of: ClientOf, path: str) -> None:
 
 
 def test_the_asset_of_another_release(client_of: ClientOf) -> None:
-    """The hashed name of other bytes earns 404, never these bytes for a year."""
+    """The hashed name of other bytes gets 404. A cache must not keep these bytes under it for a year."""
     assert client_of(build()).get("/ca-embed.0123456789abcdef.js").code == "not_found"
 
 
@@ -309,7 +312,7 @@ def test_the_asset_of_another_release(client_of: ClientOf) -> None:
 def test_the_partner_api_fails(
     client_of: ClientOf, sandbox: Sandbox, knobs: dict[str, Any], status: int, code: str
 ) -> None:
-    """Creating a session while the Partner API fails or refuses earns 502, and stores nothing."""
+    """If the Partner API fails or refuses, creating a session gets 502, and stores nothing."""
     sandbox.knobs.update(knobs)
     embed = at_sandbox(sandbox)
     answer = client_of(embed).post("/sessions")
@@ -319,7 +322,7 @@ def test_the_partner_api_fails(
 
 
 def test_the_partner_api_cannot_be_reached(client_of: ClientOf) -> None:
-    """Creating a session where nobody listens earns 502."""
+    """If no Partner API listens, creating a session gets 502."""
     answer = client_of(build()).post("/sessions")
     assert (answer.status, answer.code) == (502, "partner_unavailable")
 
@@ -327,7 +330,7 @@ def test_the_partner_api_cannot_be_reached(client_of: ClientOf) -> None:
 def test_the_partner_api_is_slow(
     client_of: ClientOf, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Creating a session while the Partner API is too slow earns 504."""
+    """If the Partner API is too slow, creating a session gets 504."""
     monkeypatch.setattr("ca_embed._partner.clients.CREATE_DEADLINE", 0.3)
     sandbox.knobs.api_delay = 5
     answer = client_of(at_sandbox(sandbox)).post("/sessions")
@@ -338,7 +341,7 @@ def test_the_partner_api_is_slow(
 
 
 class Broken:
-    """A storage whose driver raises whatever it likes."""
+    """A storage whose driver raises any exception."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -369,7 +372,7 @@ class Broken:
     ("method", "path"), [("POST", "/webhook"), ("GET", f"/sessions/{SOME_ID}"), ("GET", "/health")]
 )
 def test_the_storage_fails(client_of: ClientOf, error: Exception, method: str, path: str) -> None:
-    """Whatever a storage raises earns 503 with Retry-After, and is never taken for "not found"."""
+    """Any error of a storage gets 503 with Retry-After, and never counts as "not found"."""
     headers, body = delivery() if method == "POST" else ({}, b"")
     answer = client_of(build(storage=Broken(error))).request(method, path, headers=headers, body=body)
     assert (answer.status, answer.code) == (503, "storage_unavailable")
@@ -378,7 +381,7 @@ def test_the_storage_fails(client_of: ClientOf, error: Exception, method: str, p
 
 
 def test_a_session_that_cannot_be_stored(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """A session that was opened and cannot be remembered earns 503."""
+    """If a session was opened but cannot be stored, the response is 503."""
     answer = client_of(at_sandbox(sandbox, storage=Broken(OSError()))).post("/sessions")
     assert (answer.status, answer.code) == (503, "storage_unavailable")
 
@@ -397,7 +400,7 @@ def _locked(path: Any) -> Iterator[None]:
 
 
 def test_the_storage_is_locked(client_of: ClientOf, tmp_path: Any) -> None:
-    """A SQLite database that somebody else has locked earns 503 within 10 seconds."""
+    """If another process has locked the SQLite database, the response is 503 within 10 seconds."""
     embed = build(storage=f"sqlite:///{tmp_path}/registrations.db")
     client = client_of(embed)
     assert client.get("/health").status == 200
@@ -411,7 +414,7 @@ def test_the_storage_is_locked(client_of: ClientOf, tmp_path: Any) -> None:
 
 
 def test_many_wait_for_a_locked_storage(tmp_path: Any) -> None:
-    """With many deliveries waiting for a locked database, each is answered within 10 seconds."""
+    """If many deliveries wait for a locked database, each is answered within 10 seconds."""
     embed = build(storage=f"sqlite:///{tmp_path}/registrations.db")
     with closing(embed, client := AsgiClient(embed.asgi)):
         assert client.get("/health").status == 200

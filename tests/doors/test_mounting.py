@@ -1,4 +1,4 @@
-"""Under any prefix, in any host: the doors find the path that is theirs."""
+"""Under any prefix, in any host, the doors find their own path."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.flow.kit import build, closing, delivery
 
 
 def host_wsgi(environ: Any, start_response: Any) -> list[bytes]:
-    """Be a host application that says which path it got."""
+    """A host application that tells which path it got."""
     body = b"host " + environ.get("PATH_INFO", "").encode("latin-1")
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 
 
 async def host_asgi(scope: Any, receive: Any, send: Any) -> None:
-    """Be a host application that says which path it got, and that takes part in lifespan."""
+    """A host application that tells which path it got, and supports lifespan."""
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete", "by": "host"})
@@ -56,7 +56,7 @@ def driven() -> Iterator[Callable[..., Client]]:
 
 @pytest.mark.parametrize("path", ["/webhook", "/webhook/"])
 def test_a_trailing_slash(client_of: ClientOf, path: str) -> None:
-    """A path with a trailing slash is the same path, and is not redirected."""
+    """A path with a trailing slash is the same path. There is no redirect."""
     headers, body = delivery()
     answer = client_of(build()).request("POST", path, headers=headers, body=body)
     assert answer.json == {"status": "accepted"}
@@ -79,13 +79,13 @@ def test_a_trailing_slash(client_of: ClientOf, path: str) -> None:
     ],
 )
 def test_script_name(embed: Embed, script_name: str, path_info: str, status: int) -> None:
-    """Behind SCRIPT_NAME, PATH_INFO alone is the path; an empty one is the root."""
+    """The path is PATH_INFO without SCRIPT_NAME. An empty one is the root."""
     client = WsgiClient(embed.wsgi, SCRIPT_NAME=script_name, PATH_INFO=path_info)
     assert client.get("/").status == status
 
 
 def test_mounts_in_mounts(embed: Embed) -> None:
-    """A mount inside a mount works, and what only begins like the prefix stays the host's."""
+    """A mount inside a mount works. A path that only begins like the prefix goes to the host."""
     inner = DispatcherMiddleware(host_wsgi, {"/chatarchitect": embed.wsgi})
     client = WsgiClient(DispatcherMiddleware(host_wsgi, {"/outer": inner}))
     assert client.get("/outer/chatarchitect/health").json == {"status": "ok"}
@@ -118,7 +118,7 @@ def test_mounts_in_mounts(embed: Embed) -> None:
     ],
 )
 def test_root_path(embed: Embed, root_path: str, path: str, status: int) -> None:
-    """Whether or not `path` includes `root_path`, the path below the mount is found."""
+    """The path below the mount is found, whether `path` includes `root_path` or not."""
     with closing(client := AsgiClient(embed.asgi, root_path=root_path)):
         assert client.get(path).status == status
 
@@ -139,7 +139,7 @@ def test_a_starlette_mount(embed: Embed, driven: Callable[..., Client]) -> None:
 
 
 def test_a_litestar_mount(embed: Embed, driven: Callable[..., Client]) -> None:
-    """Litestar takes the plain door, whose paths it changes in its own way."""
+    """Litestar can mount the plain door, although it changes paths in its own way."""
     from litestar import Litestar
     from litestar.handlers import asgi as mounted
 
@@ -158,7 +158,10 @@ def test_a_litestar_mount(embed: Embed, driven: Callable[..., Client]) -> None:
 @pytest.mark.parametrize("prefix", [None, "/chatarchitect", "/chatarchitect/"])
 @pytest.mark.parametrize("kind", ["wsgi", "asgi"])
 def test_a_middleware(embed: Embed, driven: Callable[..., Client], kind: str, prefix: str | None) -> None:
-    """A middleware takes what is below its prefix, by default the path of public_url, and no more."""
+    """A middleware takes the paths below its prefix and no others.
+
+    By default it is the path of public_url.
+    """
     client = (
         driven(wsgi.Middleware(host_wsgi, embed, prefix), WsgiClient)
         if kind == "wsgi"
@@ -185,7 +188,7 @@ def test_a_deeper_prefix(embed: Embed, driven: Callable[..., Client]) -> None:
 
 @pytest.mark.parametrize("prefix", ["/café", "/caf%C3%A9"])
 def test_a_prefix_beyond_ascii(embed: Embed, driven: Callable[..., Client], prefix: str) -> None:
-    """A prefix is matched whether it was written plainly or as it stands in a URL."""
+    """A prefix matches in plain text and as it is written in a URL."""
     for client in (
         driven(wsgi.Middleware(host_wsgi, embed, prefix), WsgiClient),
         driven(asgi.Middleware(host_asgi, embed, prefix), AsgiClient),
@@ -195,7 +198,7 @@ def test_a_prefix_beyond_ascii(embed: Embed, driven: Callable[..., Client], pref
 
 @pytest.mark.parametrize("prefix", ["", "/", "//chatarchitect", "chatarchitect"])
 def test_a_prefix_that_is_none(embed: Embed, prefix: str) -> None:
-    """A prefix that would hide the whole host, or that no path begins with, is refused at once."""
+    """A prefix is refused at once if it would hide the whole host, or if no path begins with it."""
     with pytest.raises(ConfigurationError, match="prefix"):
         wsgi.Middleware(host_wsgi, embed, prefix)
     with pytest.raises(ConfigurationError, match="prefix"):
@@ -203,7 +206,7 @@ def test_a_prefix_that_is_none(embed: Embed, prefix: str) -> None:
 
 
 def test_a_middleware_leaves_lifespan_to_the_host(embed: Embed) -> None:
-    """The ASGI middleware hands lifespan to the host's application."""
+    """The ASGI middleware passes lifespan to the host's application."""
     from asgiref.testing import ApplicationCommunicator
 
     app = asgi.Middleware(host_asgi, embed)

@@ -1,4 +1,4 @@
-"""An adapter from outside that checks nothing: the drivers check the body for it."""
+"""An adapter from outside does no checks. The drivers check the body."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def request_of(headers: dict[str, str]) -> Request:
 
 
 def in_a_thread(embed: Embed, headers: dict[str, str], body: bytes) -> Response:
-    """Hand over a body that was read without any check."""
+    """Give `respond` a body that was read without any check."""
     return respond(embed, request_of(headers), lambda: body)
 
 
 def on_a_loop(embed: Embed, headers: dict[str, str], body: bytes) -> Response:
-    """Hand over a body that was read without any check, on an event loop."""
+    """Give `arespond` a body that was read without any check."""
 
     async def read() -> bytes:
         return body
@@ -37,7 +37,7 @@ def on_a_loop(embed: Embed, headers: dict[str, str], body: bytes) -> Response:
 
 
 def by_parts(embed: Embed, headers: dict[str, str], body: bytes) -> Response:
-    """Hand over the parts of a request, on an event loop."""
+    """Give `answer` the parts of a request."""
 
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, len(body), 1000):
@@ -77,7 +77,7 @@ def deliver(request: pytest.FixtureRequest) -> Deliver:
     ],
 )
 def test_the_body_is_checked(deliver: Deliver, length: int, extra: dict[str, str], expected: int) -> None:
-    """A signed body counts only if it is at most 64 KiB long and exactly as long as announced."""
+    """A signed body is accepted only if it has at most 64 KiB and exactly the announced length."""
     with closing(embed := build()):
         body = payload(registration_id="outside").ljust(length) if length else b""
         headers = signature_headers(TOKEN, body, int(time.time()))

@@ -33,21 +33,21 @@ def chunked(body: bytes, size: int = 7) -> bytes:
 
 
 def test_chunks(server: Server) -> None:
-    """A chunked body without a length is read whole."""
+    """A chunked body without a length is read to its end."""
     headers, body = delivery(registration_id="chunks")
     sent = server.ask(b"POST", "/webhook", headers | {"Transfer-Encoding": "chunked"}, chunked(body))
     assert (sent[0], json.loads(sent[1])) == ACCEPTED
 
 
 def test_no_chunks(server: Server) -> None:
-    """An empty chunked body is told apart from a wrong signature."""
+    """An empty chunked body gets another error than a wrong signature."""
     headers, _ = delivery()
     status, body = server.ask(b"POST", "/webhook", headers | {"Transfer-Encoding": "chunked"}, b"0\r\n\r\n")
     assert (status, json.loads(body)["code"]) == (400, "unreadable_body")
 
 
 def test_chunks_that_break_off(server: Server) -> None:
-    """Chunks that are none, or that end too early, are nobody's delivery."""
+    """Malformed chunks, or chunks that end too early, are not accepted as a delivery."""
     headers, body = delivery(registration_id="broken")
     for broken in (b"zz\r\n", chunked(body)[:-20], b"ffffffffffff\r\nx"):
         with server.connect() as connection:
@@ -59,7 +59,7 @@ def test_chunks_that_break_off(server: Server) -> None:
 
 
 def test_a_length_that_promises_too_much(server: Server) -> None:
-    """A body that is shorter than its length is refused or dropped, and not stored."""
+    """A body that is shorter than its length is refused or dropped. It is not stored."""
     headers, body = delivery(registration_id="short")
     with server.connect() as connection:
         length = {"Content-Length": str(len(body) + 1)}
@@ -71,7 +71,7 @@ def test_a_length_that_promises_too_much(server: Server) -> None:
 
 
 def test_a_length_that_promises_too_little(server: Server) -> None:
-    """A body that is cut by its length does not fit its signature."""
+    """If the length cuts a body short, the body does not fit its signature."""
     headers, body = delivery(registration_id="long")
     length = {"Content-Length": str(len(body) - 1)}
     assert server.ask(b"POST", "/webhook", headers | length, body)[0] == 401
@@ -79,7 +79,7 @@ def test_a_length_that_promises_too_little(server: Server) -> None:
 
 @pytest.mark.parametrize("lengths", [["5", "6"], ["-1"], ["0x5"], ["5, 5"], ["\xb2"], [""]])
 def test_a_length_that_is_none(server: Server, lengths: list[str]) -> None:
-    """Lengths that are none, or several, are refused by the server or by us."""
+    """A malformed length, or several lengths, are refused by the server or by us."""
     with server.connect() as connection:
         pairs = [("Content-Length", length) for length in lengths]
         connection.sendall(request(b"POST", "/webhook", pairs, b"body!!"))
@@ -87,7 +87,7 @@ def test_a_length_that_is_none(server: Server, lengths: list[str]) -> None:
 
 
 def test_a_repeated_signature(server: Server) -> None:
-    """Two signatures are refused, be they right both."""
+    """Two signatures are refused, even if both are right."""
     headers, body = delivery(registration_id="twice")
     twice = [*headers.items(), ("X-CA-Signature", headers["X-CA-Signature"])]
     with server.connect() as connection:
@@ -97,7 +97,7 @@ def test_a_repeated_signature(server: Server) -> None:
 
 
 def test_a_huge_body_is_not_read(server: Server) -> None:
-    """A body of 20 MB is refused on its announcement; not a byte of it is waited for."""
+    """A body of 20 MB is refused when it is announced, without waiting for it."""
     headers, _ = delivery()
     with server.connect() as connection:
         connection.sendall(request(b"POST", "/webhook", headers.items(), **{"Content-Length": "20000000"}))
@@ -106,7 +106,7 @@ def test_a_huge_body_is_not_read(server: Server) -> None:
 
 
 def test_a_huge_chunked_body_is_not_read(server: Server) -> None:
-    """Of an endless chunked body, no more is read than it takes to see that it is too long."""
+    """An endless chunked body is read only until it is too long."""
     head = request(b"POST", "/webhook", [("Transfer-Encoding", "chunked")])
     with server.connect() as connection:
         connection.sendall(head + b"10001\r\n" + b" " * 65_537 + b"\r\n")
@@ -115,7 +115,7 @@ def test_a_huge_chunked_body_is_not_read(server: Server) -> None:
 
 
 def test_slow_bodies(server: Server) -> None:
-    """A body that comes byte by byte is read whole, and others are served meanwhile."""
+    """A body that arrives byte by byte is read to its end. Other requests are served in the meantime."""
     headers, body = delivery(registration_id="slow")
     whole = request(b"POST", "/webhook", headers.items(), body)
     with server.connect() as connection:
@@ -128,13 +128,13 @@ def test_slow_bodies(server: Server) -> None:
 
 
 def test_the_methods_of_a_server(server: Server) -> None:
-    """HEAD has no body, and an unknown method is refused like any other."""
+    """HEAD has no body. An unknown method is refused."""
     assert server.ask(b"HEAD", "/health") == (200, b"")
     assert server.ask(b"BREW", "/webhook")[0] in (400, 405)
 
 
 def test_the_rest_of_the_host(server: Server) -> None:
-    """What is not below the prefix is the host's."""
+    """A path that is not below the prefix goes to the host."""
     with server.connect() as connection:
         connection.sendall(request(b"GET", "").replace(f"{PREFIX} ".encode(), b"/elsewhere "))
         assert answer(connection) == (404, b"host")
@@ -146,7 +146,7 @@ def test_the_rest_of_the_host(server: Server) -> None:
 @pytest.mark.parametrize("storage", ["sqlite:///{}/r.db", "file:{}/r"])
 @pytest.mark.parametrize("kind", SERVERS)
 def test_64_copies_at_once(kind: str, storage: str, tmp_path: Path) -> None:
-    """Of 64 copies over two processes, one is accepted and 63 are duplicates, and one handler runs."""
+    """Of 64 copies at two processes, one is accepted and 63 are duplicates. The handler runs once."""
     headers, body = delivery()
     copy = request(b"POST", "/webhook", headers.items(), body)
     with running(kind, tmp_path, storage) as server:
@@ -167,7 +167,7 @@ def test_64_copies_at_once(kind: str, storage: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_partner_that_hangs(kind: str, sandbox: Sandbox, tmp_path: Path) -> None:
-    """While as many sessions hang at the Partner API as one process can bear, a webhook is answered."""
+    """If the Partner API holds up as many sessions as one process can take, a webhook is still answered."""
     sandbox.knobs.api_delay = 300
     hanging, threads = (40, 0) if kind == "uvicorn" else (4, 4)
     partner = {"CA_EMBED_BASE_URL": sandbox.base_url, "CA_EMBED_PARTNER_TOKEN": sandbox.partner_token}

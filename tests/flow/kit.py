@@ -1,4 +1,4 @@
-"""What every test of the whole needs: an Embed whose facts are known, and a clock that can be set."""
+"""For the tests of the whole application: an Embed with known settings, and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECRET = "fake-app-secret-3fa9"
 
 
 def build(**overrides: Any) -> Embed:
-    """Build an Embed; by default nobody listens at its Partner API, and everybody is one user."""
+    """Build an Embed. By default no Partner API listens, and every request comes from the same user."""
     settings: dict[str, Any] = {
         "base_url": NOBODY_LISTENS,
         "partner_token": [TOKEN],
@@ -46,13 +46,13 @@ def at_sandbox(sandbox: Sandbox, **overrides: Any) -> Embed:
 
 
 class Closable(Protocol):
-    """What can be closed."""
+    """An object with a `close` method."""
 
     def close(self) -> None: ...
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that stands still until a test sets it."""
 
     def __init__(self, now: float | None = None) -> None:
         self.now = float(int(time.time())) if now is None else now
@@ -108,7 +108,7 @@ def calls_in_progress() -> int:
 
 
 def wait_until(true: Callable[[], object], *, seconds: float = 20.0) -> None:
-    """Poll until something is true; fail if it has not become true in time."""
+    """Poll until a condition is true. Fail if it does not become true in time."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
@@ -117,7 +117,7 @@ def wait_until(true: Callable[[], object], *, seconds: float = 20.0) -> None:
 
 @contextmanager
 def closing(*opened: Closable) -> Iterator[None]:
-    """Close Embeds, and what else can be closed, at the end."""
+    """Close these at the end."""
     try:
         yield
     finally:

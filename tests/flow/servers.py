@@ -16,18 +16,18 @@ MOUNT = "/chatarchitect"
 
 class _Quiet(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-def _nobody(environ: object, start_response: Callable[..., object]) -> list[bytes]:
+def _not_found(environ: object, start_response: Callable[..., object]) -> list[bytes]:
     start_response("404 Not Found", [("Content-Type", "text/plain")])
     return [b"the host's own"]
 
 
 @contextmanager
 def threaded(build: Callable[[str], Embed]) -> Iterator[tuple[Embed, str]]:
-    """Serve the Embed that is built for a public URL, each request in a thread of its own."""
-    apps = DispatcherMiddleware(_nobody)
+    """Serve an Embed at its public URL, each request in its own thread."""
+    apps = DispatcherMiddleware(_not_found)
     server = make_server("127.0.0.1", 0, apps, threaded=True, request_handler=_Quiet)
     url = f"http://127.0.0.1:{server.port}{MOUNT}"
     embed = build(url)

@@ -1,4 +1,4 @@
-"""When the webhook does not come: status requests and reconcile() ask, and things expire."""
+"""If the webhook does not come: status requests and reconcile() ask the Partner API, and sessions expire."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.flow.kit import Clock, at_sandbox, build, calls_in_progress, closing,
 
 
 def asked(sandbox: Sandbox) -> int:
-    """Count the questions that the sandbox was asked."""
+    """Count the requests for a result that the sandbox got."""
     return sum("action=result" in entry.path for entry in sandbox.journal)
 
 
@@ -29,7 +29,7 @@ def lost(sandbox: Sandbox, embed: Embed) -> str:
 
 
 def test_a_status_request_finds_a_lost_completion(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """A page's question finishes a registration whose webhook got lost, handlers included."""
+    """If the webhook got lost, a status request completes the registration and runs the handlers."""
     embed = at_sandbox(sandbox)
     handed = []
     embed.on_completed(lambda registration, credentials: handed.append(credentials.app_secret))
@@ -41,7 +41,10 @@ def test_a_status_request_finds_a_lost_completion(client_of: ClientOf, sandbox: 
 
 
 def test_questions_are_throttled(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """Two processes on one storage ask about one registration once in 3 s, and about two at once."""
+    """Two processes on one storage ask about one registration once in 3 s.
+
+    They ask about two at the same time.
+    """
     storage, clock = MemoryStorage(), Clock()
     embeds = [at_sandbox(sandbox, storage=storage, clock=clock) for _ in range(2)]
     first, second = (embeds[0].create_session("user_456").registration_id for _ in range(2))
@@ -61,7 +64,7 @@ def test_questions_are_throttled(client_of: ClientOf, sandbox: Sandbox) -> None:
 
 
 def test_a_completed_registration_is_not_asked_about(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """Once the credentials are here, nobody is asked any more."""
+    """Once the credentials are stored, the Partner API is not asked again."""
     clock = Clock()
     embed = at_sandbox(sandbox, clock=clock)
     registration_id = lost(sandbox, embed)
@@ -79,7 +82,7 @@ def test_a_completed_registration_is_not_asked_about(client_of: ClientOf, sandbo
 def test_a_status_request_while_the_partner_fails(
     client_of: ClientOf, sandbox: Sandbox, knobs: dict[str, Any]
 ) -> None:
-    """When asking fails, the page gets what is stored."""
+    """If asking fails, the page gets the stored state."""
     embed = at_sandbox(sandbox)
     registration_id = embed.create_session("user_456").registration_id
     sandbox.knobs.update(knobs)
@@ -89,7 +92,7 @@ def test_a_status_request_while_the_partner_fails(
 
 
 def test_a_status_request_while_others_wait_for_the_partner(sandbox: Sandbox) -> None:
-    """When no more threads may wait for the Partner API, the page gets what is stored."""
+    """If no more threads may wait for the Partner API, the page gets the stored state."""
     embed = at_sandbox(sandbox)
     client = WsgiClient(embed.wsgi)
     first, second = (embed.create_session("user_456").registration_id for _ in range(2))
@@ -105,7 +108,7 @@ def test_a_status_request_while_others_wait_for_the_partner(sandbox: Sandbox) ->
 
 
 def test_a_new_word_of_the_partner(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """Every status that the Partner API names is shown, and remembered."""
+    """Every status that the Partner API names is shown and stored."""
     clock = Clock()
     embed = at_sandbox(sandbox, clock=clock)
     registration_id = embed.create_session("user_456").registration_id
@@ -122,7 +125,10 @@ def test_a_new_word_of_the_partner(client_of: ClientOf, sandbox: Sandbox) -> Non
 
 
 def test_reconcile_finishes_a_lost_webhook(sandbox: Sandbox) -> None:
-    """reconcile() leaves a session alone for 5 s, then completes it, runs its handlers, and says so."""
+    """reconcile() does not ask about a session for 5 s.
+
+    Then it completes it, runs its handlers, and counts that.
+    """
     clock = Clock()
     with closing(embed := at_sandbox(sandbox, clock=clock)):
         handed = []
@@ -138,7 +144,7 @@ def test_reconcile_finishes_a_lost_webhook(sandbox: Sandbox) -> None:
 
 
 def test_reconcile_asks_about_every_open_session(sandbox: Sandbox) -> None:
-    """Each pass asks about all open sessions, more than a page of them, and stops at no refusal."""
+    """Each pass asks about all open sessions, also more than one page. A refusal does not stop it."""
     clock = Clock()
     with closing(embed := at_sandbox(sandbox, clock=clock)):
         ids = [embed.create_session("user_456").registration_id for _ in range(103)]
@@ -152,7 +158,7 @@ def test_reconcile_asks_about_every_open_session(sandbox: Sandbox) -> None:
 
 
 def test_reconcile_while_the_partner_is_down(sandbox: Sandbox) -> None:
-    """A Partner API that is down is not asked about every session, and about all of them once it is up."""
+    """A Partner API that is down is not asked about every session. Once it is up, it is asked about all."""
     clock = Clock()
     with closing(embed := at_sandbox(sandbox, clock=clock)):
         for _ in range(6):
@@ -168,7 +174,7 @@ def test_reconcile_while_the_partner_is_down(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
 def test_reconcile_after_a_failure(sandbox: Sandbox, status: int) -> None:
-    """Whatever the Partner API answered, an open session is asked about again in the next pass."""
+    """The next pass asks about an open session again, after any answer of the Partner API."""
     clock = Clock()
     with closing(embed := at_sandbox(sandbox, clock=clock)):
         lost(sandbox, embed)
@@ -182,7 +188,7 @@ def test_reconcile_after_a_failure(sandbox: Sandbox, status: int) -> None:
 
 
 def test_sessions_that_never_get_an_answer(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sessions at which the Partner API always fails do not keep it from being asked about others."""
+    """If the Partner API always fails for some sessions, it is still asked about the others."""
     clock = Clock()
     with closing(embed := at_sandbox(sandbox, clock=clock)):
         broken = {embed.create_session("user_456").registration_id for _ in range(4)}
@@ -204,7 +210,7 @@ def test_sessions_that_never_get_an_answer(sandbox: Sandbox, monkeypatch: pytest
 
 
 def test_two_workers_reconcile(sandbox: Sandbox) -> None:
-    """Two workers at once ask about each session once, and run each handler once."""
+    """Two workers at the same time ask about each session once, and run each handler once."""
     import threading
 
     storage, clock = MemoryStorage(), Clock()
@@ -230,7 +236,7 @@ def test_two_workers_reconcile(sandbox: Sandbox) -> None:
 
 
 def test_expiry_is_shown_at_once(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """A session whose time is over shows as expired, whether or not anybody can be asked."""
+    """A session whose time is over shows as expired, also if the Partner API cannot be asked."""
     clock = Clock()
     embed = at_sandbox(sandbox, clock=clock)
     registration_id = embed.create_session("user_456").registration_id
@@ -243,7 +249,7 @@ def test_expiry_is_shown_at_once(client_of: ClientOf, sandbox: Sandbox) -> None:
 
 
 def test_reconcile_counts_expiry_once(sandbox: Sandbox) -> None:
-    """reconcile() notes an expired session once, and stops asking about it."""
+    """reconcile() counts an expired session once, and does not ask about it again."""
     clock = Clock()
     with closing(embed := at_sandbox(sandbox, clock=clock)):
         registration_id = embed.create_session("user_456").registration_id
@@ -256,7 +262,7 @@ def test_reconcile_counts_expiry_once(sandbox: Sandbox) -> None:
 
 
 def test_expiry_with_the_partner_down(sandbox: Sandbox) -> None:
-    """Sessions expire by the clock, and are asked about for a while longer, even if nobody answers."""
+    """Sessions expire by the clock. They are asked about for some time longer, also without an answer."""
     clock = Clock()
     with closing(embed := at_sandbox(sandbox, clock=clock)):
         for _ in range(5):
@@ -272,7 +278,7 @@ def test_expiry_with_the_partner_down(sandbox: Sandbox) -> None:
 
 
 def test_a_completion_after_expiry(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """A completion that comes after the session expired still counts."""
+    """A completion that comes after the session expired is accepted."""
     clock = Clock()
     embed = at_sandbox(sandbox, clock=clock)
     registration_id = embed.create_session("user_456").registration_id
@@ -289,7 +295,7 @@ def test_a_completion_after_expiry(client_of: ClientOf, sandbox: Sandbox) -> Non
 
 
 def test_one_unreadable_record(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    """A record that cannot be opened is counted and named, and keeps nobody else waiting."""
+    """A record that cannot be opened is counted and named. It does not delay the others."""
     from dataclasses import replace
 
     storage, clock = MemoryStorage(), Clock()
@@ -307,7 +313,7 @@ def test_one_unreadable_record(sandbox: Sandbox, caplog: pytest.LogCaptureFixtur
 
 
 def test_reconcile_without_a_storage() -> None:
-    """reconcile() says so when the storage fails."""
+    """reconcile() raises StorageUnavailable if the storage fails."""
     from tests.doors.test_errors import Broken
 
     with closing(embed := build(storage=Broken(OSError("disk")))), pytest.raises(StorageUnavailable):
@@ -315,7 +321,7 @@ def test_reconcile_without_a_storage() -> None:
 
 
 def test_a_storage_that_does_not_close() -> None:
-    """What a driver raises while it is closed is a StorageUnavailable, like all else that it raises."""
+    """An error that a driver raises in close() becomes StorageUnavailable, like all its errors."""
 
     class Stuck(MemoryStorage):
         def close(self) -> None:

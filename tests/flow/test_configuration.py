@@ -1,4 +1,4 @@
-"""What Embed is built with: checked once, all problems named at once, no secret shown."""
+"""The arguments of Embed are checked once. One error names all problems, and shows no secret."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ LONG = "fake-secret-of-enough-characters"
     ],
 )
 def test_a_wrong_argument(arguments: dict[str, Any], words: str) -> None:
-    """Each wrong argument is one problem, named by the argument and its place."""
+    """Each wrong argument is one problem, which names the argument and its place."""
     with pytest.raises(ConfigurationError) as refusal:
         build(**arguments)
     assert words in refusal.value.problems[0]
@@ -85,7 +85,7 @@ def test_a_wrong_argument(arguments: dict[str, Any], words: str) -> None:
 
 
 def test_a_blank_token_is_one_problem() -> None:
-    """What is wrong with a secret is said once."""
+    """A problem with a secret is named once."""
     with pytest.raises(ConfigurationError) as refusal:
         build(partner_token=" ")
     assert refusal.value.problems == ("partner_token[0] is empty or blank",)
@@ -93,7 +93,7 @@ def test_a_blank_token_is_one_problem() -> None:
 
 @pytest.mark.parametrize("path", ["", "/", "/a/b", "/a.b-c_d~e", "/caf%C3%A9", "/a:b@c,d;e=f/(1)"])
 def test_a_public_url_with_a_path(path: str) -> None:
-    """Any path that stands in a URL as it is will do."""
+    """Any path that may be in a URL is accepted."""
     with closing(embed := build(public_url=f"https://crm.example{path}")):
         assert embed._core.settings.webhook_url == f"https://crm.example{path.rstrip('/')}/webhook"
 
@@ -124,7 +124,10 @@ def test_all_problems_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_from_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """from_env reads every variable, splits several values at white space, and lets arguments win."""
+    """from_env reads every variable and splits several values at white space.
+
+    Arguments override variables.
+    """
     for name, value in {
         "BASE_URL": NOBODY_LISTENS + "/",
         "PARTNER_TOKEN": f" {TOKEN}\n {LONG}\t",
@@ -161,7 +164,7 @@ def test_parent_origins_default(sandbox: Any) -> None:
 
 
 def test_every_argument_is_by_name() -> None:
-    """Embed takes exactly the promised arguments, and a clock for tests; all by name."""
+    """Embed takes exactly the promised arguments, and a clock for tests. All are keyword arguments."""
     parameters = inspect.signature(Embed).parameters
     assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in parameters.values())
     assert set(parameters) == {
@@ -192,7 +195,7 @@ def test_importing_is_light(statement: str) -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    """Each name in __all__ can be imported, and a wrong one is refused as usual."""
+    """Each name in __all__ can be imported. An unknown one raises AttributeError."""
     import ca_embed
 
     for name in ca_embed.__all__:

@@ -1,4 +1,4 @@
-"""What runs after the credentials are stored: once if all is well, at least once if it is not."""
+"""Handlers run after the credentials are stored: once if nothing fails, else at least once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOME_ID = "abc123def456ghi789jkl0"
 
 
 class Recorder:
-    """A handler that notes its runs, and fails as often as it is told to."""
+    """A handler that keeps its runs, and fails as often as the test says."""
 
     def __init__(self, *failures: BaseException) -> None:
         self.runs: list[tuple[str, str]] = []
@@ -41,7 +41,7 @@ def with_handler(handler: Any, **overrides: Any) -> Embed:
 
 
 def test_a_handler_runs_once(client_of: ClientOf) -> None:
-    """A handler gets the registration and its credentials once, however often they are delivered."""
+    """A handler gets the registration and its credentials once, also if they are delivered several times."""
     embed = build()
     seen = []
 
@@ -61,7 +61,7 @@ def test_a_handler_runs_once(client_of: ClientOf) -> None:
 
 
 def test_a_handler_runs_for_newer_credentials(client_of: ClientOf) -> None:
-    """Newer credentials are handed over again, older ones are not."""
+    """The handler runs again for newer credentials, and not for older ones."""
     handler = Recorder()
     client = client_of(with_handler(handler))
     for secret, year in (("first", "2026"), ("second", "2027"), ("third", "2025")):
@@ -76,7 +76,7 @@ def test_a_handler_runs_for_newer_credentials(client_of: ClientOf) -> None:
 def test_a_handler_that_fails(
     client_of: ClientOf, failure: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A failing handler changes no answer, is due again within 30 s, and runs again by reconcile()."""
+    """A failing handler changes no response. It is due again within 30 s, and reconcile() runs it again."""
     clock = Clock()
     handler = Recorder(failure)
     embed = with_handler(handler, clock=clock)
@@ -94,7 +94,7 @@ def test_a_handler_that_fails(
 
 
 def test_back_off(client_of: ClientOf) -> None:
-    """A handler that keeps failing is tried less and less often, but at least once an hour."""
+    """A handler that fails again and again runs less and less often, but at least once an hour."""
     clock = Clock()
     handler = Recorder(*[OSError()] * 20)
     embed = with_handler(handler, clock=clock)
@@ -113,7 +113,7 @@ def test_back_off(client_of: ClientOf) -> None:
 
 
 def test_one_of_two_fails(client_of: ClientOf) -> None:
-    """When one handler fails, the other is not run again."""
+    """If one handler fails, the other is not run again."""
     clock = Clock()
     good, bad = Recorder(), Recorder(OSError())
     embed = build(clock=clock)
@@ -126,7 +126,7 @@ def test_one_of_two_fails(client_of: ClientOf) -> None:
 
 
 def test_handlers_left_to_reconcile(client_of: ClientOf) -> None:
-    """With handlers="reconcile" a delivery runs none, and reconcile() all."""
+    """With handlers="reconcile" a delivery runs no handler, and reconcile() runs all."""
     handler = Recorder()
     embed = with_handler(handler, handlers="reconcile")
     assert client_of(embed).deliver(delivery()).json == ACCEPTED
@@ -137,7 +137,7 @@ def test_handlers_left_to_reconcile(client_of: ClientOf) -> None:
 
 
 def test_a_worker_without_the_handler(client_of: ClientOf) -> None:
-    """A worker that does not know a handler leaves its run to those that do."""
+    """A worker that does not know a handler leaves its run to workers that know it."""
     storage = MemoryStorage()
     handler = Recorder()
     with closing(knows_not := build(storage=storage)):
@@ -148,7 +148,7 @@ def test_a_worker_without_the_handler(client_of: ClientOf) -> None:
 
 
 def test_two_handlers_of_one_name() -> None:
-    """Two handlers of one name are refused: the storage could not tell them apart."""
+    """Two handlers of one name are refused, because the storage could not distinguish them."""
     with closing(embed := with_handler(Recorder())), pytest.raises(ConfigurationError, match="connect"):
         embed.on_completed(name="connect")(Recorder())
 
@@ -157,7 +157,7 @@ def test_two_handlers_of_one_name() -> None:
 
 
 def test_a_running_handler_is_claimed(client_of: ClientOf) -> None:
-    """While one worker runs a handler, no other does; and a duplicate is answered without waiting."""
+    """While one worker runs a handler, no other worker runs it. A duplicate is answered without waiting."""
     storage = MemoryStorage()
     inside, leave = threading.Event(), threading.Event()
     runs = []
@@ -192,7 +192,7 @@ def test_a_running_handler_is_claimed(client_of: ClientOf) -> None:
     ids=["no function", "one argument", "none", "three"],
 )
 def test_what_is_no_handler(handler: Any, words: str) -> None:
-    """What could not be called at the first customer is refused at the start."""
+    """A handler that cannot be called is refused at the start, before the first customer."""
     with closing(embed := build()), pytest.raises(ConfigurationError, match=re.escape(words)):
         embed.on_completed(handler)
 
@@ -202,7 +202,7 @@ class Crash(BaseException):
 
 
 def test_a_worker_that_dies(client_of: ClientOf) -> None:
-    """When a worker dies in a handler, another takes over after the lease, not before."""
+    """If a worker dies in a handler, another takes over after the lease, not before."""
     storage, clock = MemoryStorage(), Clock()
     dying = with_handler(Recorder(Crash()), storage=storage, clock=clock)
     with pytest.raises(Crash):
@@ -218,7 +218,7 @@ def test_a_worker_that_dies(client_of: ClientOf) -> None:
 
 
 def test_newer_credentials_while_a_handler_runs(client_of: ClientOf) -> None:
-    """Credentials that arrive while a handler runs are handed over by the worker that is busy."""
+    """If credentials arrive while a handler runs, the same worker runs the handlers for them too."""
     storage = MemoryStorage()
     runs: list[str] = []
     second = build(storage=storage)
@@ -242,7 +242,7 @@ def test_newer_credentials_while_a_handler_runs(client_of: ClientOf) -> None:
 
 
 def test_a_lapsed_claim_is_not_used(client_of: ClientOf) -> None:
-    """A worker that got its turn only after its lease had ended leaves the handlers to others."""
+    """If its lease ended before a worker could start, the worker leaves the handlers to others."""
     clock = Clock()
     handler = Recorder()
     embed = with_handler(handler, clock=clock)
@@ -259,7 +259,7 @@ def test_a_lapsed_claim_is_not_used(client_of: ClientOf) -> None:
 
 
 def test_a_run_that_cannot_be_noted(client_of: ClientOf) -> None:
-    """A handler whose run cannot be noted changes no answer, and runs once more."""
+    """If a run cannot be stored as done, the response does not change, and the handler runs once more."""
     clock = Clock()
 
     class Fragile(MemoryStorage):
@@ -289,7 +289,7 @@ def test_a_run_that_cannot_be_noted(client_of: ClientOf) -> None:
 
 
 def test_an_asynchronous_handler(client_of: ClientOf) -> None:
-    """An asynchronous handler runs to its end before the answer leaves, at both doors."""
+    """An asynchronous handler runs to its end before the response is sent, at both doors."""
     runs = []
 
     async def connect(registration: Registration, credentials: Credentials) -> None:
@@ -301,7 +301,7 @@ def test_an_asynchronous_handler(client_of: ClientOf) -> None:
 
 
 def test_an_asynchronous_handler_that_fails(client_of: ClientOf) -> None:
-    """An asynchronous handler that fails is due again, and reconcile() runs it without a loop."""
+    """An asynchronous handler that fails is due again. reconcile() runs it without the host's event loop."""
     clock = Clock()
     runs = []
 
@@ -317,7 +317,7 @@ def test_an_asynchronous_handler_that_fails(client_of: ClientOf) -> None:
 
 
 def test_the_loop_of_a_handler() -> None:
-    """Under ASGI an asynchronous handler runs on the host's own loop, also from areconcile()."""
+    """Under ASGI an asynchronous handler runs on the host's own event loop, also from areconcile()."""
     clock = Clock()
     loops: list[Any] = []
 
@@ -335,7 +335,7 @@ def test_the_loop_of_a_handler() -> None:
 
 
 def test_a_blocking_handler_blocks_no_loop() -> None:
-    """Under ASGI a blocking handler runs in a thread, and the loop answers others meanwhile."""
+    """Under ASGI a blocking handler runs in a thread. The event loop answers others in the meantime."""
     leave = threading.Event()
     embed = with_handler(lambda registration, credentials: leave.wait(20))
     with closing(embed, client := AsgiClient(embed.asgi)):
@@ -351,7 +351,10 @@ def test_a_blocking_handler_blocks_no_loop() -> None:
 
 
 def test_handlers_of_a_lost_webhook(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """Handlers run for credentials that were asked for, and not again when the webhook brings them."""
+    """Handlers run for credentials from the Partner API's result.
+
+    They do not run again for the same webhook.
+    """
     handler = Recorder()
     embed = at_sandbox(sandbox)
     embed.on_completed(name="connect")(handler)

@@ -1,4 +1,4 @@
-"""Handlers that are not known to the process that accepts the credentials."""
+"""The process that accepts the credentials does not know the handlers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.flow.kit import Clock, at_sandbox, closing
 
 
 def with_handler(embed: Embed, handed: list[str]) -> Embed:
-    """Give the Embed a handler that remembers whom it was called for."""
+    """Give the Embed a handler that keeps the user ids it was called for."""
 
     @embed.on_completed(name="connect")
     def connect(registration: Registration, credentials: Credentials) -> None:
@@ -19,7 +19,7 @@ def with_handler(embed: Embed, handed: list[str]) -> Embed:
 
 
 def test_a_process_without_handlers_leaves_them_to_the_host(sandbox: Sandbox) -> None:
-    """What a stand-alone reconcile completes is handed over by the next pass of the host's own process."""
+    """After a stand-alone reconcile, the next pass of the host's process runs the handlers."""
     storage, clock, handed = MemoryStorage(), Clock(), list[str]()
     host = with_handler(at_sandbox(sandbox, storage=storage, clock=clock), handed)
     alone = at_sandbox(sandbox, storage=storage, clock=clock)
@@ -34,8 +34,8 @@ def test_a_process_without_handlers_leaves_them_to_the_host(sandbox: Sandbox) ->
         assert host.reconcile().handlers_done == 0
 
 
-def test_nobody_owes_anything_where_no_process_has_handlers(sandbox: Sandbox) -> None:
-    """A host without handlers leaves nothing that stays due."""
+def test_no_run_is_due_where_no_process_has_handlers(sandbox: Sandbox) -> None:
+    """In a host without handlers, nothing stays due."""
     storage, clock = MemoryStorage(), Clock()
     embed = at_sandbox(sandbox, storage=storage, clock=clock)
     with closing(embed):
@@ -47,7 +47,7 @@ def test_nobody_owes_anything_where_no_process_has_handlers(sandbox: Sandbox) ->
 
 
 def test_a_renamed_handler_runs_under_its_new_name(sandbox: Sandbox) -> None:
-    """The process that accepts owes its own handlers a run, not those of an older deployment."""
+    """The process that accepts the credentials runs its own handlers, not those of an older deployment."""
     storage, clock, handed = MemoryStorage(), Clock(), list[str]()
     before = at_sandbox(sandbox, storage=storage, clock=clock)
     before.on_completed(name="old name")(lambda registration, credentials: None)

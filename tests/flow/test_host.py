@@ -1,4 +1,4 @@
-"""The host's own functions and storages, synchronous or not, at both doors; and the awaitable twins."""
+"""The host's own functions and storages, synchronous or not, at both doors. Also the awaitable twins."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ A_UUID = UUID("12345678-1234-5678-1234-567812345678")
 def test_what_identify_returns(
     client_of: ClientOf, sandbox: Sandbox, returned: Any, user_id: str, asynchronous: bool
 ) -> None:
-    """Texts, numbers and UUIDs are user ids, from a plain function as from a coroutine function."""
+    """Texts, numbers and UUIDs are user ids, from a plain function and from a coroutine function."""
 
     async def identify(native: Any) -> Any:
         await asyncio.sleep(0)
@@ -46,7 +46,10 @@ def test_what_identify_returns(
 
 @pytest.mark.parametrize("returned", [True, 1.5, b"u1", ["u1"], "u\x00", "u" * 256, object()])
 def test_what_no_user_id_is(client_of: ClientOf, caplog: pytest.LogCaptureFixture, returned: Any) -> None:
-    """What cannot be a user id counts as nobody, and the log tells the operator."""
+    """If `identify` returns something that cannot be a user id, no one is signed in.
+
+    The log tells the operator.
+    """
     answer = client_of(build(identify=lambda native: returned)).post("/sessions")
     assert (answer.status, answer.code) == (401, "not_signed_in")
     assert "reason=identify_failed" in caplog.text
@@ -66,7 +69,10 @@ def plainly(native: Any) -> None:
 
 @pytest.mark.parametrize("failing", [plainly, Unawaited()], ids=["plain", "asynchronous"])
 def test_identify_fails(client_of: ClientOf, caplog: pytest.LogCaptureFixture, failing: Any) -> None:
-    """When `identify` raises, nobody is signed in; one line names what was raised and where, not its text."""
+    """If `identify` raises, no one is signed in.
+
+    One line of the log names the exception and its place, not its text.
+    """
     with caplog.at_level(logging.DEBUG, "ca_embed"):
         assert client_of(build(identify=failing)).get(f"/sessions/{SOME_ID}").code == "not_signed_in"
     (record,) = [one for one in caplog.records if one.name == "ca_embed"]
@@ -77,7 +83,7 @@ def test_identify_fails(client_of: ClientOf, caplog: pytest.LogCaptureFixture, f
 
 
 def test_without_identify(client_of: ClientOf) -> None:
-    """Without `identify` nobody is signed in, and webhooks are taken all the same."""
+    """Without `identify` no one is signed in. Webhooks are accepted all the same."""
     client = client_of(build(identify=None))
     assert client.get("/").code == "not_signed_in"
     assert client.deliver(delivery()).json == {"status": "accepted"}
@@ -95,7 +101,7 @@ def test_what_identify_gets() -> None:
 
 
 def test_the_loop_of_identify() -> None:
-    """Under ASGI a coroutine runs on the host's own loop, whoever made it; a plain function does not."""
+    """Under ASGI any coroutine runs on the host's own event loop. A plain function does not."""
     seen: dict[str, Any] = {}
 
     async def asynchronous(scope: Any) -> str:
@@ -124,10 +130,10 @@ def test_the_loop_of_identify() -> None:
 
 
 def test_context_variables_reach_identify() -> None:
-    """What the host's middleware put into context variables is there in `identify` and in handlers."""
+    """`identify` and handlers see the context variables that the host's middleware has set."""
     from contextvars import ContextVar
 
-    user: ContextVar[str] = ContextVar("user", default="nobody")
+    user: ContextVar[str] = ContextVar("user", default="no_one")
     seen = []
     embed = build(identify=lambda scope: user.get())
     embed.on_completed(lambda registration, credentials: seen.append(user.get()))
@@ -146,7 +152,7 @@ def test_context_variables_reach_identify() -> None:
 
 
 class AsyncMemory:
-    """An asynchronous storage that notes the loops it runs on."""
+    """An asynchronous storage that keeps the event loops it runs on."""
 
     def __init__(self) -> None:
         self._memory = MemoryStorage()
@@ -181,7 +187,7 @@ class AsyncMemory:
 
 
 def test_an_asynchronous_storage(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """An AsyncStorage serves the whole story at both doors, and from plain Python."""
+    """An AsyncStorage works for a whole registration, at both doors and from plain Python."""
     clock = Clock()
     embed = at_sandbox(sandbox, storage=AsyncMemory(), clock=clock)
     handed: list[str] = []
@@ -200,7 +206,7 @@ def test_an_asynchronous_storage(client_of: ClientOf, sandbox: Sandbox) -> None:
 
 
 def test_the_loop_of_a_storage() -> None:
-    """Under ASGI an AsyncStorage runs on the host's own loop."""
+    """Under ASGI an AsyncStorage runs on the host's own event loop."""
     storage = AsyncMemory()
     embed = build(storage=storage)
     with closing(client := AsgiClient(embed.asgi)):
@@ -218,7 +224,7 @@ BLOCKING = (
 
 
 def test_the_awaitable_twins(sandbox: Sandbox) -> None:
-    """Every blocking method has a twin that says and raises the same."""
+    """Every blocking method has an awaitable twin that returns and raises the same."""
     clock = Clock()
     embed = at_sandbox(sandbox, clock=clock)
 
@@ -239,7 +245,7 @@ def test_the_awaitable_twins(sandbox: Sandbox) -> None:
         assert await embed.akey_usage() == embed.key_usage()
         assert await embed.arotate_keys(dry_run=True) == embed.rotate_keys(dry_run=True)
         assert await embed.apurge_expired(timedelta(0), dry_run=True) == 0
-        assert await embed.aforget("nobody") == 0
+        assert await embed.aforget("no_one") == 0
         await embed.aclose()
         assert await embed.acredentials(registration_id) is not None
         await embed.aclose()
@@ -248,7 +254,7 @@ def test_the_awaitable_twins(sandbox: Sandbox) -> None:
 
 
 def test_no_twin_is_missing() -> None:
-    """Each public method that blocks has a twin of the same parameters."""
+    """Each public method that blocks has an awaitable twin with the same parameters."""
     import inspect
 
     for name in BLOCKING:
@@ -258,7 +264,7 @@ def test_no_twin_is_missing() -> None:
 
 
 def test_no_repr_shows_a_secret(client_of: ClientOf) -> None:
-    """What the twins return hides its secret in repr, in lists and in format."""
+    """The credentials that a twin returns hide their secret in repr, in lists and in format."""
     embed = build()
     client_of(embed).deliver(delivery())
     credentials = embed.credentials(SOME_ID)

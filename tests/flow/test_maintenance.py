@@ -1,4 +1,4 @@
-"""Looking after what is stored: keys that rotate, users that are erased, storages that change."""
+"""Maintenance of the stored records: changing keys, erasing users, copying to another storage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def complete(embed: Embed, *registration_ids: str, user_id: str = "user_456") ->
 
 
 def test_rotation_seals_everything_under_the_first_key() -> None:
-    """After a rotation the old key is used by no record, and may go."""
+    """After a rotation no record uses the old key, and the key may be removed."""
     storage = MemoryStorage()
     old = build(storage=storage, encryption_keys=[OLD_KEY])
     both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
@@ -48,7 +48,7 @@ def test_rotation_seals_everything_under_the_first_key() -> None:
 
 
 def test_keys_that_do_not_fit_show_at_once() -> None:
-    """A storage written under other keys is refused at its first use, before a customer's record is."""
+    """A storage that was written under other keys is refused at its first use, before a record is read."""
     storage = MemoryStorage()
     first, wrong = build(storage=storage), build(storage=storage, encryption_keys=[OLD_KEY])
     with closing(first, wrong):
@@ -60,7 +60,7 @@ def test_keys_that_do_not_fit_show_at_once() -> None:
 
 
 def test_reconciling_under_the_wrong_keys_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The storage as a whole cannot be opened, and that is not said of each of its records."""
+    """One error says that the whole storage cannot be opened, instead of one for each record."""
     storage, clock = MemoryStorage(), Clock()
     first = build(storage=storage, clock=clock)
     first.on_completed(lambda registration, credentials: 1 / 0)
@@ -75,7 +75,7 @@ def test_reconciling_under_the_wrong_keys_says_so_once(caplog: pytest.LogCapture
 
 
 def test_an_old_key_may_go_once_no_record_needs_it() -> None:
-    """What tells whether the keys fit moves to the new key with the first write."""
+    """The record that tells whether the keys fit is sealed under the new key at the first write."""
     storage = MemoryStorage()
     old = build(storage=storage, encryption_keys=[OLD_KEY])
     both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
@@ -87,8 +87,8 @@ def test_an_old_key_may_go_once_no_record_needs_it() -> None:
         assert [kept.registration_id for kept in new.registrations()] == ["two"]
 
 
-def test_looking_with_a_new_key_locks_nobody_out() -> None:
-    """Counting, listing and a dry run leave a process alone that has only the old key yet."""
+def test_looking_with_a_new_key_locks_no_process_out() -> None:
+    """Counting, listing and a dry run do not disturb a process that has only the old key."""
     storage = MemoryStorage()
     with closing(first := build(storage=storage, encryption_keys=[OLD_KEY])):
         complete(first, "one")
@@ -102,7 +102,7 @@ def test_looking_with_a_new_key_locks_nobody_out() -> None:
 
 
 def test_a_dry_run_changes_nothing() -> None:
-    """It counts what a rotation would do."""
+    """A dry run counts what a rotation would do."""
     storage = MemoryStorage()
     old = build(storage=storage, encryption_keys=[OLD_KEY])
     both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
@@ -113,7 +113,10 @@ def test_a_dry_run_changes_nothing() -> None:
 
 
 def test_rotation_passes_over_what_it_cannot_open(caplog: pytest.LogCaptureFixture) -> None:
-    """A record under a lost key is named in the log and left as it is; the others are resealed."""
+    """A record under a lost key is named in the log and not changed.
+
+    The others are sealed under the new key.
+    """
     storage = MemoryStorage()
     old = build(storage=storage, encryption_keys=[OLD_KEY])
     both = build(storage=storage, encryption_keys=[KEY, OLD_KEY])
@@ -133,7 +136,7 @@ def test_rotation_passes_over_what_it_cannot_open(caplog: pytest.LogCaptureFixtu
 
 
 def test_forgetting_a_user() -> None:
-    """All registrations of the user are gone, credentials and all, and nobody else's."""
+    """All registrations of the user are removed, with their credentials. Those of other users stay."""
     embed = build()
     with closing(embed):
         complete(embed, "one", "two", user_id="leaver")
@@ -147,7 +150,7 @@ def test_forgetting_a_user() -> None:
 
 @pytest.mark.parametrize("number", [42, UUID(int=42)], ids=str)
 def test_a_user_whose_id_is_no_text(number: int | UUID) -> None:
-    """What `identify` may return, all calls take: as the same user."""
+    """All calls take any user id that `identify` may return, and mean the same user."""
     with closing(embed := build()):
         complete(embed, "one", user_id=str(number))
         assert [one.registration_id for one in embed.registrations(number)] == ["one"]
@@ -155,21 +158,21 @@ def test_a_user_whose_id_is_no_text(number: int | UUID) -> None:
 
 
 @pytest.mark.parametrize(
-    "nobody",
+    "impossible",
     [None, "", False, True, 4.2, b"ada", "a\nb", 10**5000],
-    ids=lambda nobody: f"{nobody!r:.9}" if nobody != 10**5000 else "huge",
+    ids=lambda impossible: f"{impossible!r:.9}" if impossible != 10**5000 else "huge",
 )
-def test_forgetting_nobody(nobody: Any) -> None:
-    """What is no user's id erases nothing, least of all everything."""
+def test_forgetting_an_impossible_user(impossible: Any) -> None:
+    """A value that is not a user id erases nothing."""
     with closing(embed := build()):
         complete(embed, "one", user_id="ada")
         with pytest.raises(InvalidArgument, match="user_id: a user id"):
-            embed.forget(nobody)
+            embed.forget(impossible)
         assert len(embed.registrations()) == 1
 
 
 def test_purging_what_has_not_expired_yet(sandbox: Sandbox) -> None:
-    """A negative time, which would reach into the future, is refused."""
+    """A negative time is refused, because it would remove open sessions."""
     with closing(embed := at_sandbox(sandbox)):
         embed.create_session("user_456")
         with pytest.raises(InvalidArgument, match="older_than"):
@@ -179,7 +182,7 @@ def test_purging_what_has_not_expired_yet(sandbox: Sandbox) -> None:
 
 
 def test_purging_expired_sessions(sandbox: Sandbox) -> None:
-    """Only sessions that expired long enough ago go; completed registrations stay for ever."""
+    """Only sessions that expired long enough ago are removed. Completed registrations always stay."""
     clock = Clock()
     embed = at_sandbox(sandbox, clock=clock)
     with closing(embed):
@@ -198,7 +201,10 @@ def test_purging_expired_sessions(sandbox: Sandbox) -> None:
 
 
 def test_copying_to_another_storage(tmp_path: Path) -> None:
-    """The target opens with the same keys, keeps who owns what, and a second copy finds all present."""
+    """The target opens with the same keys and keeps the owners.
+
+    A second copy finds that all records are there.
+    """
     source, target = SQLiteStorage(tmp_path / "source.db"), FilesystemStorage(tmp_path / "target")
     here, there = build(storage=source), build(storage=target)
     with closing(here, there):
@@ -210,7 +216,7 @@ def test_copying_to_another_storage(tmp_path: Path) -> None:
 
 
 def test_a_copy_refuses_keys_that_do_not_fit_as_its_source_does() -> None:
-    """Whoever starts with wrong keys after a move is told, instead of beginning an empty storage."""
+    """After a copy, a start with wrong keys raises an error. It does not begin with an empty storage."""
     source, target = MemoryStorage(), MemoryStorage()
     first = build(storage=source)
     wrong, right = build(storage=target, encryption_keys=[OLD_KEY]), build(storage=target)
@@ -224,7 +230,7 @@ def test_a_copy_refuses_keys_that_do_not_fit_as_its_source_does() -> None:
 
 
 def test_copying_leaves_what_differs() -> None:
-    """A record that the target has already in another state is counted, and not overwritten."""
+    """A record that the target already has in another state is counted, and not overwritten."""
     source, target = MemoryStorage(), MemoryStorage()
     here, there = build(storage=source), build(storage=target)
     with closing(here, there):
@@ -236,7 +242,7 @@ def test_copying_leaves_what_differs() -> None:
 
 
 def test_copying_names_what_is_broken(caplog: pytest.LogCaptureFixture) -> None:
-    """A record that ca_embed has not sealed is not carried on."""
+    """A record that ca_embed has not sealed is not copied."""
     source, target = MemoryStorage(), MemoryStorage()
     here = build(storage=source)
     with closing(here):
@@ -250,7 +256,7 @@ def test_copying_names_what_is_broken(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_rotating_a_storage_that_fails_says_so() -> None:
-    """Trouble with the storage is not counted as done."""
+    """If the storage fails, the record is not counted as written."""
 
     class Full(MemoryStorage):
         full = False

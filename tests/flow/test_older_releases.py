@@ -1,4 +1,4 @@
-"""What an older release has sealed is opened, gone on with, and finished by this one."""
+"""This release opens, continues and completes registrations that an older release has sealed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.parametrize("release", snapshot.RELEASES)
 
 
 def test_registrations_are_read(release: str) -> None:
-    """Every field of every registration is there, and the credentials open."""
+    """Every field of every registration is there, and the credentials can be opened."""
     storage, clock = snapshot.laid_down(release)
     embed = build(storage=storage, clock=clock)
     found = {one.user_id: one for one in embed.registrations()}
@@ -38,7 +38,7 @@ def test_registrations_are_read(release: str) -> None:
 
 
 def test_what_was_owed_is_done(release: str) -> None:
-    """A handler that had failed gets its run, one that had not failed gets none."""
+    """A handler that had failed runs again. One that had not failed does not run."""
     storage, clock = snapshot.laid_down(release)
     embed, runs = build(storage=storage, clock=clock), list[tuple[str, str | None]]()
 
@@ -57,7 +57,7 @@ def test_what_was_owed_is_done(release: str) -> None:
 
 
 def test_sessions_are_finished(release: str, client_of: ClientOf) -> None:
-    """A session begun under the older release is completed under this one; what was stored is a duplicate."""
+    """A session of the older release is completed by this one. Stored credentials count as a duplicate."""
     storage, clock = snapshot.laid_down(release)
     embed = build(storage=storage, clock=clock)
     (ada,) = embed.registrations("ada")

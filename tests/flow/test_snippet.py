@@ -1,4 +1,4 @@
-"""`embed.snippet()`: what arrives in a page, and what is refused before; and which language is whose."""
+"""`embed.snippet()`: the HTML that it returns, the arguments that it refuses, and the languages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tags(public_url: str = "https://crm.example/chatarchitect", **options: Any) 
 
 
 def test_as_documented() -> None:
-    """Without options there are the script below the mount, and the element with two attributes."""
+    """Without options it has the script below the mount, and the element with two attributes."""
     found = tags().found
     assert list(found) == ["script", TAG]
     assert found[TAG] == {"endpoint": "/chatarchitect", "iframe-origin": NOBODY_LISTENS}
@@ -40,7 +40,7 @@ def test_as_documented() -> None:
 
 
 def test_a_language_that_is_set_leaves_the_page_its_own() -> None:
-    """`lang` of Embed is not written into a page, which speaks its own language; `lang` of the call is."""
+    """`lang` of the call is written into the page. `lang` of Embed is not: the page has its own language."""
     embed = build(lang="de")
     assert "lang" not in Tags(embed.snippet()).found[TAG]
     assert Tags(embed.snippet(lang="pt_BR")).found[TAG]["lang"] == "pt_BR"
@@ -50,12 +50,12 @@ def test_a_language_that_is_set_leaves_the_page_its_own() -> None:
     ("accept_language", "spoken"), [("fr, es;q=0.5", "es"), ("fr", "ru"), ("", "ru"), ("de;q=0", "ru")]
 )
 def test_language_of_the_hosted_page(accept_language: str, spoken: str) -> None:
-    """The hosted page speaks what its reader's browser asks for, and else what is set."""
+    """The hosted page uses the language that the browser asks for, or else the configured one."""
     assert hosted_page(build(lang="ru")._core.settings, accept_language).lang == spoken
 
 
 def test_everything_is_escaped() -> None:
-    """What is text stays text, whatever it holds."""
+    """Any text is escaped and stays text."""
     hostile = '"><script>alert(1)</script>'
     found = tags(lang=hostile, nonce=hostile).found
     assert (found[TAG]["lang"], found["script"]["nonce"]) == (hostile, hostile)
@@ -75,7 +75,7 @@ def test_everything_is_escaped() -> None:
     ],
 )
 def test_endpoint(endpoint: str, mount: str, written: str) -> None:
-    """A path from the root, or a URL that the mount may have, is taken in its canonical spelling."""
+    """A path from the root, or a valid URL of the mount, is written in its canonical form."""
     found = tags(endpoint=endpoint).found
     assert found[TAG]["endpoint"] == written
     assert (found["script"]["src"] or "").startswith(f"{mount}/ca-embed.")
@@ -118,7 +118,7 @@ def test_mounted_at_the_root(public_url: str) -> None:
     ],
 )
 def test_endpoint_that_cannot_be(endpoint: Any, problem: str) -> None:
-    """Any other endpoint is refused by the name of the argument, with what is wrong and what to give."""
+    """Any other endpoint is refused. The error names the argument, the problem, and what to give."""
     with pytest.raises(ValueError, match=r"^endpoint: .*/chatarchitect") as refused:
         build().snippet(endpoint=endpoint)
     assert problem in str(refused.value)
@@ -139,7 +139,7 @@ def test_endpoint_that_cannot_be(endpoint: Any, problem: str) -> None:
     ],
 )
 def test_arguments_that_cannot_be(name: str, value: Any, advice: str) -> None:
-    """What cannot be is refused by the name of the argument, with what to give instead."""
+    """An invalid argument is refused. The error names the argument and what to give instead."""
     with pytest.raises(ValueError, match=f"^{name}: ") as refused:
         build().snippet(**{name: value})
     assert advice in str(refused.value)

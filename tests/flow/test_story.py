@@ -1,4 +1,4 @@
-"""From the click to the sealed credentials, with the sandbox for ChatArchitect."""
+"""A whole registration, from the click to the sealed credentials. The sandbox plays ChatArchitect."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SOME_ID = "abc123def456ghi789jkl0"
 
 
 def test_create_deliver_confirm(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """A session is created, its webhook delivered, its credentials kept, and its page told so."""
+    """A session is created, its webhook is delivered, its credentials are stored, and its page is told."""
     embed = at_sandbox(sandbox, integration="My CRM")
     session = embed.create_session("user_456", partner_state="s1", lang="de")
     assert (session.status, sandbox.sessions[0].partner_state) == ("started", "s1")
@@ -54,7 +54,7 @@ def test_create_deliver_confirm(client_of: ClientOf, sandbox: Sandbox) -> None:
 
 
 def test_over_real_sockets(sandbox: Sandbox) -> None:
-    """The sandbox delivers over HTTP, and sends a lost webhook again when asked to."""
+    """The sandbox delivers over HTTP, and sends a lost webhook again on request."""
     with threaded(lambda url: at_sandbox(sandbox, public_url=url)) as (embed, _):
         session = embed.create_session("user_456")
         sandbox.knobs.deliveries = "lost"
@@ -67,7 +67,10 @@ def test_over_real_sockets(sandbox: Sandbox) -> None:
 
 
 def test_sandbox_deliveries(sandbox: Sandbox) -> None:
-    """Two copies at one moment store one; wrongly signed and stale ones store none; a late one stores."""
+    """Two copies at the same moment store one set of credentials.
+
+    Wrongly signed and stale ones store none. A late one stores.
+    """
     with threaded(lambda url: at_sandbox(sandbox, public_url=url)) as (embed, _):
 
         def complete(kind: Any) -> tuple[str, list[int | None]]:
@@ -101,7 +104,7 @@ def test_sandbox_deliveries(sandbox: Sandbox) -> None:
     ],
 )
 def test_arguments_of_a_session(sandbox: Sandbox, arguments: dict[str, Any], words: str) -> None:
-    """Wrong arguments are refused by name, before anybody is asked."""
+    """Wrong arguments are refused by name, before the Partner API is asked."""
     with closing(embed := at_sandbox(sandbox)):
         with pytest.raises(InvalidArgument, match=words):
             embed.create_session(**arguments)
@@ -121,7 +124,7 @@ def test_a_session_for_another_page(sandbox: Sandbox) -> None:
 
 
 def test_a_webhook_that_is_faster_than_we(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """A webhook that comes before its session was stored is kept, and the session adds its facts."""
+    """A webhook that comes before its session was stored is kept. The session then adds its fields."""
     embed = at_sandbox(sandbox)
     order = order_session(embed._core.settings, "u1", partner_state="s1", lang="es")
     session = embed._core.registrar.create_session(order)
@@ -135,7 +138,7 @@ def test_a_webhook_that_is_faster_than_we(client_of: ClientOf, sandbox: Sandbox)
 
 
 def test_an_unknown_registration_is_never_lost(client_of: ClientOf) -> None:
-    """Credentials of a registration that is not known here are stored, under the user that was signed."""
+    """Credentials of an unknown registration are stored for the user that the signed webhook names."""
     embed = build()
     client = client_of(embed)
     client.deliver(delivery(partner_user_id="user_456"))
@@ -147,7 +150,7 @@ def test_an_unknown_registration_is_never_lost(client_of: ClientOf) -> None:
 
 
 def test_a_user_id_that_no_storage_need_take(client_of: ClientOf) -> None:
-    """What is stored to search by stays within what every storage promises, whatever a webhook names."""
+    """For any user that a webhook names, the user id to search by fits every storage."""
     storage = MemoryStorage()
     client_of(build(storage=storage)).deliver(delivery(partner_user_id="u\x00" * 300))
     record = storage.load(SOME_ID)
@@ -184,7 +187,10 @@ def at(minutes: int) -> str:
 def test_order(
     client_of: ClientOf, first: dict[str, Any], second: dict[str, Any], status: str, kept: str
 ) -> None:
-    """The same again is a duplicate; other credentials count if newer by completion, then by signature."""
+    """The same credentials again are a duplicate.
+
+    Others replace them if they are newer, by completion, then by signature.
+    """
     clock = Clock()
     embed = build(clock=clock)
     client = client_of(embed)
@@ -202,7 +208,7 @@ def test_order(
 
 
 class Overtaken(MemoryStorage):
-    """A storage in which somebody else is always faster, once."""
+    """A storage in which another worker saves first, once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,7 +229,7 @@ class Overtaken(MemoryStorage):
     ],
 )
 def test_a_race(client_of: ClientOf, faster: dict[str, Any], statuses: list[str], kept: str) -> None:
-    """A delivery that loses the race for its record is decided again, on what the winner has stored."""
+    """If another delivery saves first, a delivery is decided again, on the state that was stored."""
     storage = Overtaken()
     first, second = build(storage=storage), build(storage=storage)
     runs: list[str] = []
@@ -244,13 +250,13 @@ def test_a_race(client_of: ClientOf, faster: dict[str, Any], statuses: list[str]
 
 
 def _in_a_thread(call: Callable[[], Any]) -> Any:
-    """Call where no event loop is running."""
+    """Call from a thread without an event loop."""
     with ThreadPoolExecutor(1) as one:
         return one.submit(call).result()
 
 
 def test_an_event_id_poisons_nothing(client_of: ClientOf) -> None:
-    """A captured delivery under another's event id does not keep the other's credentials out."""
+    """If a captured delivery uses another's event id, the other's credentials are still accepted."""
     client = client_of(build())
     client.deliver(delivery(registration_id="a", event_id="evt_b_1"))
     assert client.deliver(delivery(registration_id="b", event_id="evt_b_1")).json == {"status": "accepted"}
@@ -260,7 +266,7 @@ def test_an_event_id_poisons_nothing(client_of: ClientOf) -> None:
 
 
 def test_lists(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """Registrations are listed by user and by status, never the probe of /health."""
+    """Registrations are listed by user and by status. The probe of /health is never among them."""
     embed = at_sandbox(sandbox)
     open_one = embed.create_session("u1").registration_id
     done = embed.create_session("u2").registration_id
@@ -273,12 +279,12 @@ def test_lists(client_of: ClientOf, sandbox: Sandbox) -> None:
     assert [one.registration_id for one in embed.registrations(status="completed")] == [done]
     assert [one.registration_id for one in embed.registrations(status=Status.STARTED)] == [open_one]
     assert embed.registrations(user_id="u1", status="completed") == []
-    assert embed.registrations(user_id="nobody") == []
+    assert embed.registrations(user_id="no_one") == []
 
 
 @pytest.mark.parametrize("registration_id", ["unknown", "", "../x", "~probe", None, 5])
 def test_looking_for_what_is_not_there(registration_id: Any) -> None:
-    """Unknown and impossible ids are None to look at, and an error to act on."""
+    """For an unknown or impossible id, reading returns None, and retry_webhook raises NotFound."""
     with closing(embed := build()):
         assert embed.registration(registration_id) is None
         assert embed.credentials(registration_id) is None
@@ -299,7 +305,7 @@ def test_a_retry_before_completion(sandbox: Sandbox) -> None:
 
 
 def test_token_rotation(client_of: ClientOf) -> None:
-    """A session keeps to the token that created it; both tokens verify; new sessions use the first."""
+    """A session keeps the token that created it. Both tokens verify. New sessions use the first."""
     with Sandbox(partner_tokens=["fake-old-partner-token-1", "fake-new-partner-token-2"]) as sandbox:
         storage, clock = MemoryStorage(), Clock()
         before = at_sandbox(sandbox, storage=storage)
@@ -320,13 +326,16 @@ def test_token_rotation(client_of: ClientOf) -> None:
 
 
 def test_a_retired_token(client_of: ClientOf) -> None:
-    """A delivery signed by a token that is not configured any more is refused."""
+    """A delivery that was signed with a removed token is refused."""
     embed = build(partner_token=["fake-new-partner-token-2"])
     assert client_of(embed).deliver(delivery(token="fake-old-partner-token-1")).code == "invalid_signature"
 
 
 def test_key_rotation(client_of: ClientOf) -> None:
-    """An old key still opens, the first one seals, and without its key a record is trouble, not nothing."""
+    """An old key still opens, and the first one seals.
+
+    A record without its key is an error, not a missing record.
+    """
     from ca_embed.errors import UnknownKey
 
     storage = MemoryStorage()
@@ -345,7 +354,7 @@ def test_key_rotation(client_of: ClientOf) -> None:
 
 
 def test_a_record_moved_to_another_row(client_of: ClientOf) -> None:
-    """A sealed record that was moved to another registration, or given to another user, does not open."""
+    """A sealed record that was moved to another registration, or to another user, cannot be opened."""
     from dataclasses import replace
 
     from ca_embed.errors import Tampered

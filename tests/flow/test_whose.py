@@ -1,4 +1,4 @@
-"""A registration stays with the user it was begun for, whatever the Partner API answers."""
+"""A registration stays with the user it was created for, after any answer of the Partner API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.flow.kit import NOBODY_LISTENS, SECRET, build, closing, delivery
 
 
 def session(registration_id: str) -> Session:
-    """Return what the Partner API answers for a session."""
+    """Return the Partner API's response for a session."""
     in_an_hour = datetime.now(UTC) + timedelta(hours=1)
     return Session(registration_id, f"{NOBODY_LISTENS}/?s={registration_id}", in_an_hour, "started")
 
@@ -33,7 +33,7 @@ def test_an_id_that_is_given_out_twice() -> None:
 
 
 def test_a_webhook_for_another_user_that_is_faster_than_the_session() -> None:
-    """Credentials that were signed for one user are not shown to another whose session has their id."""
+    """Credentials for one user are not shown to another, even if their sessions share an id."""
     embed = build()
     with closing(embed):
         headers, body = delivery(registration_id="early", partner_user_id="first")
@@ -46,7 +46,7 @@ def test_a_webhook_for_another_user_that_is_faster_than_the_session() -> None:
 
 
 def test_a_webhook_that_is_faster_than_its_session() -> None:
-    """Session and credentials come together in either order."""
+    """The session may come before its credentials, or after them."""
     embed = build()
     with closing(embed):
         headers, body = delivery(registration_id="early", partner_user_id="first")

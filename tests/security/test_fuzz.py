@@ -1,4 +1,4 @@
-"""Whatever comes in, no answer is outside the interface's table, and nothing is raised."""
+"""Any input gets a response of the interface's table, and raises nothing."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ UNHURRIED = settings(
 
 
 class Doors:
-    """Both doors of one Embed, without any help from a tidy client."""
+    """Both doors of one Embed, called without a client that corrects the input."""
 
     def __init__(self, embed: Embed) -> None:
         self._embed = embed
@@ -137,14 +137,14 @@ class Doors:
 
 @pytest.fixture(scope="module")
 def doors() -> Iterator[Doors]:
-    """Both doors of an Embed at whose Partner API nobody listens."""
+    """Both doors of an Embed whose Partner API does not listen."""
     made = Doors(build())
     yield made
     made.close()
 
 
 def expect_the_table(answers: list[Answer], path: str, method: str) -> None:
-    """Compare answers with the table, and look at the shape of errors."""
+    """Compare responses with the table, and check the shape of errors."""
     known = path.rstrip("/") or "/"
     for answer in answers:
         assert answer.status in TABLE.get(known, set()) | EVERYWHERE
@@ -161,14 +161,14 @@ def expect_the_table(answers: list[Answer], path: str, method: str) -> None:
 def test_anything(
     doors: Doors, method: str, path: str, headers: list[tuple[str, bytes]], body: bytes
 ) -> None:
-    """Any method, path, headers and body earn an answer of the table, at both doors."""
+    """Any method, path, headers and body get a response of the table, at both doors."""
     expect_the_table(doors.ask(method, path, headers, body), path, method)
 
 
 @UNHURRIED
 @given(BODIES, st.lists(A_HEADER, max_size=2))
 def test_any_signed_body(doors: Doors, body: bytes, more: list[tuple[str, bytes]]) -> None:
-    """Any body that is rightly signed earns an answer of the table, beside any other headers."""
+    """Any body with a right signature gets a response of the table, with any other headers."""
     headers = [(name, value.encode()) for name, value in signed(body, token=TOKEN)[0].items()]
     expect_the_table(doors.ask("POST", "/webhook", headers + more, body), "/webhook", "POST")
 
@@ -176,7 +176,7 @@ def test_any_signed_body(doors: Doors, body: bytes, more: list[tuple[str, bytes]
 @UNHURRIED
 @given(FIELDS)
 def test_any_fields(doors: Doors, fields: dict[str, Any]) -> None:
-    """A signed event of any fields is accepted, refused or ignored, by both doors alike, and logged once."""
+    """Both doors treat a signed event of any fields in the same way, and log it once."""
     caplog: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = caplog.append  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""After a full run, no secret is where it does not belong: files, logs, answers, errors."""
+"""After a full run, no secret is in files, logs, responses or errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEW_PARTNER = "fake-new-partner-token-2"
 
 
 class Recording(Client):
-    """A client that keeps every answer."""
+    """A client that keeps every response."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -40,13 +40,13 @@ class Recording(Client):
 
 @pytest.fixture
 def partner() -> Iterator[Sandbox]:
-    """A ChatArchitect that knows two tokens of ours."""
+    """A local ChatArchitect that knows both tokens."""
     with Sandbox(partner_tokens=[OLD_PARTNER, NEW_PARTNER]) as running:
         yield running
 
 
 def run_well_and_badly(embed: Embed, client: Client, sandbox: Sandbox, clock: Clock) -> None:
-    """Let registrations be completed by every way, and let everything be refused once."""
+    """Complete registrations in every way, and cause each refusal once."""
 
     @embed.on_completed
     def failing(registration: Any, credentials: Any) -> None:
@@ -71,7 +71,7 @@ def run_well_and_badly(embed: Embed, client: Client, sandbox: Sandbox, clock: Cl
 
 
 def run_into_errors(embed: Embed, client: Client, sandbox: Sandbox) -> list[BaseException]:
-    """Let the Partner API fail, and build Embeds wrongly; return what was raised."""
+    """Let the Partner API fail, and build Embeds with wrong arguments. Return the exceptions."""
     raised: list[BaseException] = []
 
     def call(function: Callable[[], object]) -> None:
@@ -93,7 +93,7 @@ def run_into_errors(embed: Embed, client: Client, sandbox: Sandbox) -> list[Base
 def test_nothing_leaks(
     client_of: ClientOf, partner: Sandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture, storage: str
 ) -> None:
-    """No secret is in any file, log record (of any library, at DEBUG), answer, error or repr."""
+    """No secret is in any file, log record (of any library, at DEBUG), response, error or repr."""
     (tmp_path / "storage").mkdir(mode=0o700)
     clock = Clock()
     embed = at_sandbox(
@@ -137,7 +137,7 @@ def test_nothing_leaks(
 
 
 def test_files_are_private(client_of: ClientOf, tmp_path: Path) -> None:
-    """What the storages write is for its owner alone."""
+    """Only the owner may read the files that the storages write."""
     for url in (f"sqlite:///{tmp_path}/r.db", f"file:{tmp_path}/r"):
         client_of(build(storage=url)).deliver(delivery())
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -163,7 +163,7 @@ def test_no_object_of_an_embed_shows_a_secret(partner: Sandbox) -> None:
 
 
 def test_what_carries_a_secret_does_not_show_it() -> None:
-    """What is handed from one room to the next shows no secret, should a traceback or a log show it."""
+    """The values that pass between modules hide their secrets in repr: a traceback or a log may show it."""
     secret = "fake-secret-in-a-repr"
     order = SessionOrder(
         user_id=USER,
@@ -181,7 +181,7 @@ def test_what_carries_a_secret_does_not_show_it() -> None:
 
 
 def reason_of(caplog: pytest.LogCaptureFixture) -> str:
-    """Return the reason that the one line about the last request gives, and forget the line."""
+    """Return the reason in the one log line of the last request, and clear the log."""
     (record,) = [one for one in caplog.records if one.name == "ca_embed"]
     caplog.clear()
     _, _, rest = record.getMessage().partition("reason=")
@@ -189,7 +189,10 @@ def reason_of(caplog: pytest.LogCaptureFixture) -> str:
 
 
 def test_one_line_for_each_decision(client_of: ClientOf, sandbox: Sandbox, caplog: Any) -> None:
-    """Each decision on a delivery is one line with its reason, and the registration if it is authentic."""
+    """Each decision on a delivery is one log line with its reason.
+
+    If the delivery is authentic, it names the registration.
+    """
     clock = Clock()
     embed = at_sandbox(sandbox, clock=clock)
     registration_id = embed.create_session(USER, partner_state="s").registration_id
@@ -227,14 +230,14 @@ def test_one_line_for_each_decision(client_of: ClientOf, sandbox: Sandbox, caplo
     ("off", "words"), [(-400, "400.0 s in the past"), (400, "400.0 s in the future"), (-9e8, "in the past")]
 )
 def test_a_wrong_clock_shows(client_of: ClientOf, caplog: Any, off: float, words: str) -> None:
-    """An operator whose clock is wrong sees by how much, in the line of the refusal."""
+    """If the operator's clock is wrong, the log line of the refusal tells by how much."""
     clock = Clock()
     client_of(build(clock=clock)).deliver(delivery(at=clock() + off))
     assert words in caplog.text
 
 
 def test_lines_of_the_pages(client_of: ClientOf, sandbox: Sandbox, caplog: Any) -> None:
-    """Refusals of pages, and what became of sessions, are one line each as well."""
+    """Refusals of pages and outcomes of sessions are one log line each."""
     caplog.set_level(logging.INFO, "ca_embed")
     client = client_of(at_sandbox(sandbox))
     for reason, headers, knobs in (
@@ -249,7 +252,7 @@ def test_lines_of_the_pages(client_of: ClientOf, sandbox: Sandbox, caplog: Any) 
 
 
 def test_a_log_line_cannot_be_forged(client_of: ClientOf, caplog: Any) -> None:
-    """Nothing of a request breaks a log line or begins a second one."""
+    """No part of a request breaks a log line or begins a second one."""
     caplog.set_level(logging.DEBUG, "ca_embed")
     client = client_of(build())
     headers, body = delivery()
@@ -266,7 +269,10 @@ def test_a_log_line_cannot_be_forged(client_of: ClientOf, caplog: Any) -> None:
 
 
 def test_a_stranger_costs_no_thread(client_of: ClientOf, door: str) -> None:
-    """Deliveries that are refused or ignored, and strangers' pages, start no thread and touch no storage."""
+    """Refused and ignored deliveries start no thread and do not touch the storage.
+
+    Nor do pages of unknown origins.
+    """
     from tests.doors.test_errors import Broken
 
     client = client_of(build(storage=Broken(OSError())))

@@ -1,4 +1,4 @@
-"""Which pages may ask, and which may read the answer."""
+"""Which pages may ask, and which may read the response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CORS = ("access-control-allow-origin", "access-control-allow-credentials")
 
 
 def readable_by(answer: Answer) -> str | None:
-    """Return the origin whose pages may read the answer with credentials."""
+    """Return the origin whose pages may read the response with credentials."""
     assert answer.headers["vary"] == "Origin"
     assert (CORS[0] in answer.headers) == (CORS[1] in answer.headers)
     assert answer.headers.get(CORS[1], "true") == "true"
@@ -26,7 +26,7 @@ def readable_by(answer: Answer) -> str | None:
 @pytest.mark.parametrize("origin", [OWN_ORIGIN, OTHER_ORIGIN])
 @pytest.mark.parametrize("site", [None, "same-origin", "same-site", "cross-site"])
 def test_an_allowed_page(client_of: ClientOf, sandbox: Sandbox, origin: str, site: str | None) -> None:
-    """A page of an allowed origin may ask and read, whatever lies between it and us, errors too."""
+    """A page of an allowed origin may ask and may read the response, also an error, behind any proxy."""
     client = client_of(at_sandbox(sandbox, parent_origins=[OTHER_ORIGIN]))
     headers = {"origin": origin} | ({"sec_fetch_site": site} if site else {})
     created = client.post("/sessions", **headers)
@@ -63,7 +63,7 @@ def test_an_allowed_page(client_of: ClientOf, sandbox: Sandbox, origin: str, sit
 def test_another_page(
     client_of: ClientOf, sandbox: Sandbox, headers: dict[str, str], method: str, path: str
 ) -> None:
-    """A page of any other origin is refused and cannot even read that; nobody is asked who is signed in."""
+    """A page of any other origin is refused, and cannot read the refusal. `identify` is not called."""
     asked: list[Any] = []
     client = client_of(at_sandbox(sandbox, identify=asked.append))
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -81,7 +81,7 @@ def test_origin_twice(client_of: ClientOf) -> None:
 
 @pytest.mark.parametrize("site", [None, "same-origin", "none"])
 def test_our_own_page(client_of: ClientOf, sandbox: Sandbox, site: str | None) -> None:
-    """Without an Origin, as from our own page, another program or an old browser, one may ask."""
+    """A request without an Origin is allowed: our own page, other programs and old browsers send none."""
     headers = {"sec_fetch_site": site} if site else {}
     answer = client_of(at_sandbox(sandbox)).post("/sessions", **headers)
     assert (answer.status, readable_by(answer)) == (201, None)
@@ -89,7 +89,7 @@ def test_our_own_page(client_of: ClientOf, sandbox: Sandbox, site: str | None) -
 
 @pytest.mark.parametrize(("path", "method"), [("/sessions", "POST"), ("/sessions/abc", "GET")])
 def test_a_preflight(client_of: ClientOf, path: str, method: str) -> None:
-    """A preflight of an allowed page is answered, with the headers it asks for, without a user."""
+    """A preflight of an allowed page is answered with the headers that it asks for. No user is needed."""
     headers = {
         "Origin": OTHER_ORIGIN,
         "Access-Control-Request-Method": method,
@@ -104,7 +104,7 @@ def test_a_preflight(client_of: ClientOf, path: str, method: str) -> None:
 
 @pytest.mark.parametrize("asked", ["", "x\xff", "a b", "a," * 3, "*"])
 def test_a_preflight_that_asks_nonsense(client_of: ClientOf, asked: str) -> None:
-    """What is no list of header names is not repeated in the answer."""
+    """A value that is not a list of header names is not repeated in the response."""
     headers = {
         "Origin": OWN_ORIGIN,
         "Access-Control-Request-Method": "POST",
@@ -116,7 +116,7 @@ def test_a_preflight_that_asks_nonsense(client_of: ClientOf, asked: str) -> None
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": OWN_ORIGIN}])
 def test_options_that_is_no_preflight(client_of: ClientOf, headers: dict[str, str]) -> None:
-    """OPTIONS that is no preflight earns 405."""
+    """OPTIONS without a preflight gets 405."""
     answer = client_of(build()).request("OPTIONS", "/sessions", headers=headers)
     assert (answer.status, answer.code) == (405, "method_not_allowed")
     assert "POST" in answer.headers["allow"]
@@ -124,7 +124,7 @@ def test_options_that_is_no_preflight(client_of: ClientOf, headers: dict[str, st
 
 @pytest.mark.parametrize("path", ["/webhook", "/health", "/"])
 def test_no_other_path_is_for_other_pages(client_of: ClientOf, path: str) -> None:
-    """Only /sessions may be read by other origins; the asset by all, without credentials."""
+    """Pages of other origins may read only /sessions. Any page may read the asset, without credentials."""
     client = client_of(build())
     assert CORS[0] not in client.get(path, origin=OWN_ORIGIN).headers
     asset = client.get("/ca-embed.js", origin="https://evil.example").headers

@@ -1,4 +1,4 @@
-"""Whatever arrives, a delivery is read or refused in one of the three documented ways."""
+"""Any delivery is read, or refused in one of the three documented ways."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ timestamps_around_now = st.integers(NOW - WINDOW - 2, NOW + WINDOW + 2)
 def test_strangers_are_refused(
     body: bytes, timestamps: list[bytes], signatures: list[bytes], now: float
 ) -> None:
-    """Nobody without a token gets past the signature, and nothing he sends does any harm."""
+    """A sender without a token never passes the signature check, and cannot cause another error."""
     with pytest.raises(InvalidSignature) as refusal:
         VERIFIER.verify(body, timestamps, signatures, now)
     assert refusal.value.reason in ("bad_shape", "bad_mac")
@@ -70,8 +70,8 @@ def test_strangers_are_refused(
 @given(
     st.binary(max_size=200), timestamps_around_now | st.integers(0, 999_999_999_999), st.sampled_from(TOKENS)
 )
-def test_whoever_has_a_token_is_known(body: bytes, timestamp: int, token: str) -> None:
-    """A rightly signed delivery is authentic within the window and stale outside of it, whatever it says."""
+def test_a_right_signature_is_authentic_within_the_window(body: bytes, timestamp: int, token: str) -> None:
+    """With a right signature, any content is authentic within the window, and stale outside of it."""
     headers = [b"%d" % timestamp], [sign(body, timestamp, token).encode()]
     if abs(timestamp - NOW) <= WINDOW:
         assert VERIFIER.verify(body, *headers, NOW) == Authenticated(token_id(token), timestamp)
@@ -83,7 +83,7 @@ def test_whoever_has_a_token_is_known(body: bytes, timestamp: int, token: str) -
 @bounded
 @given(st.binary(max_size=200), st.integers(0, 199), st.integers(1, 255))
 def test_no_byte_may_change(body: bytes, place: int, difference: int) -> None:
-    """A delivery that was changed in one byte on its way is refused."""
+    """A delivery with one changed byte is refused."""
     message = bytearray(b"%d.%b" % (NOW, body))
     message[place % len(message)] ^= difference
     timestamp, _, changed = bytes(message).partition(b".")
@@ -94,7 +94,10 @@ def test_no_byte_may_change(body: bytes, place: int, difference: int) -> None:
 @bounded
 @given(st.binary(max_size=300) | bodies)
 def test_any_authentic_body_is_read_or_refused(body: bytes) -> None:
-    """An authentic body becomes an event, none, or InvalidPayload; what is read can be stored and shown."""
+    """An authentic body gives an event, None, or InvalidPayload.
+
+    An event that was read can be stored and shown.
+    """
     try:
         completion = read_event(body, SIGNER)
     except InvalidPayload as problem:
@@ -109,7 +112,7 @@ def test_any_authentic_body_is_read_or_refused(body: bytes) -> None:
 
 
 def assert_fit_to_store(completion: Completion) -> None:
-    """Check that no part of a completion breaks whoever stores it."""
+    """Check that each part of a completion can be stored."""
     credentials, echo = completion.credentials, completion.partner_fields
     assert echo is not None
     texts = (credentials.app_id, credentials.app_secret, credentials.phone, credentials.integration, *echo)

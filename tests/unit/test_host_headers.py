@@ -1,4 +1,4 @@
-"""What `check_host_headers` says about the headers of a host's page."""
+"""The advice of `check_host_headers` on the headers of a host's page."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("headers", FINE)
 def test_headers_that_let_the_registration_work(headers: dict[str, str]) -> None:
-    """Nothing is said about headers that are in nobody's way."""
+    """Headers that cause no problem get no advice."""
     assert check_host_headers(headers, iframe_origin=FRAME) == []
 
 
@@ -69,7 +69,7 @@ def test_pairs_with_a_repeated_name() -> None:
 
 
 def test_a_loopback_iframe_with_a_port() -> None:
-    """The port counts: another one on the same host is another origin."""
+    """The port matters: another port on the same host is another origin."""
     headers = {"Content-Security-Policy": "frame-src http://127.0.0.1:5000"}
     assert check_host_headers(headers, iframe_origin="http://127.0.0.1:5000") == []
     assert len(check_host_headers(headers, iframe_origin="http://127.0.0.1:5001")) == 1
@@ -77,7 +77,7 @@ def test_a_loopback_iframe_with_a_port() -> None:
 
 @pytest.mark.parametrize("headers", FINE)
 def test_headers_that_are_right_for_some_origin(headers: dict[str, str]) -> None:
-    """Without the iframe's origin, what allows another origin counts as right."""
+    """Without the iframe's origin, a header that allows any other origin is accepted."""
     assert check_host_headers(headers) == []
 
 
@@ -90,5 +90,5 @@ def test_headers_that_are_right_for_some_origin(headers: dict[str, str]) -> None
     ],
 )
 def test_headers_that_are_right_for_no_origin(headers: dict[str, str]) -> None:
-    """Without the iframe's origin, what allows no other origin at all is still told."""
+    """Without the iframe's origin, a header that allows no other origin still gets advice."""
     assert len(check_host_headers(headers)) == 1

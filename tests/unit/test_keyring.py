@@ -1,4 +1,4 @@
-"""What is sealed opens under the same keys, for the same registration and field, and not otherwise."""
+"""A sealed value opens only with the same keys, for the same registration and field."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def seal(keys: list[str], plaintext: bytes = SECRET) -> bytes:
 
 
 def opened(keys: list[str], blob: bytes, registration_id: str = "r1", field: str = "state") -> bytes:
-    """Open for registration r1, field state, if nothing else is said."""
+    """Open for registration r1, field state, unless given otherwise."""
     return Keyring(keys).open(blob, registration_id=registration_id, field=field)
 
 
 @pytest.mark.parametrize("plaintext", [SECRET, b"", b"\0", b"x" * 100_000, bytes(range(256))])
 def test_round_trip(plaintext: bytes) -> None:
-    """What was sealed opens to the same bytes."""
+    """A sealed value opens to the same bytes."""
     assert opened([KEY], seal([KEY], plaintext)) == plaintext
 
 
@@ -45,7 +45,7 @@ def test_nothing_is_in_the_clear() -> None:
 
 
 def test_the_first_key_seals_and_all_open() -> None:
-    """After a key was put in front, old blobs open, and new ones are sealed under the new key."""
+    """After a new key was put first, old blobs open, and new ones are sealed under the new key."""
     old = seal([OLD_KEY])
     rotated = Keyring([KEY, OLD_KEY])
     new = rotated.seal(SECRET, registration_id="r1", field="state")
@@ -58,7 +58,7 @@ def test_the_first_key_seals_and_all_open() -> None:
 
 
 def test_key_ids_are_stable() -> None:
-    """The id of a key depends on the key alone: other processes and later versions find the same one."""
+    """The id of a key depends on the key alone. Other processes and later versions compute the same id."""
     assert Keyring([KEY, OLD_KEY]).key_ids == Keyring([OLD_KEY, KEY]).key_ids[::-1]
     assert Keyring([KEY]).key_ids == ("182fb04c894bb012",)
 
@@ -85,14 +85,14 @@ def test_old_blobs_open() -> None:
     ],
 )
 def test_a_moved_blob_does_not_open(registration_id: str, field: str) -> None:
-    """A blob that was copied to another row or field is told as tampered with."""
+    """A blob that was copied to another row or field raises Tampered."""
     with pytest.raises(Tampered) as refusal:
         opened([KEY], seal([KEY]), registration_id, field)
     assert refusal.value.registration_id == registration_id
 
 
 def test_every_byte_counts() -> None:
-    """Changing any one byte of a blob keeps it from opening, and none of them crashes."""
+    """A blob with any one byte changed does not open, and raises only our errors."""
     blob = seal([KEY])
     for place in range(len(blob)):
         changed = blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :]
@@ -102,14 +102,14 @@ def test_every_byte_counts() -> None:
 
 
 def test_an_edited_key_id_does_not_open() -> None:
-    """A blob that claims to be sealed under another of our keys is told as tampered with."""
+    """A blob that claims to be sealed under another of our keys raises Tampered."""
     blob, other = seal([KEY]), seal([OLD_KEY])
     with pytest.raises(Tampered):
         opened([KEY, OLD_KEY], other[:9] + blob[9:])
 
 
 def test_a_cut_blob_does_not_open() -> None:
-    """A blob that lost its end is foreign once it is too short to be one, and tampered with before."""
+    """A blob without its end raises Tampered, or ForeignFormat if it is too short for a blob."""
     blob = seal([KEY])
     for length in range(len(blob)):
         with pytest.raises(ForeignFormat if length < 9 + 12 + 16 else Tampered):
@@ -122,7 +122,7 @@ def test_a_cut_blob_does_not_open() -> None:
     "foreign", [b"", b"{}", SECRET * 3, b"\x00" * 100, b"\x02" + b"x" * 100, b"gAAAAABm" * 10]
 )
 def test_foreign_bytes(foreign: bytes) -> None:
-    """What we never sealed is told as foreign, not as tampered with."""
+    """Bytes that we did not seal raise ForeignFormat, not Tampered."""
     with pytest.raises(ForeignFormat) as refusal:
         opened([KEY], foreign)
     assert "r1" in str(refusal.value)
@@ -130,7 +130,7 @@ def test_foreign_bytes(foreign: bytes) -> None:
 
 
 def test_an_unknown_key_is_named_by_its_id() -> None:
-    """The operator learns which key to add again, for which record, and sees no key."""
+    """The message tells the operator which key to add again and for which record. It shows no key."""
     blob = seal([FOREIGN_KEY])
     with pytest.raises(UnknownKey) as refusal:
         opened([KEY, OLD_KEY], blob)
@@ -139,7 +139,7 @@ def test_an_unknown_key_is_named_by_its_id() -> None:
 
 
 def test_no_error_shows_a_secret() -> None:
-    """Neither message nor traceback of a record that does not open shows a key or the content."""
+    """If a record does not open, neither the message nor the traceback shows a key or the content."""
     for blob in (seal([KEY])[:5], seal([KEY])[:-1], seal([FOREIGN_KEY])):
         with pytest.raises(RecordUnreadable) as refusal:
             opened([KEY], blob)
@@ -151,7 +151,7 @@ def test_no_error_shows_a_secret() -> None:
 
 
 def test_repr_shows_ids_only() -> None:
-    """A keyring in a log or a debugger shows the ids of its keys."""
+    """A keyring shows only the ids of its keys, in a log or a debugger."""
     keyring = Keyring([KEY, OLD_KEY])
     assert repr(keyring) == f"<Keyring {keyring.key_ids[0]}, {keyring.key_ids[1]}>"
     assert "fake" not in repr(vars(keyring))

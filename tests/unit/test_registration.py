@@ -95,7 +95,7 @@ def completed(
 
 
 def with_credentials(completion: Completion, **changes: object) -> Completion:
-    """Change what a completion brings."""
+    """Return a completion with changed credentials."""
     return replace(completion, credentials=replace(completion.credentials, **changes))  # type: ignore[arg-type]
 
 
@@ -103,14 +103,14 @@ def with_credentials(completion: Completion, **changes: object) -> Completion:
 
 
 def test_a_new_session_is_looked_at_soon() -> None:
-    """A session whose webhook may have got lost is looked at after five seconds."""
+    """A session is due after five seconds, because its webhook may have got lost."""
     assert OPEN.registration == REGISTRATION
     assert not OPEN.completed
     assert due_at(OPEN) == NOW + LOST_AFTER
 
 
 def test_a_completion_may_be_faster_than_its_session() -> None:
-    """The session's facts are added to a completion that came first, and nothing of it is lost."""
+    """If the completion came first, the session adds its fields to it, and nothing of it is lost."""
     early = completed(None, replace(WEBHOOK, token_id="token2"), now=NOW - 1)
     state = begin(REGISTRATION, "token1", early, ())
     assert state.registration == completed().registration
@@ -131,26 +131,26 @@ def test_the_order_of_arrival_does_not_matter(ordered: str | None) -> None:
 
 
 def test_a_session_that_is_stored_twice_stays_open() -> None:
-    """Storing a session again, because the first answer got lost, changes nothing and owes nothing."""
+    """Storing a session again changes nothing, and no handler becomes due."""
     once = begin(REGISTRATION, "token1", None, ("one",))
     assert begin(REGISTRATION, "token1", once, ("one",)) == once
 
 
 def test_a_session_brings_its_handlers_to_an_early_completion() -> None:
-    """If a process without handlers took the webhook, those of the session's process are owed."""
+    """If the webhook's process has no handlers, those of the session's process become due."""
     state = begin(REGISTRATION, "token1", completed(None), ("one", "two"))
     assert runnable(state, "me", ("one", "two"), NOW) == ("one", "two")
     assert due_at(state) == NOW
 
 
 def test_a_session_brings_its_handlers_to_later_credentials() -> None:
-    """Also credentials that come after that owe the handlers of the session's process."""
+    """The handlers of the session's process also become due for credentials that come after that."""
     early = begin(REGISTRATION, "token1", completed(None, handlers=("one",)), ("one", "two"))
     assert completed(early, NEWER).handlers == (HandlerRun("one", NOW), HandlerRun("two", NOW))
 
 
 def test_handlers_that_ran_early_do_not_run_again() -> None:
-    """If the webhook's process has run its handlers already, the session does not owe them anew."""
+    """If the webhook's process has already run its handlers, the session does not make them due again."""
     ran = handled(completed(None, handlers=("one",)), "one", 1, NOW, done=True)
     assert due_at(begin(REGISTRATION, "token1", ran, ("one",))) is None
 
@@ -159,7 +159,7 @@ def test_handlers_that_ran_early_do_not_run_again() -> None:
 
 
 def test_a_completion_is_accepted() -> None:
-    """An open session becomes completed, with the phone number, and nobody has to look again."""
+    """An open session becomes completed, with the phone number. It is not due any more."""
     state = completed()
     assert state.completed
     assert state.registration.status == "completed"
@@ -176,7 +176,7 @@ def test_a_completion_is_accepted() -> None:
     ("delivered", "shown"), [("Partner", "Partner"), ("My CRM", "My CRM"), (None, "My CRM"), ("", "My CRM")]
 )
 def test_the_delivered_integration_is_shown(delivered: str | None, shown: str) -> None:
-    """The integration's name is the one that was delivered, or else the one that was ordered."""
+    """The integration is the one that was delivered, or else the one of the session."""
     state = completed(OPEN, with_credentials(WEBHOOK, integration=delivered))
     assert state.registration.integration == shown
 
@@ -214,7 +214,7 @@ def test_an_unknown_session_is_never_lost() -> None:
     ],
 )
 def test_the_same_credentials_are_a_duplicate(again: Completion) -> None:
-    """Whoever delivers the same credentials, whenever it was signed, changes nothing."""
+    """The same credentials change nothing, from any source and with any signed time."""
     assert completing(completed(), again) == (Outcome.DUPLICATE, None)
 
 
@@ -222,7 +222,7 @@ def test_the_same_credentials_are_a_duplicate(again: Completion) -> None:
     "changes", [{"app_id": "other"}, {"app_secret": "other"}, {"phone": "43"}, {"integration": None}]
 )
 def test_each_of_the_credentials_counts(changes: dict[str, object]) -> None:
-    """A newer delivery in which any one of the credentials differs replaces them all."""
+    """If any one of the credentials differs in a newer delivery, it replaces all of them."""
     newer = replace(with_credentials(WEBHOOK, **changes), signed_at=1001)
     state = completed(completed(), newer)
     assert state.credentials == newer.credentials
@@ -254,7 +254,7 @@ ELSEWHERE = timezone(timedelta(hours=2))
 def test_newer_replaces_older(
     known: tuple[datetime, int | None], other: tuple[datetime, int | None], expected: Outcome
 ) -> None:
-    """Other credentials count if newer by completed_at, as instants, then by the signed timestamp."""
+    """Newer credentials replace the stored ones: by completed_at as an instant, then by the timestamp."""
     first = replace(with_credentials(WEBHOOK, completed_at=known[0]), signed_at=known[1])
     second = replace(
         with_credentials(WEBHOOK, completed_at=other[0], app_secret="other-fake-secret"), signed_at=other[1]
@@ -279,7 +279,7 @@ def test_newer_replaces_older(
     ],
 )
 def test_a_delivery_must_fit_its_session(echo: PartnerFields | None, fits: bool) -> None:
-    """A webhook for another user or state is refused, before and after completion, even a newer one."""
+    """A webhook for another user or state is refused, before and after completion, even if it is newer."""
     other = replace(with_credentials(WEBHOOK, app_id="other"), partner_fields=echo, signed_at=9999)
     expected = Outcome.ACCEPTED if fits else Outcome.MISMATCHED
     for known in (OPEN, completed(), expire(OPEN, NOW + 7200)):
@@ -317,7 +317,7 @@ def test_nothing_shows_the_secret() -> None:
 
 
 def test_one_asks_at_a_time() -> None:
-    """After somebody has asked, nobody else may for a while; then again."""
+    """After one process has asked, no other may ask for some time. Then one may ask again."""
     assert may_ask(OPEN, NOW, every=3)
     asked = asking(OPEN, NOW)
     assert not may_ask(asked, NOW, every=3)
@@ -326,8 +326,8 @@ def test_one_asks_at_a_time() -> None:
     assert may_ask(asked, NOW + 0.5, every=0.5)
 
 
-def test_nobody_asks_about_what_is_decided() -> None:
-    """A completed registration, and one whose grace is over, are not asked about."""
+def test_the_partner_api_is_not_asked_about_what_is_decided() -> None:
+    """The Partner API is not asked about a completed registration, or about one whose grace is over."""
     assert not may_ask(completed(), NOW + 100, every=3)
     assert not may_ask(expire(OPEN, NOW + 3600 + EXPIRY_GRACE), NOW + 9999, every=3)
     assert may_ask(expire(OPEN, NOW + 3600), NOW + 3600, every=3)
@@ -342,19 +342,19 @@ def test_an_answer_is_shown(status: str) -> None:
 
 
 def test_an_answer_of_expiry_ends_the_looking() -> None:
-    """Once the Partner API itself says expired, nobody asks again."""
+    """Once the Partner API itself says expired, it is not asked again."""
     state = answered(OPEN, "expired", NOW + 10)
     assert state.registration.status == Status.EXPIRED
     assert due_at(state) is None
 
 
 def test_an_answer_does_not_undo_expiry() -> None:
-    """A status that comes after the session's time is over does not reopen it."""
+    """A status that comes after the session expired does not open it again."""
     assert answered(OPEN, "fb_started", NOW + 3600).registration.status == Status.EXPIRED
 
 
 def test_a_completed_registration_stays_completed() -> None:
-    """No answer, refusal or time changes what is completed."""
+    """No answer, refusal or time changes a completed registration."""
     state = completed()
     assert answered(state, "started", NOW) is state
     assert answered(state, "expired", NOW) is state
@@ -363,7 +363,7 @@ def test_a_completed_registration_stays_completed() -> None:
 
 
 def test_others_go_first_after_no_answer() -> None:
-    """A registration about which there was no answer stays due, but behind those that wait for longer."""
+    """Without an answer a registration stays due, after those that have waited longer."""
     assert due_at(unanswered(OPEN, NOW + 60)) == NOW + 60 + RECONCILE_EVERY
     assert due_at(unanswered(OPEN, NOW)) == due_at(OPEN)
     assert due_at(unanswered(OPEN, NOW + 3600)) == NOW + 3600 + RECONCILE_EVERY
@@ -383,7 +383,7 @@ def test_others_go_first_after_no_answer() -> None:
     ],
 )
 def test_expiry(age: float, status: str, due: float | None) -> None:
-    """An open session expires with its time, and is still looked at until the grace is over."""
+    """An open session expires when its time is over. It stays due until the grace is over."""
     state = expire(OPEN, NOW + age)
     assert state.registration.status == status
     assert due_at(state) == due
@@ -391,7 +391,7 @@ def test_expiry(age: float, status: str, due: float | None) -> None:
 
 
 def test_a_session_without_an_end_does_not_expire() -> None:
-    """Where nobody said when, nothing expires."""
+    """A session without an expiry time does not expire."""
     endless = replace(OPEN, registration=replace(REGISTRATION, expires_at=None))
     assert expire(endless, NOW + 1e9) is endless
 
@@ -403,7 +403,7 @@ MINE, THEIRS = Claim("me", NOW + HANDLER_LEASE), Claim("them", NOW + HANDLER_LEA
 
 
 def test_accepted_credentials_owe_each_handler_a_run() -> None:
-    """Whoever stores the credentials holds the claim, and each handler is due at once."""
+    """The worker that stores the credentials holds the claim, and each handler is due at once."""
     state = completed(handlers=("one", "two"), claim=MINE)
     assert state.claim == MINE
     assert runnable(state, "me", ("one", "two"), NOW) == ("one", "two")
@@ -412,28 +412,28 @@ def test_accepted_credentials_owe_each_handler_a_run() -> None:
 
 
 def test_without_a_claim_they_are_due_at_once() -> None:
-    """If nobody runs them in the request, reconciling finds them."""
+    """If the handlers do not run in the request, reconcile() finds them."""
     state = completed(handlers=("one",))
     assert state.claim is None
     assert due_at(state) == NOW
-    assert runnable(state, "anybody", ("one",), NOW) == ("one",)
-    assert runnable(state, "anybody", ("one",), NOW - 1) == ()
+    assert runnable(state, "a worker", ("one",), NOW) == ("one",)
+    assert runnable(state, "a worker", ("one",), NOW - 1) == ()
 
 
 def test_no_handlers_no_claim() -> None:
-    """Where there is nothing to run, nothing is claimed."""
+    """Without a handler to run, nothing is claimed."""
     assert completed(claim=MINE).claim is None
 
 
 def test_handlers_of_the_sessions_process_are_owed() -> None:
-    """A process without handlers owes those of the process that created the session, unclaimed."""
+    """If this process has no handlers, those of the session's process become due, without a claim."""
     state = completed(begin(REGISTRATION, "token1", None, ("one",)), claim=MINE)
     assert state.handlers == (HandlerRun("one", NOW),)
     assert state.claim is None
 
 
 def test_only_handlers_that_are_here_run() -> None:
-    """A process runs the handlers that it knows; others stay owed."""
+    """A process runs the handlers that it knows. Others stay due."""
     state = completed(handlers=("one", "two"))
     assert runnable(state, "me", ("two", "three"), NOW) == ("two",)
     done = handled(state, "two", 1, NOW, done=True)
@@ -442,7 +442,10 @@ def test_only_handlers_that_are_here_run() -> None:
 
 
 def test_a_lease_ends() -> None:
-    """A worker that does not come back loses its claim after the lease, and may go on if nobody took it."""
+    """A worker that stops loses its claim after the lease.
+
+    If no other worker took the claim, it may go on.
+    """
     state = claimed(completed(handlers=("one",)), "them", NOW)
     assert state.claim == THEIRS
     assert not claim_ended(state, NOW + HANDLER_LEASE - 0.1)
@@ -463,7 +466,7 @@ def test_a_claim_is_given_back_by_its_worker_only() -> None:
 
 
 def test_a_handler_that_is_done_is_not_due() -> None:
-    """Once all are done, nobody has to look again."""
+    """Once all handlers are done, the registration is not due any more."""
     state = handled(completed(handlers=("one", "two")), "one", 1, NOW, done=True)
     assert runnable(state, "me", ("one", "two"), NOW) == ("two",)
     assert due_at(state) == NOW
@@ -471,7 +474,7 @@ def test_a_handler_that_is_done_is_not_due() -> None:
 
 
 def test_a_failed_handler_is_due_again_with_back_off() -> None:
-    """A handler that fails is due after 15 seconds, then twice as long each time, an hour at most."""
+    """A handler that fails is due after 15 seconds, then after twice the time before, an hour at most."""
     state, now, waits = completed(handlers=("one",)), NOW, []
     for _ in range(30):
         state = handled(state, "one", 1, now, done=False)
@@ -488,14 +491,14 @@ def test_a_failed_handler_is_due_again_with_back_off() -> None:
 
 
 def test_a_failed_handler_is_due_when_the_claim_is_free() -> None:
-    """Who looks again waits for the due time and for the end of the lease, whichever is later."""
+    """A registration is due at the later of the handler's due time and the end of the lease."""
     state = handled(completed(handlers=("one",), claim=THEIRS), "one", 1, NOW, done=False)
     assert due_at(state) == NOW + HANDLER_LEASE
     assert due_at(released(state, "them")) == NOW + HANDLER_FIRST_RETRY
 
 
 def test_replaced_credentials_are_owed_again() -> None:
-    """Newer credentials owe each handler a new run, also those that were done or failing."""
+    """For newer credentials each handler is due again, also if it was done or had failed."""
     state = handled(completed(handlers=("one", "two")), "one", 1, NOW, done=True)
     state = handled(state, "two", 1, NOW, done=False)
     newer = with_credentials(WEBHOOK, app_id="other", completed_at=TEN + timedelta(days=1))
@@ -507,7 +510,7 @@ NEWER = with_credentials(WEBHOOK, app_id="other", completed_at=TEN + timedelta(d
 
 
 def test_a_busy_worker_keeps_its_claim() -> None:
-    """Credentials replaced while a worker runs the handlers for the old ones are left to that worker."""
+    """If credentials are replaced while a worker runs the handlers, that worker keeps the claim."""
     busy = completed(handlers=("one",), claim=THEIRS)
     replaced = completed(busy, NEWER, now=NOW + 1, handlers=("one",), claim=MINE)
     assert replaced.claim == THEIRS
@@ -519,7 +522,7 @@ def test_a_busy_worker_keeps_its_claim() -> None:
 
 
 def test_a_dead_worker_does_not() -> None:
-    """Once the lease is over, whoever stores newer credentials takes the claim."""
+    """Once the lease is over, the worker that stores newer credentials takes the claim."""
     busy = completed(handlers=("one",), claim=Claim("them", NOW + 1))
     assert completed(busy, NEWER, now=NOW + 0.9, handlers=("one",), claim=MINE).claim == Claim(
         "them", NOW + 1

@@ -1,4 +1,4 @@
-"""Bodies that every reader understands alike, and no others."""
+"""Only bodies that every reader understands in the same way are read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ca_embed._strict_json import NotStrictJson, parse_object
 
 
 def nested(depth: int) -> bytes:
-    """Return an object with lists in it, of this depth in all."""
+    """Return an object with lists in it, of this depth in total."""
     return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
 
 
@@ -84,13 +84,13 @@ def test_strict_json(body: bytes, expected: object) -> None:
     ],
 )
 def test_what_is_not_strict(body: bytes, words: str) -> None:
-    """Anything that two readers could understand differently is refused, and why is said."""
+    """If two readers could understand a body differently, it is refused, with the reason."""
     with pytest.raises(NotStrictJson, match=words):
         parse_object(body)
 
 
 def test_the_depth_has_an_edge() -> None:
-    """32 levels are read, 33 are not, in lists and objects alike."""
+    """32 levels are read and 33 are not, both in lists and in objects."""
     assert parse_object(nested(32))
     assert parse_object(b'{"a":' * 32 + b"1" + b"}" * 32)
     for body in (nested(33), b'{"a":' * 33 + b"1" + b"}" * 33):
@@ -99,12 +99,12 @@ def test_the_depth_has_an_edge() -> None:
 
 
 def test_width_is_not_depth() -> None:
-    """Many lists beside one another are not deep."""
+    """Many lists side by side do not count as deep."""
     assert len(parse_object(b'{"a": [%b]}' % b",".join([b"[[]]"] * 5000))["a"]) == 5000
 
 
 def test_no_message_quotes_the_body() -> None:
-    """What is refused may hold a secret, so no message repeats any of it."""
+    """A refused body may hold a secret, so no message repeats any of it."""
     for body in (b'{"fake-secret": 1, "fake-secret": 2}', b'{"a": "fake-secret}', b'"fake-secret"'):
         with pytest.raises(NotStrictJson) as refusal:
             parse_object(body)

@@ -1,4 +1,4 @@
-"""The line in which a WSGI server's threads wait for the Partner API, and threads after a fork."""
+"""The queue in which a WSGI server's threads wait for the Partner API, and threads after a fork."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ca_embed.errors import PartnerBusy
 
 
 def test_a_crowd_is_served_while_calls_are_answered() -> None:
-    """Everybody gets through, two at a time, however many come at once, as long as the calls are short."""
+    """If the calls are short, any number of them succeed, two at a time."""
     pools = Threads()
 
     def short() -> str:
@@ -28,8 +28,8 @@ def test_a_crowd_is_served_while_calls_are_answered() -> None:
         assert [call.result() for call in served] == ["served"] * 14
 
 
-def test_nobody_waits_behind_calls_that_hang() -> None:
-    """While two calls hang, the next are told to try again; once they end, the next is served."""
+def test_no_call_waits_behind_calls_that_hang() -> None:
+    """While two calls hang, the next ones raise PartnerBusy. Once they end, the next one is made."""
     pools, begun, let_go = Threads(), threading.Barrier(3), threading.Event()
 
     def hang() -> None:
@@ -50,7 +50,7 @@ def test_nobody_waits_behind_calls_that_hang() -> None:
 
 
 def test_who_can_do_without_neither_waits_nor_keeps_others_waiting() -> None:
-    """Asking how far a registration is takes no place from creating one."""
+    """Asking for the status of a registration takes no place from creating one."""
     pools, begun, let_go = Threads(), threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -68,8 +68,8 @@ def test_who_can_do_without_neither_waits_nor_keeps_others_waiting() -> None:
     assert pools.run_here(Pool.PARTNER, lambda: "asked", optional=True) == "asked"
 
 
-def test_a_child_process_begins_anew() -> None:
-    """After a fork, the threads and the places of the parent do not keep the child waiting."""
+def test_a_child_process_begins_with_all_places_free() -> None:
+    """After a fork, the child does not wait for the threads and the places of its parent."""
     pools, begun, let_go = Threads(), threading.Barrier(3), threading.Event()
 
     def hang() -> None:

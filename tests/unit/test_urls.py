@@ -1,4 +1,4 @@
-"""Origins in their one spelling, and nothing that two readers could understand differently."""
+"""Origins have one canonical form. A URL that two readers could understand differently is refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from ca_embed._urls import (
     ],
 )
 def test_the_origin_of_a_url(url: str, origin: str) -> None:
-    """Each URL has one canonical origin, which is its own origin again."""
+    """Each URL has one canonical origin. The origin of that is the same."""
     assert origin_of(url) == origin
     assert origin_of(origin) == origin
     assert require_bare_origin(origin) == origin
@@ -112,7 +112,7 @@ def test_the_origin_of_a_url(url: str, origin: str) -> None:
     ],
 )
 def test_what_is_refused(url: str, words: str) -> None:
-    """What is no URL of ours is refused, in words that name the trouble and quote nothing."""
+    """An invalid URL is refused. The error names the problem and quotes nothing."""
     for reader in (origin_of, require_bare_origin, require_https_or_loopback, require_base):
         with pytest.raises(ValueError, match=words) as refusal:
             reader(url)
@@ -124,7 +124,7 @@ def test_what_is_refused(url: str, words: str) -> None:
     ["https://a.example/", "https://a.example/x", "https://a.example?", "https://a.example#", "https://a#/"],
 )
 def test_a_bare_origin_has_nothing_behind(text: str) -> None:
-    """Where an origin is asked for, a URL is refused."""
+    """A URL is refused if an origin is needed."""
     assert origin_of(text)
     with pytest.raises(ValueError, match="nothing behind"):
         require_bare_origin(text)
@@ -153,7 +153,7 @@ def test_a_base_ends_with_its_path(end: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "LocalHost", "[0::1]"])
 def test_this_machine(host: str) -> None:
-    """Plain http is fine on the three loopback hosts, in any spelling."""
+    """Plain http is accepted for the three loopback hosts, in any spelling."""
     assert is_loopback(f"http://{host}:8000/x")
     assert require_https_or_loopback(f"http://{host}/x").startswith("http://")
 
@@ -171,7 +171,7 @@ def test_this_machine(host: str) -> None:
     ],
 )
 def test_another_machine(host: str) -> None:
-    """Plain http is refused anywhere else; https is not."""
+    """Plain http is refused for any other host. https is not."""
     assert not is_loopback(f"http://{host}/")
     assert require_https_or_loopback(f"https://{host}/").startswith("https://")
     with pytest.raises(ValueError, match="must begin with https"):

@@ -27,7 +27,7 @@ from ca_embed._webhook import (
 )
 from ca_embed.errors import InvalidPayload, InvalidSignature, RequestError, StaleTimestamp
 
-TOKEN = "fake-partner-token-0123456789"  # nobody's
+TOKEN = "fake-partner-token-0123456789"  # no one's
 OTHER_TOKEN = "another-fake-token-0123456789"
 NOW = 1_783_159_200
 WINDOW = 300
@@ -63,7 +63,7 @@ def verify(
     now: float = NOW,
     tokens: tuple[str, ...] = (TOKEN,),
 ) -> Authenticated:
-    """Verify one delivery that is right but for what is given."""
+    """Verify one delivery, which is right except for the given arguments."""
     signed = signature(timestamp, body) if signed is None else signed
     return Verifier(tokens, WINDOW).verify(body, [timestamp], [signed], now)
 
@@ -97,7 +97,7 @@ def event(**changes: Any) -> Completion | None:
     ],
 )
 def test_fixed_vectors(token: str, timestamp: int, body: bytes, expected: str) -> None:
-    """Signatures made once by another program are the ones we make and accept."""
+    """We make and accept the same signatures as another program."""
     assert sign(body, timestamp, token) == f"sha256={expected}"
     headers = [b"%d" % timestamp], [f"sha256={expected}".encode()]
     assert Verifier([token], 1).verify(body, *headers, timestamp).signed_at == timestamp
@@ -112,14 +112,14 @@ def test_a_right_delivery() -> None:
     "tokens", [(TOKEN, OTHER_TOKEN), (OTHER_TOKEN, TOKEN), (OTHER_TOKEN, "third", TOKEN)]
 )
 def test_every_live_token_counts(tokens: tuple[str, ...]) -> None:
-    """Any of several tokens may have signed, in whatever place it stands."""
+    """Any of several tokens may have signed, in any place of the list."""
     assert verify(tokens=tokens).token_id == token_id(TOKEN)
     by_other = signature(b"%d" % NOW, BODY, OTHER_TOKEN)
     assert verify(signed=by_other, tokens=tokens).token_id == token_id(OTHER_TOKEN)
 
 
 def test_every_token_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first token that fits does not end the comparison: the time taken tells nothing."""
+    """All tokens are compared, also after one that fits, so the time taken tells nothing."""
     compared = []
     compare = hmac.compare_digest
 
@@ -134,7 +134,7 @@ def test_every_token_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("tokens", [(), (OTHER_TOKEN,), (OTHER_TOKEN, TOKEN + " "), (TOKEN.upper(),)])
 def test_a_foreign_token_does_not_count(tokens: tuple[str, ...]) -> None:
-    """Nobody else's token signs for us, and without a token nothing is authentic."""
+    """A signature by an unknown token is refused, and without a token nothing is authentic."""
     with pytest.raises(InvalidSignature) as refusal:
         verify(tokens=tokens)
     assert refusal.value.reason == "bad_mac"
@@ -178,14 +178,14 @@ MAC = GOOD.removeprefix(b"sha256=")
     ],
 )
 def test_a_malformed_signature_is_told_by_its_shape(signed: bytes) -> None:
-    """One spelling of a signature is right: sha256= and 64 digits of lower-case hex."""
+    """A signature has one form: sha256= and 64 digits of lower-case hex."""
     with pytest.raises(InvalidSignature) as refusal:
         verify(signed=signed)
     assert refusal.value.reason == "bad_shape"
 
 
 def test_a_wrong_mac_is_told_apart() -> None:
-    """A well-formed signature that fits nothing is refused for its MAC, with the same words outside."""
+    """A well-formed signature that fits no token is refused for its MAC. The caller gets the same text."""
     with pytest.raises(InvalidSignature) as by_mac:
         verify(signed=b"sha256=" + b"0" * 64)
     with pytest.raises(InvalidSignature) as by_shape:
@@ -196,7 +196,7 @@ def test_a_wrong_mac_is_told_apart() -> None:
 
 @pytest.mark.parametrize("position", range(64))
 def test_every_digit_of_the_mac_counts(position: int) -> None:
-    """Changing any one digit of the MAC is noticed."""
+    """A signature with any one digit of the MAC changed is refused."""
     digit = b"0" if MAC[position : position + 1] != b"0" else b"1"
     with pytest.raises(InvalidSignature):
         verify(signed=b"sha256=" + MAC[:position] + digit + MAC[position + 1 :])
@@ -214,7 +214,7 @@ def test_every_digit_of_the_mac_counts(position: int) -> None:
     ],
 )
 def test_the_very_bytes_are_signed(body: bytes) -> None:
-    """Another body under the signature is refused, even one that means the same."""
+    """Another body under the same signature is refused, even if it means the same."""
     with pytest.raises(InvalidSignature) as refusal:
         verify(body, signed=GOOD)
     assert refusal.value.reason == "bad_mac"
@@ -234,7 +234,7 @@ def test_the_very_bytes_are_signed(body: bytes) -> None:
     ],
 )
 def test_any_bytes_can_be_authentic(body: bytes) -> None:
-    """The signature is over bytes, whatever they mean, and wrong ones are refused without being read."""
+    """The signature covers any bytes. A body with a wrong signature is refused without being parsed."""
     assert verify(body).signed_at == NOW
     with pytest.raises(InvalidSignature):
         verify(body, signed=b"sha256=" + b"0" * 64)
@@ -298,14 +298,14 @@ def test_each_header_comes_once(timestamps: list[bytes], signatures: list[bytes]
     ],
 )
 def test_a_timestamp_is_ascii_digits_only(timestamp: bytes) -> None:
-    """What is no plain number is refused by its shape, although signed over this very text."""
+    """A timestamp that is not a plain number is refused for its form, although its text is signed."""
     with pytest.raises(InvalidSignature) as refusal:
         verify(timestamp=timestamp)
     assert refusal.value.reason == "bad_shape"
 
 
 def test_leading_zeros_are_digits() -> None:
-    """A timestamp with leading zeros is signed as it stands, and read as its number."""
+    """A timestamp with leading zeros is signed as it is written, and read as its number."""
     assert verify(timestamp=b"00%d" % NOW).signed_at == NOW
     with pytest.raises(InvalidSignature):
         verify(timestamp=b"00%d" % NOW, signed=GOOD)
@@ -313,7 +313,7 @@ def test_leading_zeros_are_digits() -> None:
 
 @pytest.mark.parametrize("age", [0, 1, 299, 299.999, 300, -1, -299, -299.999, -300])
 def test_the_window_includes_its_edges(age: float) -> None:
-    """A delivery may be as old, or as far ahead of our clock, as the window says."""
+    """A delivery may be as old as the window, or as far ahead of our clock."""
     assert verify(now=NOW + age).signed_at == NOW
 
 
@@ -332,7 +332,7 @@ def test_outside_the_window(age: float, words: str) -> None:
     "timestamp", [b"0", b"1", b"%d000" % NOW, b"999999999999", b"%d" % (NOW + 315_360_000)]
 )
 def test_far_outside_the_window(timestamp: bytes) -> None:
-    """The epoch, milliseconds and the far future are stale, however rightly signed."""
+    """The epoch, milliseconds and the far future are stale, also with a right signature."""
     if len(timestamp) > 12:
         with pytest.raises(InvalidSignature):
             verify(timestamp=timestamp)
@@ -342,13 +342,13 @@ def test_far_outside_the_window(timestamp: bytes) -> None:
 
 
 def test_the_signature_is_checked_before_the_window() -> None:
-    """Whoever cannot sign does not learn how our clock stands."""
+    """A sender that cannot sign does not learn the time of our clock."""
     with pytest.raises(InvalidSignature):
         verify(signed=b"sha256=" + b"0" * 64, now=NOW + 10_000)
 
 
 def test_the_boundary_cannot_be_shifted() -> None:
-    """Signed bytes cannot be cut into another timestamp and another body."""
+    """Signed bytes cannot be split into another timestamp and another body."""
     body = b"123." + BODY
     signed = signature(b"%d" % NOW, body)
     assert verify(body, signed=signed).signed_at == NOW
@@ -363,7 +363,7 @@ def test_the_boundary_cannot_be_shifted() -> None:
 
 
 def test_nothing_shows_a_token() -> None:
-    """Neither the verifier nor a token's short name tells anything about the token."""
+    """Neither the verifier nor a token's id reveals anything about the token."""
     verifier = Verifier([TOKEN, OTHER_TOKEN], WINDOW)
     assert repr(verifier) == "<Verifier with 2 tokens>"
     assert token_id(TOKEN) != token_id(OTHER_TOKEN)
@@ -408,7 +408,7 @@ def test_no_time_of_completion(value: object) -> None:
 
 
 def test_unknown_fields_are_kept_out_of_the_way() -> None:
-    """Fields that are yet to come change nothing."""
+    """Fields that the guide may add later change nothing."""
     assert event(new_field={"deep": [1, 2, 3]}, another=None) == event()
 
 
@@ -416,7 +416,7 @@ def test_unknown_fields_are_kept_out_of_the_way() -> None:
     "name", ["whatsapp.registration.failed", "x", " whatsapp.registration.completed", "é"]
 )
 def test_unknown_events_are_none(name: str) -> None:
-    """An event type that is not known yet is none, whatever else the body holds."""
+    """An unknown event type gives None, with any other content of the body."""
     assert read_event(json.dumps({"event": name, "registration_id": 7}).encode(), SIGNER) is None
 
 
@@ -460,7 +460,7 @@ def test_unknown_events_are_none(name: str) -> None:
     ],
 )
 def test_wrong_fields_are_named(name: str, value: object) -> None:
-    """A field that is not what the guide describes is refused by its name, never with a value."""
+    """A field that differs from the guide is refused. The error names the field and never its value."""
     with pytest.raises(InvalidPayload, match=name) as refusal:
         event(**{name: value})
     assert refusal.value.reason == "bad_payload"
@@ -498,7 +498,7 @@ def test_wrong_fields_are_named(name: str, value: object) -> None:
     ],
 )
 def test_what_is_no_strict_json(body: bytes) -> None:
-    """An authentic body that two parsers could read differently is refused, and told apart in the log."""
+    """If two parsers could read an authentic body differently, it is refused with its own reason."""
     with pytest.raises(InvalidPayload, match="strict JSON") as refusal:
         read_event(body, SIGNER)
     assert refusal.value.reason == "bad_json"
@@ -532,7 +532,7 @@ def test_instants(text: str, expected: datetime) -> None:
 
 
 def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the server stands does not matter to a time that names no zone."""
+    """A time without a zone is read in the same way in any time zone of the server."""
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     try:
@@ -543,7 +543,7 @@ def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_of_a_result() -> None:
-    """The result endpoint's fields are read in the same way, with the caller's time if there is none."""
+    """The fields of the result endpoint are read in the same way. Without a time they get the caller's."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     fields = {"app_id": "ca_app_123", "app_secret": "fake-secret-value"}
     credentials = read_credentials(fields, otherwise_completed_at=moment)
@@ -560,11 +560,11 @@ def test_registration_ids(text: str) -> None:
     "other", ["", "a" * 129, "a.b", "a/b", "a b", "a\n", "\na", "é", "٣", "a\0", None, 7, b"a"]
 )
 def test_what_is_no_registration_id(other: object) -> None:
-    """Anything else is none; above all nothing that could be a path."""
+    """Anything else is not a registration id, above all nothing that could be a path."""
     assert not is_registration_id(other)
 
 
 def test_every_refusal_is_a_request_error() -> None:
-    """What the HTTP core has to catch has one root, and an HTTP status."""
+    """All errors that the HTTP code catches have one root, and an HTTP status."""
     kinds = {InvalidSignature: 401, StaleTimestamp: 401, InvalidPayload: 400}
     assert all(issubclass(kind, RequestError) and kind.status == status for kind, status in kinds.items())

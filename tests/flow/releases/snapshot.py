@@ -24,7 +24,7 @@ RELEASES = sorted(path.stem for path in HERE.glob("*.json"))
 
 
 def laid_down(release: str) -> tuple[MemoryStorage, Clock]:
-    """Return a storage with what that release has left in it, and the time when it did."""
+    """Return a storage with the records of that release, and the time of the snapshot."""
     storage, kept = MemoryStorage(), json.loads((HERE / f"{release}.json").read_text())
     for fields in kept["records"]:
         record = SealedRecord(**{**fields, "document": base64.b64decode(fields["document"])})
@@ -34,7 +34,7 @@ def laid_down(release: str) -> tuple[MemoryStorage, Clock]:
 
 
 def write_down(release: str) -> None:
-    """Keep an open session, a completed one that owes a handler a run, and one that nobody had created."""
+    """Write an open session, a completed one with a handler to run, and one that was not created here."""
     storage, clock = MemoryStorage(), Clock()
     with Sandbox([TOKEN]) as sandbox:
         embed = build(storage=storage, base_url=sandbox.base_url, clock=clock)
