@@ -213,12 +213,16 @@ def test_something_else_at_base_url(examine: Run, world: Any, knob: str, value: 
 
 
 @pytest.fixture
-def date_of_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Set the Date header that the Partner API, and every other server here, answers with."""
+def date_of_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | Callable[[], str]], None]:
+    """Set the Date header that the Partner API, and every other server here, answers with.
 
-    def set_date(date: str) -> None:
+    Called with a function, it lets each answer have the date that the function returns then.
+    """
+
+    def set_date(date: str | Callable[[], str]) -> None:
         handler = "werkzeug.serving.WSGIRequestHandler"
-        monkeypatch.setattr(f"{handler}.date_time_string", lambda self, timestamp=None: date)
+        tell = date if callable(date) else lambda: date
+        monkeypatch.setattr(f"{handler}.date_time_string", lambda self, timestamp=None: tell())
 
     return set_date
 
@@ -481,10 +485,9 @@ def test_the_servers_clock(
     examine: Run, world: Any, date_of_others: Run, ahead: tuple[float, float], words: str
 ) -> None:
     """A server whose clock is wrong is told from one with another token, and by how much if it tells."""
-    moment = time.time()
     server, date = ahead
-    world.embed.clock = lambda: moment + server
-    date_of_others(format_datetime(datetime.fromtimestamp(moment + date, UTC), usegmt=True))
+    world.embed.clock = lambda: time.time() + server
+    date_of_others(lambda: format_datetime(datetime.fromtimestamp(time.time() + date, UTC), usegmt=True))
     finding = examine()["mount: delivery"]
 
     assert finding["result"] == "failed"
