@@ -6,6 +6,7 @@ No problem shows a secret. It names the secret by its place, like `partner_token
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ _T = TypeVar("_T")
 
 LANGUAGES = ("de", "en", "es", "pt", "ru")  # guide, "Create Embed Session"
 SHORTEST_SECRET = 16
+_NAMESPACE = re.compile(r"[a-z0-9-]{1,40}")
 LONGEST_WINDOW = 3600
 
 # What `from_env` reads: the argument of Embed, its variable, and whether that may hold several values.
@@ -31,6 +33,7 @@ _VARIABLES = {
     "parent_origins": ("CA_EMBED_PARENT_ORIGINS", True),
     "integration": ("CA_EMBED_INTEGRATION", False),
     "lang": ("CA_EMBED_LANG", False),
+    "namespace": ("CA_EMBED_NAMESPACE", False),
 }
 
 
@@ -49,6 +52,7 @@ class Settings:
     integration: str | None
     lang: str
     replay_window: float
+    namespace: str | None
 
     @property
     def webhook_url(self) -> str:
@@ -91,6 +95,7 @@ def read_settings(
     integration: str | None,
     lang: str | None,
     replay_window: float,
+    namespace: str | None,
 ) -> Settings:
     """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
@@ -100,6 +105,7 @@ def read_settings(
     reader.refuse_tokens_as_keys(keys, tokens)
     parents = reader.origins("parent_origins", parent_origins)
     reader.check_window(replay_window)
+    reader.check_namespace(namespace)
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
     reader.raise_problems()
     return Settings(
@@ -114,6 +120,7 @@ def read_settings(
         integration=integration,
         lang=fitting_language(lang),
         replay_window=replay_window,
+        namespace=namespace or None,
     )
 
 
@@ -131,6 +138,14 @@ def read_tokens(partner_token: str | Sequence[str] | None) -> tuple[str, ...]:
     tokens = reader.tokens(partner_token)
     reader.raise_problems()
     return tokens
+
+
+def read_namespace(namespace: str | None) -> str | None:
+    """Check `namespace` alone and return it, or None. Raises ConfigurationError."""
+    reader = _Reader()
+    reader.check_namespace(namespace)
+    reader.raise_problems()
+    return namespace or None
 
 
 def read_keys(encryption_keys: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -216,6 +231,10 @@ class _Reader:
             except ValueError as problem:
                 self._problems.append(f"{name}[{place}]: {problem}")
         return tuple(origins)
+
+    def check_namespace(self, namespace: object) -> None:
+        if namespace and not (isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace)):
+            self._problems.append("namespace must be 1 to 40 of a-z 0-9 -, like brand-a")
 
     def check_window(self, seconds: object) -> None:
         if (

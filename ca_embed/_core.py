@@ -15,7 +15,8 @@ from ca_embed._partner.clients import PartnerClients
 from ca_embed._registrar import Registrar
 from ca_embed._vault.keyring import Keyring
 from ca_embed._vault.ledger import Ledger
-from ca_embed._webhook import Verifier
+from ca_embed._vault.owner import Identity
+from ca_embed._webhook import Verifier, token_id
 from ca_embed.storage._base import Storage
 
 
@@ -60,7 +61,13 @@ def build_core(
     handlers = Handlers()
     clients = PartnerClients(settings.base_url, settings.tokens)
     breaker = Breaker(clock)
-    ledger = Ledger(storage, Keyring(settings.keys), clock)
+    ledger = Ledger(
+        storage,
+        Keyring(settings.keys),
+        clock,
+        namespace=settings.namespace,
+        identity=Identity(settings.public_url, tuple(token_id(token) for token in settings.tokens)),
+    )
     return Core(
         settings=settings,
         clock=clock,

@@ -51,6 +51,7 @@ class Embed:
     replay_window: seconds by which a webhook's timestamp may differ from this clock, either way.
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
         only in `reconcile()`.
+    namespace: a part of the storage for this Embed alone, like "brand-a"; 1 to 40 of a-z 0-9 -.
     clock: returns Unix seconds.
 
     Raises ConfigurationError, which names everything that is missing or wrong.
@@ -70,6 +71,7 @@ class Embed:
         lang: str | None = None,
         replay_window: float = 300,
         handlers: Literal["request", "reconcile"] = "request",
+        namespace: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Check everything, and open nothing yet."""
@@ -86,6 +88,7 @@ class Embed:
                 integration=integration,
                 lang=lang,
                 replay_window=replay_window,
+                namespace=namespace,
             ),
         )
         opened = collect(problems, partial(open_storage, storage))

@@ -20,6 +20,7 @@
         │   ├── UnknownKey                 sealed under a key that is not in the keyring
         │   ├── Tampered                   the seal is broken, or belongs to another record
         │   └── ForeignFormat              not a record that ca_embed has sealed
+        ├── ForeignStorage             it belongs to another application
         └── StorageContention          others changed a record at every attempt to save it
 
 Each class has the `code` and `status` of its HTTP response. `answer` is the text for the caller. It is a
@@ -37,6 +38,7 @@ __all__ = [
     "EmbedError",
     "ForbiddenOrigin",
     "ForeignFormat",
+    "ForeignStorage",
     "InvalidArgument",
     "InvalidPayload",
     "InvalidRequest",
@@ -272,6 +274,10 @@ class StorageUnavailable(EmbedError):
     _public_text: ClassVar[str | None] = (
         "The storage is not available at the moment. Try again in a few seconds."
     )
+
+
+class ForeignStorage(StorageUnavailable):
+    """The storage belongs to another application, with another `public_url` and other partner tokens."""
 
 
 class StorageContention(StorageUnavailable):

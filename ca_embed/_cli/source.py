@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ca_embed._cli.output import WrongUsage
-from ca_embed._config import collect, environment, read_base_url, read_keys, read_tokens
+from ca_embed._config import collect, environment, read_base_url, read_keys, read_namespace, read_tokens
 from ca_embed.errors import ConfigurationError, EmbedError
 
 if TYPE_CHECKING:
@@ -57,9 +57,10 @@ def ledger_of(args: argparse.Namespace) -> Ledger:
     given, problems = environment(), list[str]()
     storage = collect(problems, partial(open_storage, given.get("storage")))
     keys = collect(problems, partial(read_keys, given.get("encryption_keys")))
-    if storage is None or keys is None:
+    namespace = collect(problems, partial(read_namespace, given.get("namespace")))
+    if storage is None or keys is None or problems:
         raise ConfigurationError(problems)
-    return Ledger(storage, Keyring(keys))
+    return Ledger(storage, Keyring(keys), namespace=namespace)
 
 
 def partner_of(args: argparse.Namespace) -> tuple[str, tuple[str, ...]]:

@@ -22,6 +22,7 @@ from ca_embed._vault.canary import Canary
 from ca_embed._vault.handler_names import HandlerNames
 from ca_embed._vault.keyring import Keyring
 from ca_embed._vault.lease import Lease
+from ca_embed._vault.owner import Identity, Owner
 from ca_embed._webhook import is_registration_id
 from ca_embed.errors import (
     EmbedError,
@@ -32,6 +33,7 @@ from ca_embed.errors import (
     Tampered,
 )
 from ca_embed.storage._base import DueCursor, SealedRecord, Storage
+from ca_embed.storage._namespace import NamespacedStorage
 
 logger = logging.getLogger("ca_embed")
 
@@ -46,9 +48,25 @@ _PROBE = "~probe"  # no registration id has a "~"
 class Ledger:
     """Stores states by registration id, sealed under the keyring."""
 
-    def __init__(self, storage: Storage, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
-        """Take the storage, the keyring whose first key seals, and a clock that returns Unix seconds."""
-        self._storage = _StorageErrors(storage)
+    def __init__(
+        self,
+        storage: Storage,
+        keyring: Keyring,
+        clock: Callable[[], float] = time.time,
+        *,
+        namespace: str | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        """Take the storage, the keyring whose first key seals, and a clock that returns Unix seconds.
+
+        namespace: the part of the storage to use; None: what is in no namespace.
+        identity: the application; None for tools that need not be one.
+        """
+        part = storage if namespace is None else NamespacedStorage(storage, namespace)
+        self._storage = _StorageErrors(part)
+        # A record that was moved to another namespace must not open there.
+        self._field = _FIELD if namespace is None else f"{_FIELD} of {namespace}"
+        self._owner = None if identity is None else Owner(self._storage, identity)
         self._keyring = keyring
         self._clock = clock
         self._canary = Canary(self._storage.load, self._storage.save, keyring)
@@ -58,7 +76,7 @@ class Ledger:
 
     def load(self, registration_id: str) -> State | None:
         """Return the state as of now. None if it is not stored or was erased. Raises StorageUnavailable."""
-        self._canary.before_opening()
+        self._before_reading()
         record = self._storage.load(registration_id)
         state = None if record is None else self.as_of_now(record)
         return None if state is None or state.erased else state
@@ -77,7 +95,7 @@ class Ledger:
         proves: tells whether the result promises that what is stored is durable, also if nothing changes.
         When this returns, the next state is durable.
         """
-        self._canary.before_sealing()
+        self._before_writing()
         give_up = time.monotonic() + _GIVE_UP_AFTER
         while True:
             record = self._storage.load(registration_id)
@@ -103,7 +121,7 @@ class Ledger:
 
     def due(self, by: float, after: float | None = None) -> Iterator[SealedRecord]:
         """Yield the records that are due by that time and after the other, the earliest first."""
-        self._canary.before_opening()
+        self._before_reading()
         cursor = None if after is None else DueCursor(after, "")
         while page := self._storage.due(by, limit=_PAGE, after=cursor):
             yield from (record for record in page if is_registration_id(record.registration_id))
@@ -112,7 +130,7 @@ class Ledger:
 
     def states(self, user_id: str | None = None) -> Iterator[State]:
         """Yield all states as of now, or one user's, by registration id. Log those that cannot be opened."""
-        self._canary.before_opening()
+        self._before_reading()
         for record in self.records(user_id):
             try:
                 state = self.as_of_now(record)
@@ -129,7 +147,7 @@ class Ledger:
     def opened(self, record: SealedRecord) -> State:
         """Return the state that a record holds, as it was stored. Raises RecordUnreadable."""
         registration_id = record.registration_id
-        plain = self._keyring.open(record.document, registration_id=registration_id, field=_FIELD)
+        plain = self._keyring.open(record.document, registration_id=registration_id, field=self._field)
         try:
             state = document.from_bytes(plain)
         except (ValueError, KeyError, TypeError):
@@ -142,7 +160,7 @@ class Ledger:
 
     def reseal(self, record: SealedRecord) -> bool:
         """Seal a record under the first key. False if another process has changed it, and so sealed it."""
-        self._canary.before_sealing()
+        self._before_writing()
         state = self.opened(record)
         return self._storage.save(self._seal(state, version=record.version + 1))
 
@@ -152,12 +170,22 @@ class Ledger:
 
     def probe(self) -> None:
         """Read from the storage and write to it. Raises StorageUnavailable if either fails."""
-        self._canary.before_opening()
+        self._before_reading()
         left_over = self._storage.load(_PROBE)  # of a probe that was cut off
         if left_over is not None:
             self._storage.delete(_PROBE, left_over.version)
         self._storage.save(SealedRecord(_PROBE, 1, None, None, b""))
         self._storage.delete(_PROBE, 1)
+
+    def _before_reading(self) -> None:
+        if self._owner is not None:
+            self._owner.before_reading()
+        self._canary.before_opening()
+
+    def _before_writing(self) -> None:
+        if self._owner is not None:
+            self._owner.before_writing()
+        self._canary.before_sealing()
 
     def close(self) -> None:
         """Close the storage. The next use opens it again."""
@@ -180,7 +208,7 @@ class Ledger:
         registration = state.registration
         registration_id = registration.registration_id
         plain = document.to_bytes(state)
-        sealed = self._keyring.seal(plain, registration_id=registration_id, field=_FIELD)
+        sealed = self._keyring.seal(plain, registration_id=registration_id, field=self._field)
         return SealedRecord(registration_id, version, _owner(state), due_at(state), sealed)
 
 

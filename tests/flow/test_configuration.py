@@ -179,6 +179,7 @@ def test_every_argument_is_by_name() -> None:
         "lang",
         "replay_window",
         "handlers",
+        "namespace",
         "clock",
     }
 
