@@ -212,9 +212,18 @@ class MethodNotAllowed(RequestError):
 
 
 class PartnerError(EmbedError):
-    """A call of the Partner API failed."""
+    """A call of the Partner API failed.
+
+    `retry_after` is the number of seconds that ChatArchitect asks to wait before the next call, from 0 to a
+    day. It is None if ChatArchitect does not say. Only a reply with status 429 or 503 sets it.
+    """
 
     status: ClassVar[int] = 502
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Take the message, and the seconds to wait before the next call."""
+        super().__init__(message)
+        self.retry_after: float | None = retry_after
 
 
 class PartnerTimeout(PartnerError):
@@ -250,9 +259,9 @@ class PartnerRejected(PartnerError):
         "ChatArchitect refused the request. The operator finds the reason in the log."
     )
 
-    def __init__(self, message: str, *, partner_status: int) -> None:
+    def __init__(self, message: str, *, partner_status: int, retry_after: float | None = None) -> None:
         """Keep the Partner API's own HTTP status beside the message."""
-        super().__init__(message)
+        super().__init__(message, retry_after=retry_after)
         self.partner_status: int = partner_status
 
 
