@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -155,6 +156,12 @@ class PartnerClient:
         query = {"action": "retry_webhook"}
         reply = self._http.call("POST", query, seconds=self._ask_deadline, json=body)
         return self._parsed(reply, self._retry)
+
+    def _within(self, seconds: float) -> Self:
+        """Return this client with another deadline for each call, on the same connections."""
+        client = copy(self)
+        client._create_deadline = client._ask_deadline = seconds
+        return client
 
     # --- replies ---------------------------------------------------------------------------------
 
