@@ -58,6 +58,14 @@ class SessionOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class CreatedSession:
+    """A session that ChatArchitect has created, and the id of the partner token that created it."""
+
+    session: Session
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Handover:
     """The right to run the handlers of one registration: its state, and the worker who has claimed it."""
 
@@ -153,9 +161,9 @@ class Registrar:
 
     # --- create ---------------------------------------------------------------------------------
 
-    def create_session(self, order: SessionOrder) -> Session:
+    def create_session(self, order: SessionOrder) -> CreatedSession:
         """Create a session with the Partner API. Raises PartnerError."""
-        return self._clients.newest.create_session(
+        session, token_id = self._clients.create_session(
             parent_origin=order.parent_origin,
             webhook_url=order.webhook_url,
             partner_user_id=order.user_id,
@@ -163,12 +171,14 @@ class Registrar:
             integration=order.integration,
             lang=order.lang,
         )
+        return CreatedSession(session, token_id)
 
-    def store_session(self, order: SessionOrder, session: Session) -> None:
+    def store_session(self, order: SessionOrder, new: CreatedSession) -> None:
         """Store a session that was created. Raises StorageUnavailable.
 
         Raises PartnerUnavailable if its id is already stored for another user: it would mix up the two.
         """
+        session = new.session
         created = Registration(
             registration_id=session.registration_id,
             status=session.status,
@@ -180,7 +190,7 @@ class Registrar:
             created_at=datetime.fromtimestamp(self._clock(), UTC),
             expires_at=session.expires_at,
         )
-        token_id, names = self._clients.newest_id, self._handlers.names
+        token_id, names = new.token_id, self._handlers.names
 
         def decide(known: State | None) -> tuple[bool, State | None]:
             if known is not None and not known.erased and rules.belongs_to_another(known, created):
@@ -378,7 +388,7 @@ class Registrar:
             return PartnerBusy("the Partner API is down; it is asked again in a while")
         result: Result | PartnerError
         try:
-            result = self._clients.of(state.token_id).result(registration_id)
+            result = self._clients.result(state.token_id, registration_id)
         except PartnerError as error:
             logger.warning("result reason=%s registration_id=%s (%s)", error.code, registration_id, error)
             result = error

@@ -40,7 +40,8 @@ class Embed:
     """WhatsApp registration with ChatArchitect, for one host application.
 
     base_url: ChatArchitect's public base URL.
-    partner_token: the Partner API token, or several: the first calls, any may have signed a webhook.
+    partner_token: the Partner API token, or several, with the newest first: the first that
+        ChatArchitect accepts calls, any may have signed a webhook.
     public_url: this mount as the outside world sees it, like https://crm.example/chatarchitect.
     storage: a storage URL, a `Storage`, or an `AsyncStorage`.
     encryption_keys: secret texts of 16 characters or more: the first seals, all open.
@@ -203,9 +204,9 @@ class Embed:
             integration=integration,
             lang=lang,
         )
-        session = core.registrar.create_session(order)
-        core.registrar.store_session(order, session)
-        return session
+        created = core.registrar.create_session(order)
+        core.registrar.store_session(order, created)
+        return created.session
 
     def registration(self, registration_id: str) -> Registration | None:
         """Return what is known about a registration, or None. Raises StorageUnavailable."""
@@ -263,7 +264,7 @@ class Embed:
         state = self._state(registration_id)
         if state is None:
             raise NotFound(f"registration {registration_id!r} is not known here")
-        return self._core.clients.of(state.token_id).retry_webhook(registration_id)
+        return self._core.clients.retry_webhook(state.token_id, registration_id)
 
     def rotate_keys(self, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
         """Seal every record under the first key, and return what was done (dry_run: what would be done).

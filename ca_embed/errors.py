@@ -216,13 +216,14 @@ class MethodNotAllowed(RequestError):
 class PartnerError(EmbedError):
     """A call of the Partner API failed.
 
-    retry_after: the seconds that the Partner API asks to wait before the next call; None if it does not.
+    `retry_after` is the number of seconds that ChatArchitect asks to wait before the next call, from 0 to a
+    day. It is None if ChatArchitect does not say. Only a reply with status 429 or 503 sets it.
     """
 
     status: ClassVar[int] = 502
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        """Keep what the Partner API asks for beside the message."""
+        """Take the message, and the seconds to wait before the next call."""
         super().__init__(message)
         self.retry_after: float | None = retry_after
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -41,8 +42,9 @@ _WHAT_TO_DO = {
     403: "check partner_token",
     404: "it is not known there, or another partner token created it; check the id and base_url",
     409: "the registration is not completed yet, so there is no webhook to send again",
-    429: "wait a little before the next call",
+    429: "wait {wait} before the next call",
 }
+_ASK_TO_WAIT = (429, 503)  # the statuses whose Retry-After says when to call again
 
 Fields = Mapping[str, Any]
 T = TypeVar("T")
@@ -155,6 +157,12 @@ class PartnerClient:
         reply = self._http.call("POST", query, seconds=self._ask_deadline, json=body)
         return self._parsed(reply, self._retry)
 
+    def _within(self, seconds: float) -> Self:
+        """Return this client with another deadline for each call, on the same connections."""
+        client = copy(self)
+        client._create_deadline = client._ask_deadline = seconds
+        return client
+
     # --- replies ---------------------------------------------------------------------------------
 
     def _parsed(self, reply: HttpReply, parse: Callable[[Fields], T]) -> T:
@@ -219,14 +227,16 @@ class PartnerClient:
     def _refusal(self, reply: HttpReply) -> PartnerError:
         """Return the error for a reply whose status is not 2xx."""
         quote = self._quoted_message(reply)
+        retry_after = reply.retry_after if reply.status in _ASK_TO_WAIT else None
         summary = f"{self._base_url} answered {reply.status}" + (f" and said: {quote}" if quote else "")
         if 300 <= reply.status < 400:
             hint = "set base_url to where it redirects; redirects are not followed, so the token stays here"
         elif 400 <= reply.status < 500:
-            hint = _WHAT_TO_DO.get(reply.status, "check base_url")
+            hint = _WHAT_TO_DO.get(reply.status, "check base_url").format(wait=_wait(retry_after))
         else:
-            return PartnerUnavailable(f"{summary} (try again in a moment)")
-        return PartnerRejected(f"{summary} ({hint})", partner_status=reply.status)
+            hint = f"try again in {_wait(retry_after)}"
+            return PartnerUnavailable(f"{summary} ({hint})", retry_after=retry_after)
+        return PartnerRejected(f"{summary} ({hint})", partner_status=reply.status, retry_after=retry_after)
 
     def _quoted_message(self, reply: HttpReply) -> str:
         try:
@@ -241,6 +251,10 @@ class PartnerClient:
         # First, because an invisible character inside the token would hide it from `replace`.
         visible = "".join(filter(str.isprintable, text))
         return visible.replace(self._token, "<partner token>")[:LONGEST_QUOTE]
+
+
+def _wait(seconds: float | None) -> str:
+    return "a moment" if seconds is None else f"{seconds:.0f} seconds"
 
 
 def _fields(reply: HttpReply) -> Fields:

@@ -6,14 +6,15 @@ end, even if the redirect is not followed. So every call has a budget of seconds
 from its socket takes from it. Looking up the name and connecting cannot be interrupted. They run in
 another thread, and the call waits for that thread no longer than its budget allows.
 
-urllib3 repeats these calls, each at most twice:
+urllib3 repeats these calls:
 
-- any call that could not connect: nothing was sent;
-- a GET that was cut off before its reply began, or that got 502, 503 or 504.
+- any call that could not connect, at most twice: nothing was sent;
+- a GET that got no valid reply, for example because it was cut off, once.
 
-A POST that was sent is never repeated, because the Partner API may have acted on it. A server may close a
-kept connection just when a POST is sent on it. To make that rare, a connection that was idle for
-`MAX_IDLE` seconds is not used again.
+A reply is never asked for again, whatever its status is: the caller decides when to call again. A POST that
+was sent is never repeated, because the Partner API may have acted on it. A server may close a kept
+connection just when a POST is sent on it. To make that rare, a connection that was idle for `MAX_IDLE`
+seconds is not used again.
 
 A redirect is returned like any other reply: the token must not go to another host. An http base URL is on
 this machine, so it is called without a proxy. For https, the proxy variables of the environment apply. A
@@ -34,6 +35,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
+from traceback import walk_tb
 from typing import Any
 
 import requests
@@ -43,6 +45,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from ca_embed._partner.retry_after import seconds_to_wait
 from ca_embed._version import __version__
 from ca_embed.errors import PartnerError, PartnerTimeout, PartnerUnavailable
 
@@ -61,10 +64,15 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A reply of the Partner API. `body` is None if it was longer than 64 KiB, or compressed."""
+    """A reply of the Partner API.
+
+    body: None if it was longer than 64 KiB, or compressed.
+    retry_after: the seconds that the reply asks to wait, or None if it does not say.
+    """
 
     status: int
     body: bytes | None = field(repr=False)  # it may contain an app_secret
+    retry_after: float | None = None
 
 
 class PartnerHttp:
@@ -87,13 +95,14 @@ class PartnerHttp:
     ) -> HttpReply:
         """Send one request to `/partner` and return the reply, also if its status is an error.
 
-        Raises PartnerTimeout after that many seconds, and PartnerUnavailable if there is no reply.
+        Raises PartnerTimeout after that many seconds, and PartnerUnavailable if there is no reply. Whatever
+        else requests, urllib3 or Python may raise becomes one of the two.
         """
         budget = _Budget(seconds)
         reset_token = _budget.set(budget)
         try:
             return self._exchange(method, query, seconds, json)
-        except (requests.RequestException, HTTPError, OSError) as problem:
+        except Exception as problem:  # noqa: BLE001 (a bad reply raises errors that no one documents)
             failure = self._failure(problem, budget)
         finally:
             _budget.reset(reset_token)
@@ -118,7 +127,8 @@ class PartnerHttp:
             allow_redirects=False,
             stream=True,
         ) as response:
-            return HttpReply(response.status_code, _limited_body(response))
+            retry_after = seconds_to_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
+            return HttpReply(response.status_code, _limited_body(response), retry_after)
 
     def _failure(self, problem: Exception, budget: _Budget) -> PartnerError:
         if isinstance(problem, requests.Timeout | TimeoutError) or budget.seconds <= 0:
@@ -138,13 +148,24 @@ def _limited_body(response: requests.Response) -> bytes | None:
 
 
 def _root_cause(problem: BaseException) -> str:
-    """Name the first cause of an error in the system's words: those of the server may hold secrets."""
+    """Name the first cause of an error in the system's words: those of the server may hold secrets.
+
+    An error that is not expected from a network is named with its place, so that it can be found.
+    """
     causes = (problem.__cause__, problem.__context__, *problem.args)  # urllib3 uses all three
     for cause in causes:
         if isinstance(cause, BaseException):
             return _root_cause(cause)
     system_text = problem.strerror if isinstance(problem, OSError) else None
-    return system_text or type(problem).__name__
+    name = type(problem).__name__
+    expected = isinstance(problem, requests.RequestException | HTTPError | HTTPException | OSError)
+    return system_text or (name if expected else f"{name}{_place(problem)}")
+
+
+def _place(problem: BaseException) -> str:
+    """Return the file and line where an error was raised, or an empty text if it was not."""
+    lines = [f" at {frame.f_code.co_filename}:{line}" for frame, line in walk_tb(problem.__traceback__)]
+    return lines[-1] if lines else ""
 
 
 # --- the session -----------------------------------------------------------------------------------
@@ -169,11 +190,12 @@ class _RequestsSession(requests.Session):
 def _retries() -> Retry:
     return Retry(
         total=2,
+        read=1,
+        status=0,
         other=0,
         allowed_methods={"GET"},  # the Partner API may have acted on a POST that was sent
-        status_forcelist={502, 503, 504},
         backoff_factor=0.1,  # waits 0.2 seconds before the third attempt
-        respect_retry_after_header=False,  # it may ask to wait an hour
+        respect_retry_after_header=False,  # else urllib3 itself waits, perhaps an hour
         raise_on_status=False,
     )
 

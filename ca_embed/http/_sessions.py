@@ -23,8 +23,9 @@ def create_session(core: Core, request: Request) -> Steps[Response]:
     user_id = yield from identify()
     lang = _asked_language((yield from read_body()))
     order = order_session(core.settings, user_id, parent_origin=origin, lang=lang)
-    session = yield from blocking(Pool.PARTNER, core.registrar.create_session, order)
-    yield from blocking(Pool.STORAGE, core.registrar.store_session, order, session)
+    created = yield from blocking(Pool.PARTNER, core.registrar.create_session, order)
+    yield from blocking(Pool.STORAGE, core.registrar.store_session, order, created)
+    session = created.session
     return json_response(
         201,
         {

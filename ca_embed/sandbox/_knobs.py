@@ -23,6 +23,8 @@ class Knobs:
 
     - `api_delay`: seconds before each response.
     - `api_status`: every call fails with this HTTP status, 400 to 599. None: calls work.
+    - `api_retry_after`: whole seconds in the `Retry-After` header of each call that fails by `api_status`.
+      None: no such header.
     - `api_garbage`: every call gets status 200 and HTML instead of JSON.
     - `api_redirect`: every call gets status 307 and a Location.
     - `iframe_url_override`: the `iframe_url` of new sessions. None: the real one.
@@ -43,6 +45,7 @@ class Knobs:
 
     api_delay: float = 0.0
     api_status: int | None = None
+    api_retry_after: int | None = None
     api_garbage: bool = False
     api_redirect: bool = False
     iframe_url_override: str | None = None
@@ -84,6 +87,10 @@ def _is_error_status(value: object) -> bool:
     return value is None or (type(value) is int and 400 <= value <= 599)
 
 
+def _is_whole_seconds(value: object) -> bool:
+    return value is None or (type(value) is int and 0 <= value <= _YEAR)
+
+
 def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -98,6 +105,7 @@ _FLAG = ("true or false", _is_flag)
 _CHECKS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "api_delay": _SECONDS,
     "api_status": ("an HTTP status from 400 to 599, or none", _is_error_status),
+    "api_retry_after": ("a whole number of seconds, 0 to one year, or none", _is_whole_seconds),
     "api_garbage": _FLAG,
     "api_redirect": _FLAG,
     "iframe_url_override": ("a text, or none", _is_text_or_none),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from werkzeug import Request, Response
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from ca_embed.sandbox._background import Background
     from ca_embed.sandbox._delivery import Deliverer
     from ca_embed.sandbox._knobs import Knobs
+    from ca_embed.sandbox._partners import Partner, Partners
 
 
 class PartnerApi:
@@ -29,16 +29,16 @@ class PartnerApi:
         *,
         knobs: Knobs,
         background: Background,
-        partner_tokens: Sequence[str],
+        partners: Partners,
         base_url: str,
     ) -> None:
         self._sessions = sessions
         self._deliverer = deliverer
         self._knobs = knobs
         self._background = background
-        self._partner_tokens = partner_tokens
+        self._partners = partners
         self._base_url = base_url
-        self._calls: dict[tuple[str, str], Callable[[Request, str], Response]] = {
+        self._calls: dict[tuple[str, str], Callable[[Request, Partner], Response]] = {
             ("POST", "create_session"): self._create_session,
             ("GET", "result"): self._result,
             ("POST", "retry_webhook"): self._retry_webhook,
@@ -47,20 +47,20 @@ class PartnerApi:
     def answer(self, request: Request) -> Response:
         """Return the error that a knob asks for. Otherwise check the partner, then run the action."""
         self._background.pause(self._knobs.api_delay)
-        return self._error_by_knob() or self._called(request, self._token(request))
+        return self._error_by_knob() or self._called(request, self._partner(request))
 
-    def _called(self, request: Request, token: str) -> Response:
+    def _called(self, request: Request, partner: Partner) -> Response:
         call = self._calls.get((request.method, request.args.get("action", "")))
         if call is None:
             raise Refusal(400, "Invalid action")
         try:
-            return call(request, token)
+            return call(request, partner)
         except UnknownSession:
             raise Refusal(404, "Session not found") from None
 
-    def _create_session(self, request: Request, token: str) -> Response:
+    def _create_session(self, request: Request, partner: Partner) -> Response:
         wanted = inputs.session_request(inputs.json_object(request))
-        session = self._sessions.open(wanted, token=token, expires_in=self._knobs.expires_in)
+        session = self._sessions.open(wanted, partner=partner, expires_in=self._knobs.expires_in)
         iframe_url = f"{self._base_url}/?s={session.registration_id}&mode=embed"
         return json_response(
             {
@@ -71,9 +71,9 @@ class PartnerApi:
             }
         )
 
-    def _result(self, request: Request, token: str) -> Response:
+    def _result(self, request: Request, partner: Partner) -> Response:
         wanted = inputs.registration_id(request.args.get("registration_id"))
-        session = self._sessions.owned_by(token, wanted)
+        session = self._sessions.owned_by(partner, wanted)
         if session.status != "completed":
             return json_response({"status": session.status})
         return json_response(self._credentials(session))
@@ -90,9 +90,9 @@ class PartnerApi:
             "completed_at": session.completed_at.isoformat(),
         }
 
-    def _retry_webhook(self, request: Request, token: str) -> Response:
+    def _retry_webhook(self, request: Request, partner: Partner) -> Response:
         wanted = inputs.retried_registration_id(inputs.json_object(request))
-        if self._sessions.owned_by(token, wanted).status != "completed":
+        if self._sessions.owned_by(partner, wanted).status != "completed":
             raise Refusal(409, "Registration is not completed")
         self._deliverer.deliver_by_knob(wanted)
         session = self._sessions.get(wanted)
@@ -100,19 +100,19 @@ class PartnerApi:
             {"status": "sent", "attempts": session.attempts, "last_error": session.last_error}
         )
 
-    def _token(self, request: Request) -> str:
-        """Return the known partner token of the request. Raises Refusal 401 without one."""
+    def _partner(self, request: Request) -> Partner:
+        """Return the partner whose token the request has. Raises Refusal 401 without one."""
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            for token in self._partner_tokens:
-                # Constant time: the response time must not tell how much of a token is right.
-                if hmac.compare_digest(token.encode("utf-8"), given.strip().encode("utf-8")):
-                    return token
+        if scheme.lower() == "bearer" and (partner := self._partners.of(given.strip())) is not None:
+            return partner
         raise Refusal(401, "Missing or invalid Bearer token")
 
     def _error_by_knob(self) -> Response | None:
         if self._knobs.api_status is not None:
-            return error_response(self._knobs.api_status, "The knob api_status makes this call fail")
+            response = error_response(self._knobs.api_status, "The knob api_status makes this call fail")
+            if self._knobs.api_retry_after is not None:
+                response.headers["Retry-After"] = str(self._knobs.api_retry_after)
+            return response
         if self._knobs.api_garbage:
             return Response("<!doctype html><title>Not JSON</title>", mimetype="text/html")
         if self._knobs.api_redirect:

@@ -11,11 +11,11 @@ from ca_embed.sandbox._background import Background
 from ca_embed.sandbox._control import Control
 from ca_embed.sandbox._delivery import Deliverer, Delivery, Overrides
 from ca_embed.sandbox._guard import Guard
-from ca_embed.sandbox._inputs import is_printable_ascii
 from ca_embed.sandbox._journal import Journal, JournalEntry
 from ca_embed.sandbox._knobs import Knobs
 from ca_embed.sandbox._pages import Pages
 from ca_embed.sandbox._partner_api import PartnerApi
+from ca_embed.sandbox._partners import Partners
 from ca_embed.sandbox._registrations import Registrations
 from ca_embed.sandbox._server import Server
 from ca_embed.sandbox._sessions import SandboxSession, Sessions
@@ -38,22 +38,17 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        usable = [token for token in partner_tokens if token and is_printable_ascii(token)]
-        if isinstance(partner_tokens, str) or not usable or len(usable) < len(partner_tokens):
-            raise ValueError("partner_tokens must be a list of one or more texts of visible ASCII characters")
         self._knobs = Knobs()
-        self._partner_tokens = tuple(partner_tokens)
         self._host = host
         self._port = port
         self._server: Server | None = None
         self._base_url = ""
         self._background = Background()
         self._journal = Journal()
+        self._partners = Partners(partner_tokens, hide=self._journal.hide)
         self._sessions = Sessions(hide=self._journal.hide)
         self._deliverer = Deliverer(self._sessions, self._knobs, self._journal, self._background)
         self._registrations = Registrations(self._sessions)
-        for token in self._partner_tokens:
-            self._journal.hide(token)
 
     # ------------------------------------------------------------------- start, stop
 
@@ -96,8 +91,8 @@ class Sandbox:
 
     @property
     def partner_token(self) -> str:
-        """The first of the partner tokens."""
-        return self._partner_tokens[0]
+        """The first token that the first partner's calls may have."""
+        return self._partners.first.accepted[0]
 
     @property
     def knobs(self) -> Knobs:
@@ -179,6 +174,17 @@ class Sandbox:
         """
         self._registrations.cancel(registration_id)
 
+    def change_tokens(self, accepted: Sequence[str], *, signing: str | None = None) -> None:
+        """Change the tokens of the first partner, as ChatArchitect does when a partner gets a new one.
+
+        accepted: the tokens that the partner's calls may have from now on. Any other token gets 401.
+        signing: the token that signs the partner's webhooks, also those of older sessions. By default the
+        first of `accepted`.
+
+        The partner's sessions stay its own. Raises ValueError if a token cannot be used.
+        """
+        self._partners.change_tokens(accepted, signing)
+
     def deliver(
         self,
         registration_id: str,
@@ -208,7 +214,7 @@ class Sandbox:
     ) -> tuple[dict[str, str], bytes]:
         """Return the headers and the body of the next delivery, and send nothing.
 
-        timestamp: Unix seconds, by default now. token: signs instead of the session's own partner token.
+        timestamp: Unix seconds, by default now. token: signs instead of the partner's own token.
         event_id: the value of X-CA-Event-Id. payload_overrides: fields to replace or to add; the value
         `...` removes a field.
         """
@@ -224,7 +230,7 @@ class Sandbox:
             self._deliverer,
             knobs=self._knobs,
             background=self._background,
-            partner_tokens=self._partner_tokens,
+            partners=self._partners,
             base_url=self._base_url,
         )
         guard = Guard(self._base_url)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ca_embed.sandbox._inputs import SessionRequest
+    from ca_embed.sandbox._partners import Partner
 
 DEFAULT_PHONE = "421233221242"  # the guide's example, for a registration that skips the page
 IN_PROGRESS = ("started", "phone_code_sent", "phone_verified", "form_completed", "fb_started")
@@ -104,11 +105,11 @@ class Sessions:
         self._hide = hide
         self._lock = threading.Lock()
         self._sessions: dict[str, SandboxSession] = {}
-        self._tokens: dict[str, str] = {}
+        self._partners: dict[str, Partner] = {}
         self._app_secrets: dict[str, str] = {}
 
-    def open(self, wanted: SessionRequest, *, token: str, expires_in: float) -> SandboxSession:
-        """Create a session for the partner with this token. It expires in `expires_in` seconds."""
+    def open(self, wanted: SessionRequest, *, partner: Partner, expires_in: float) -> SandboxSession:
+        """Create a session for this partner. It expires in `expires_in` seconds."""
         now = this_second()
         session = SandboxSession(
             registration_id=_random_text(22),
@@ -124,7 +125,7 @@ class Sessions:
         )
         with self._lock:
             self._sessions[session.registration_id] = session
-            self._tokens[session.registration_id] = token
+            self._partners[session.registration_id] = partner
         self.set_app_secret(session.registration_id, f"cas_{secrets.token_urlsafe(24)}")
         return session
 
@@ -133,10 +134,10 @@ class Sessions:
         with self._lock:
             return self._get(registration_id)
 
-    def owned_by(self, token: str, registration_id: str) -> SandboxSession:
+    def owned_by(self, partner: Partner, registration_id: str) -> SandboxSession:
         """Return a session of this partner. Raises UnknownSession, also for another partner's session."""
         session = self.get(registration_id)
-        if self._tokens[registration_id] != token:
+        if self._partners[registration_id] is not partner:
             raise UnknownSession(registration_id)
         return session
 
@@ -153,8 +154,8 @@ class Sessions:
             return changed
 
     def token_of(self, registration_id: str) -> str:
-        """Return the partner token that opened the session."""
-        return self._tokens[self.get(registration_id).registration_id]
+        """Return the token that signs the webhooks of the session's partner."""
+        return self._partners[self.get(registration_id).registration_id].signing
 
     def app_secret_of(self, registration_id: str) -> str:
         """Return the `app_secret` of the session's webhook and result."""

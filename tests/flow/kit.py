@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ca_embed import Embed, Session
-from ca_embed._registrar import order_session
-from ca_embed._webhook import sign
+from ca_embed._registrar import CreatedSession, order_session
+from ca_embed._webhook import sign, token_id
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import MemoryStorage
 
@@ -70,7 +70,8 @@ def store_session(embed: Embed, registration_id: str, *, expires_at: float, user
     """Store an open session of the user, as if ChatArchitect had just created it."""
     ends = datetime.fromtimestamp(expires_at, UTC)
     session = Session(registration_id, f"{NOBODY_LISTENS}/?s={registration_id}", ends, "started")
-    embed._core.registrar.store_session(order_session(embed._core.settings, user_id), session)
+    created = CreatedSession(session, token_id(embed._core.settings.tokens[0]))
+    embed._core.registrar.store_session(order_session(embed._core.settings, user_id), created)
 
 
 def payload(**fields: Any) -> bytes:

@@ -127,10 +127,11 @@ def test_a_webhook_that_is_faster_than_we(client_of: ClientOf, sandbox: Sandbox)
     """A webhook that comes before its session was stored is kept. The session then adds its fields."""
     embed = at_sandbox(sandbox)
     order = order_session(embed._core.settings, "u1", partner_state="s1", lang="es")
-    session = embed._core.registrar.create_session(order)
+    created = embed._core.registrar.create_session(order)
+    session = created.session
     sandbox.complete(session.registration_id, deliver=False)
     assert client_of(embed).deliver(sandbox.signed_webhook(session.registration_id)).status == 200
-    embed._core.registrar.store_session(order, session)
+    embed._core.registrar.store_session(order, created)
     registration = embed.registration(session.registration_id)
     assert registration is not None
     assert (registration.status, registration.lang, registration.user_id) == ("completed", "es", "u1")

@@ -8,14 +8,16 @@ import pytest
 from webtest import TestApp
 
 from ca_embed import PartnerUnavailable, Session
-from ca_embed._registrar import order_session
-from tests.flow.kit import NOBODY_LISTENS, SECRET, build, closing, delivery
+from ca_embed._registrar import CreatedSession, order_session
+from ca_embed._webhook import token_id
+from tests.flow.kit import NOBODY_LISTENS, SECRET, TOKEN, build, closing, delivery
 
 
-def session(registration_id: str) -> Session:
-    """Return the Partner API's response for a session."""
+def session(registration_id: str) -> CreatedSession:
+    """Return what the Partner API answers for a session."""
     in_an_hour = datetime.now(UTC) + timedelta(hours=1)
-    return Session(registration_id, f"{NOBODY_LISTENS}/?s={registration_id}", in_an_hour, "started")
+    new = Session(registration_id, f"{NOBODY_LISTENS}/?s={registration_id}", in_an_hour, "started")
+    return CreatedSession(new, token_id(TOKEN))
 
 
 def test_an_id_that_is_given_out_twice() -> None:

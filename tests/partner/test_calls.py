@@ -15,7 +15,10 @@ from ca_embed.errors import (
     ConfigurationError,
     EmbedError,
     InvalidArgument,
+    PartnerBusy,
+    PartnerError,
     PartnerRejected,
+    PartnerTimeout,
     PartnerUnavailable,
 )
 from tests.partner.raw_server import SESSION_ID, TOKEN, RawServer, http
@@ -417,6 +420,65 @@ def test_a_failure_of_the_partner_api(client: PartnerClient, server: RawServer, 
     with pytest.raises(PartnerUnavailable, match="Server-side failure"):
         client.result(SESSION_ID)
     assert len(server.requests) == 1
+
+
+NOON = "Date: Tue, 24 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (["Retry-After: 120"], 120.0),
+        (["Retry-After:   0  "], 0.0),
+        (["Retry-After: -5"], 0.0),
+        (["Retry-After: 86401"], 86_400.0),
+        (["Retry-After: " + "9" * 5000], 86_400.0),
+        ([NOON, "Retry-After: Tue, 24 Nov 2026 12:02:00 GMT"], 120.0),
+        ([NOON, "Retry-After: Tue, 24 Nov 2026 12:02:00 -0000"], 120.0),
+        ([NOON, "Retry-After: Tuesday, 24-Nov-26 12:02:00 GMT"], 120.0),
+        ([NOON, "Retry-After: Tue, 24 Nov 2026 11:58:00 GMT"], 0.0),
+        ([NOON, "Retry-After: Tue, 24 Nov 2099 12:00:00 GMT"], 86_400.0),
+        (["Retry-After: Tue, 24 Nov 2026 12:02:00 GMT"], None),
+        (["Date: noon", "Retry-After: Tue, 24 Nov 2026 12:02:00 GMT"], None),
+        ([NOON, "Retry-After: Tue, 24 Nov 99999999999 12:02:00 GMT"], None),
+        ([NOON, "Retry-After: Tue, 24 Nov 2026 12:02:00 +9999"], None),
+        (["Retry-After: soon"], None),
+        (["Retry-After: 1.5"], None),
+        (["Retry-After: 1e3"], None),
+        (["Retry-After: 10", "Retry-After: 20"], None),
+        (["Retry-After:"], None),
+        ([NOON], None),
+    ],
+)
+def test_how_long_to_wait(
+    client: PartnerClient, server: RawServer, status: str, headers: list[str], seconds: float | None
+) -> None:
+    """`retry_after` is what a 429 or 503 asks to wait, 0 to a day; None if that cannot be read."""
+    server.answers = [http({}, status, *headers)]
+    words = "a moment" if seconds is None else f"{seconds:.0f} seconds"
+    for call in (client.result, client.retry_webhook):
+        with pytest.raises((PartnerRejected, PartnerUnavailable), match=words) as failure:
+            call(SESSION_ID)
+        assert failure.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "401 Unauthorized", "500 Oops", "502 Bad Gateway"])
+def test_other_failures_ask_for_no_time(client: PartnerClient, server: RawServer, status: str) -> None:
+    """`retry_after` is None for a reply with another status."""
+    server.answers = [http({}, status, "Retry-After: 120")]
+    with pytest.raises(PartnerError) as failure:
+        client.result(SESSION_ID)
+    assert failure.value.retry_after is None
+
+
+@pytest.mark.parametrize("kind", [PartnerError, PartnerTimeout, PartnerBusy, PartnerUnavailable])
+def test_every_error_has_a_time_to_wait(kind: type[PartnerError]) -> None:
+    """Each PartnerError has `retry_after`, by default None."""
+    assert kind("fails").retry_after is None
+    assert kind("fails", retry_after=2.5).retry_after == 2.5
+    rejected = PartnerRejected("fails", partner_status=429, retry_after=2.5)
+    assert (rejected.partner_status, rejected.retry_after) == (429, 2.5)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import logging
+import re
 import socket
 import threading
 import time
@@ -155,10 +156,10 @@ def test_a_connection_that_comes_too_late_is_hung_up(
 
 def test_attempts_share_one_deadline(hasty: Hasty, server: RawServer) -> None:
     """A second attempt does not extend the deadline."""
-    failing = http({}, "503 Service Unavailable")
-    server.answers = [_after(0.2, failing), _after(0.2, STARTED)]
+    server.answers = [_after(0.2, b""), _after(0.2, STARTED)]
     with pytest.raises(PartnerTimeout):
         ask(hasty(server.base_url))
+    assert len(server.requests) == 2
 
 
 def _after(seconds: float, answer: bytes) -> Answer:
@@ -264,27 +265,36 @@ def test_a_redirect_is_not_followed(
 # --- trouble on the way, and what is asked again -----------------------------------------------------
 
 
-@pytest.mark.parametrize("trouble", [close, reset, *(http({}, f"{code} Oops") for code in (502, 503, 504))])
-def test_a_result_is_asked_for_again(client: PartnerClient, server: RawServer, trouble: Answer) -> None:
-    """A result call is repeated after a passing failure, and does not wait for a Retry-After."""
-    if isinstance(trouble, bytes):
-        trouble = trouble.replace(b"\r\n", b"\r\nRetry-After: 3600\r\n", 1)
-    server.answers = [trouble, trouble, STARTED]
+@pytest.mark.parametrize("trouble", [close, reset])
+def test_a_result_that_was_cut_off_is_asked_for_again(
+    client: PartnerClient, server: RawServer, trouble: Answer
+) -> None:
+    """A result call that was cut off before its reply began is repeated."""
+    server.answers = [trouble, STARTED]
     assert client.result(SESSION_ID) == Result("started")
 
 
-@pytest.mark.parametrize("trouble", [close, reset, http({"message": "busy"}, "503 Service Unavailable")])
-def test_a_result_is_asked_for_three_times_at_most(
+@pytest.mark.parametrize("trouble", [close, reset])
+def test_a_result_is_asked_for_twice_at_most(
     client: PartnerClient, server: RawServer, trouble: Answer
 ) -> None:
-    """A lasting failure raises after the third attempt."""
+    """A result call that is cut off again raises after the second attempt."""
     server.answers = [trouble]
-    with pytest.raises(
-        PartnerUnavailable,
-        match="busy" if isinstance(trouble, bytes) else "Connection reset|RemoteDisconnected",
-    ):
+    with pytest.raises(PartnerUnavailable, match=r"Connection reset|RemoteDisconnected"):
         client.result(SESSION_ID)
-    assert len(server.requests) == 3
+    assert len(server.requests) == 2
+
+
+@ALL_CALLS
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_reply_is_not_asked_for_again(
+    client: PartnerClient, server: RawServer, call: Callable[[PartnerClient], object], status: int
+) -> None:
+    """A call that got a reply is not repeated: the caller decides when to call again."""
+    server.answers = [http({"message": "busy"}, f"{status} Oops", "Retry-After: 0"), STARTED]
+    with pytest.raises(PartnerError, match="busy"):
+        call(client)
+    assert len(server.requests) == 1
 
 
 @POSTS
@@ -326,6 +336,36 @@ def test_connecting_is_tried_again(
 
 
 @ALL_CALLS
+def test_a_process_that_can_start_no_thread(
+    client: PartnerClient, call: Callable[[PartnerClient], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that cannot start a thread raises PartnerUnavailable, with the type and place of the cause."""
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(PartnerUnavailable) as failure:
+        call(client)
+    assert re.search(r"\(RuntimeError at \S+test_limits\.py:\d+\)", str(failure.value))
+    assert failure.value.__context__ is None
+
+
+@ALL_CALLS
+def test_what_is_no_exception_passes(
+    client: PartnerClient, call: Callable[[PartnerClient], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A BaseException, like a KeyboardInterrupt or gevent's Timeout, is not turned into an error."""
+
+    def connect(*_: object, **__: object) -> socket.socket:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(urllib3.connection.connection, "create_connection", connect)
+    with pytest.raises(KeyboardInterrupt):
+        call(client)
+
+
+@ALL_CALLS
 def test_nobody_listens(call: Callable[[PartnerClient], object]) -> None:
     """The error of a refused connection has the system's message."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -343,6 +383,8 @@ def test_nobody_listens(call: Callable[[PartnerClient], object]) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n",
         b"HTTP/1.1 200 OK\r\nX-Half",
         b"HTTP/1.1 204 No Content\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",

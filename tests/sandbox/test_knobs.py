@@ -39,6 +39,18 @@ def test_fails_with_a_status(sandbox: Sandbox, partner: Partner, status: int) ->
     assert sandbox.sessions == []
 
 
+def test_asks_to_wait(sandbox: Sandbox, partner: Partner) -> None:
+    """With api_retry_after every call that fails by api_status has a Retry-After header, and no other."""
+    sandbox.knobs.update({"api_status": 429, "api_retry_after": 120})
+    answer = partner.create()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "120")
+    assert dict(sandbox.journal[-1].response_headers)["Retry-After"] == "120"
+    sandbox.knobs.api_retry_after = None
+    assert "Retry-After" not in partner.create().headers
+    sandbox.knobs.update({"api_status": None, "api_retry_after": 120})
+    assert "Retry-After" not in partner.create().headers
+
+
 def test_answers_garbage(sandbox: Sandbox, partner: Partner) -> None:
     """With api_garbage every call gets a 200 that is not JSON."""
     sandbox.knobs.api_garbage = True
@@ -99,6 +111,9 @@ def test_resets(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
         ("expires_in", float("inf")),
         ("api_status", 200),
         ("api_status", 500.0),
+        ("api_retry_after", -1),
+        ("api_retry_after", 1.5),
+        ("api_retry_after", True),
         ("api_garbage", 1),
         ("api_redirect", None),
         ("iframe_url_override", 7),

@@ -89,6 +89,34 @@ def test_gives_the_first_token(sandbox: Sandbox) -> None:
     assert sandbox.partner_token == TOKENS[0]
 
 
+def test_changes_tokens(
+    sandbox: Sandbox, receiver: Receiver, partner: Partner, other_partner: Partner
+) -> None:
+    """change_tokens() sets the first partner's tokens. Every partner keeps its sessions."""
+    registration_id = partner.created()
+    renewed = Partner(sandbox, receiver, "fake-partner-token-new")
+    assert renewed.result(registration_id).status_code == 401
+    sandbox.change_tokens([partner.token, renewed.token])
+    for either in (partner, renewed):
+        assert either.result(registration_id).json() == {"status": "started"}
+    sandbox.change_tokens([renewed.token])
+    assert partner.result(registration_id).status_code == 401
+    assert renewed.result(registration_id).json() == {"status": "started"}
+    assert sandbox.partner_token == renewed.token
+    assert other_partner.create().status_code == 200
+    assert other_partner.result(registration_id).status_code == 404
+
+
+@pytest.mark.parametrize("accepted", [[], [""], ["with space"], "text", [TOKENS[1]]])
+def test_changes_to_no_other_tokens(sandbox: Sandbox, partner: Partner, accepted: list[str]) -> None:
+    """change_tokens() refuses what no header can hold, and another partner's token."""
+    with pytest.raises(ValueError, match="accepted must"):
+        sandbox.change_tokens(accepted)
+    with pytest.raises(ValueError, match="signing must"):
+        sandbox.change_tokens(["fake-partner-token-new"], signing="")
+    assert partner.create().status_code == 200
+
+
 def test_lists_the_sessions(sandbox: Sandbox, partner: Partner) -> None:
     """`sessions` has all sessions, the oldest first."""
     ids = [partner.created() for _ in range(3)]

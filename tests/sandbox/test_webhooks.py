@@ -71,6 +71,18 @@ def test_signs_with_the_token_that_opened_the_session(
     assert not fits(webhook, TOKENS[0])
 
 
+def test_signs_with_the_token_of_the_change(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
+    """After change_tokens() the webhooks of all sessions are signed with `signing`, or the first token."""
+    registration_id = partner.created()
+    sandbox.change_tokens(["fake-partner-token-new", partner.token])
+    sandbox.complete(registration_id)
+    sandbox.change_tokens(["fake-partner-token-new"], signing=partner.token)
+    sandbox.complete(registration_id)
+    first, second = receiver.received
+    assert fits(first, "fake-partner-token-new")
+    assert fits(second, partner.token)
+
+
 def test_returns_text_unchanged(sandbox: Sandbox, partner: Partner, receiver: Receiver) -> None:
     """The partner's texts come back unchanged, as raw UTF-8."""
     state = 'žluť/"\\\u2028 \U0001f600'
