@@ -249,7 +249,7 @@ class Embed:
         return maintenance.rotate_keys(self._core.ledger, dry_run=dry_run, progress=progress)
 
     def key_usage(self) -> dict[str, int]:
-        """Count the stored records under each key id. You may remove a key that counts none."""
+        """Count the stored records under each key id. After `rotate_keys`, a key that counts none may go."""
         counted = maintenance.key_usage(self._core.ledger)
         return {**dict.fromkeys(self._core.ledger.key_ids, 0), **counted}
 

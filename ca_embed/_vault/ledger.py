@@ -140,6 +140,11 @@ class Ledger:
         self._storage.close()
 
     @property
+    def canary(self) -> Canary:
+        """The record that shows whether the keys fit."""
+        return self._canary
+
+    @property
     def key_ids(self) -> tuple[str, ...]:
         """The ids of all encryption keys. The first is the key that seals."""
         return self._keyring.key_ids
