@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from ca_embed._config import collect, environment, read_settings
 from ca_embed._core import Core, build_core
+from ca_embed._frames import clears_locals
 from ca_embed._host.handlers import Handler
 from ca_embed._host.identify import Identify
 from ca_embed._host.threads import Pool
@@ -55,6 +56,7 @@ class Embed:
     Raises ConfigurationError, which names everything that is missing or wrong.
     """
 
+    @clears_locals
     def __init__(
         self,
         *,
@@ -100,6 +102,7 @@ class Embed:
         )
 
     @classmethod
+    @clears_locals
     def from_env(cls, *, identify: Identify | None = None, **overrides: Any) -> Self:
         """Build one from the environment variables `CA_EMBED_...`; `overrides` are arguments of Embed."""
         return cls(**{**environment(), "identify": identify, **overrides})

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ca_embed._frames import clears_locals
 from ca_embed._webhook import token_id
 
 if TYPE_CHECKING:  # it imports requests, which is slow to import
@@ -39,6 +40,7 @@ class PartnerClients:
                 client.close()
 
     @cached_property
+    @clears_locals
     def _clients(self) -> dict[str, PartnerClient]:
         from ca_embed._partner.client import PartnerClient
 

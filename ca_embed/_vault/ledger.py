@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
+from ca_embed._frames import clears_locals
 from ca_embed._host.user_ids import is_user_id
 from ca_embed._registration import State, due_at, expire
 from ca_embed._vault import document
@@ -99,6 +100,7 @@ class Ledger:
         """Return all sealed records, or one user's, by registration id. They begin after the id `after`."""
         return registrations_in(self._storage, user_id, after)
 
+    @clears_locals
     def opened(self, record: SealedRecord) -> State:
         """Return the state that a record holds, as it was stored. Raises RecordUnreadable."""
         registration_id = record.registration_id
@@ -153,6 +155,7 @@ class Ledger:
         """Return the state of a record. An open session whose time is over counts as expired."""
         return expire(self.opened(record), self._clock())
 
+    @clears_locals
     def _seal(self, state: State, version: int) -> SealedRecord:
         registration = state.registration
         registration_id = registration.registration_id
