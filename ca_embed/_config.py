@@ -22,6 +22,7 @@ LANGUAGES = ("de", "en", "es", "pt", "ru")  # guide, "Create Embed Session"
 SHORTEST_SECRET = 16
 _NAMESPACE = re.compile(r"[a-z0-9-]{1,40}")
 LONGEST_WINDOW = 3600
+_SEPARATORS = {",": "comma", ";": "semicolon"}  # that look right for several values, and are not
 
 # What `from_env` reads: the argument of Embed, its variable, and whether that may hold several values.
 _VARIABLES = {
@@ -35,6 +36,10 @@ _VARIABLES = {
     "lang": ("CA_EMBED_LANG", False),
     "namespace": ("CA_EMBED_NAMESPACE", False),
 }
+
+
+class _Separated(list[str]):
+    """The values of one environment variable, which white space has separated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -61,11 +66,14 @@ class Settings:
 
 
 def environment(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return the arguments of Embed that the environment sets. White space separates several values."""
+    """Return the arguments of Embed that the environment sets. White space separates several values.
+
+    Such values are a list of its own type: a comma in one of them is refused.
+    """
     found: dict[str, Any] = {}
     for argument, (variable, several) in _VARIABLES.items():
         if text := variables.get(variable, "").strip():
-            found[argument] = text.split() if several else text
+            found[argument] = _Separated(text.split()) if several else text
     return found
 
 
@@ -199,16 +207,11 @@ class _Reader:
             return "", ""
 
     def tokens(self, values: object) -> tuple[str, ...]:
-        tokens = self._secrets("partner_token", values)
-        for place, token in enumerate(tokens):
-            if _problem_of_secret(token) is None and not (token.isascii() and " " not in token):
-                self._problems.append(
-                    f"partner_token[{place}] holds characters that no token has; copy it anew"
-                )
-        return tokens
+        return self._secrets("partner_token", values, _problem_of_token)
 
     def keys(self, values: object) -> tuple[str, ...]:
-        return self._secrets("encryption_keys", values, hint="; `ca-embed generate-key` makes one")
+        hint = "; `ca-embed generate-key` makes one"
+        return self._secrets("encryption_keys", values, _problem_of_secret, hint)
 
     def refuse_tokens_as_keys(self, keys: Sequence[str], tokens: Sequence[str]) -> None:
         for place, key in enumerate(keys):
@@ -225,6 +228,9 @@ class _Reader:
         for place, value in enumerate(_several(values)):
             if not isinstance(value, str):
                 self._problems.append(f"{name}[{place}] must be text")
+                continue
+            if separator := _wrong_separator(values, value):
+                self._problems.append(f"{name}[{place}] {separator}")
                 continue
             try:
                 origins.append(require_bare_origin(value))
@@ -244,13 +250,17 @@ class _Reader:
         ):
             self._problems.append(f"replay_window must be more than 0 and at most {LONGEST_WINDOW} seconds")
 
-    def _secrets(self, name: str, values: object, hint: str = "") -> tuple[str, ...]:
+    def _secrets(
+        self, name: str, values: object, problem_of: Callable[[object], str | None], hint: str = ""
+    ) -> tuple[str, ...]:
         texts = _several(values)
         if not texts:
             self._missing(name, hint)
         for place, text in enumerate(texts):
-            problem = _problem_of_secret(text) or ("is repeated" if text in texts[:place] else None)
-            if problem:
+            repeated = "is repeated" if text in texts[:place] else None
+            if separator := _wrong_separator(values, text):
+                self._problems.append(f"{name}[{place}] {separator}")
+            elif problem := problem_of(text) or repeated:
                 self._problems.append(f"{name}[{place}] {problem}{hint}")
         return tuple(text for text in texts if isinstance(text, str))
 
@@ -265,6 +275,31 @@ def _several(values: object) -> tuple[object, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         return (values,)
     return tuple(values)
+
+
+def _wrong_separator(values: object, text: object) -> str | None:
+    """Return the problem of a text that looks like several values with a comma or semicolon between them.
+
+    One that comes from the environment must hold none at all. One that is given to Embed alone may hold one,
+    unless each part is long enough for a secret. In a list it may be part of a value.
+    """
+    if not isinstance(text, str) or not isinstance(values, str | _Separated):
+        return None
+    mark = next((name for sign, name in _SEPARATORS.items() if sign in text), None)
+    parts = re.split("[,;]", text)
+    if mark is None or (isinstance(values, str) and any(len(one.strip()) < SHORTEST_SECRET for one in parts)):
+        return None
+    return (
+        f"holds a {mark}; several values are separated by white space in the environment, and are a list in "
+        f"Python. If the {mark} is part of one value, give Embed a list with it"
+    )
+
+
+def _problem_of_token(text: object) -> str | None:
+    problem = _problem_of_secret(text)
+    if problem is None and isinstance(text, str) and (not text.isascii() or " " in text):
+        return "holds characters that no token has; copy it anew"
+    return problem
 
 
 def _problem_of_secret(text: object) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from ca_embed._config import collect, environment, read_settings
 from ca_embed._core import Core, build_core
+from ca_embed._frames import clears_locals
 from ca_embed._host.handlers import Handler
 from ca_embed._host.identify import Identify
 from ca_embed._host.threads import Pool
@@ -58,6 +59,7 @@ class Embed:
     Raises ConfigurationError, which names everything that is missing or wrong.
     """
 
+    @clears_locals
     def __init__(
         self,
         *,
@@ -105,6 +107,7 @@ class Embed:
         )
 
     @classmethod
+    @clears_locals
     def from_env(cls, *, identify: Identify | None = None, **overrides: Any) -> Self:
         """Build one from the environment variables `CA_EMBED_...`; `overrides` are arguments of Embed."""
         return cls(**{**environment(), "identify": identify, **overrides})
@@ -275,7 +278,7 @@ class Embed:
         return maintenance.rotate_keys(self._core.ledger, dry_run=dry_run, progress=progress)
 
     def key_usage(self) -> dict[str, int]:
-        """Count the stored records under each key id. You may remove a key that counts none."""
+        """Count the stored records under each key id. After `rotate_keys`, a key that counts none may go."""
         counted = maintenance.key_usage(self._core.ledger)
         return {**dict.fromkeys(self._core.ledger.key_ids, 0), **counted}
 

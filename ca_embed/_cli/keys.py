@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from ca_embed._cli.command import Commands
@@ -16,11 +16,16 @@ from ca_embed._vault import maintenance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """How many records a key has sealed. place: its place in `encryption_keys`, or None."""
+    """How many records a key has sealed.
+
+    place: its place in `encryption_keys`, or None.
+    remembered: whether the storage still takes it for a key in use. `rotate-keys` ends that.
+    """
 
     key_id: str
     records: int
     place: int | None
+    remembered: bool
 
     @property
     def seals(self) -> bool:
@@ -30,7 +35,7 @@ class Usage:
     @property
     def may_go(self) -> bool:
         """Whether it may be removed: no record needs it."""
-        return bool(self.place) and not self.records
+        return bool(self.place) and not self.records and not self.remembered
 
     @property
     def meaning(self) -> str:
@@ -38,7 +43,9 @@ class Usage:
         if self.seals:
             return "seals new records"
         if self.may_go:
-            return "may go: no record needs it"
+            return "no record needs it: an old key may go, a new key may be put first"
+        if self.place and not self.records:
+            return "no record needs it: run `ca-embed rotate-keys`, then it may go"
         if self.place:
             return "opens older records; `ca-embed rotate-keys` re-seals them under the first key"
         if self.key_id == "foreign":
@@ -79,8 +86,10 @@ def generate(args: argparse.Namespace) -> int:
         print_json({"encryption_key": key})
     else:
         print(key)
-    say("Put it first in CA_EMBED_ENCRYPTION_KEYS, and keep the old keys after it. Keep a copy with your")
-    say("other secrets, apart from the storage's backups: records cannot be opened without their key.")
+    say("For a new storage, put it into CA_EMBED_ENCRYPTION_KEYS. To change the key, put it last, after the")
+    say("old key, and deploy that everywhere. Then put it first and deploy. Then run `ca-embed rotate-keys`")
+    say("and remove the old key. Keep a copy with your other secrets, apart from the storage's backups:")
+    say("records cannot be opened without their key.")
     return 0
 
 
@@ -88,10 +97,10 @@ def keys(args: argparse.Namespace) -> int:
     """Count the records under each key, and show which key may go."""
     ledger = ledger_of(args)
     try:
-        counted = maintenance.key_usage(ledger)
+        counted, remembered = maintenance.key_usage(ledger), ledger.canary.key_ids()
     finally:
         ledger.close()
-    usages = _usages(ledger.key_ids, counted)
+    usages = _usages(ledger.key_ids, counted, remembered)
     if args.json:
         for usage in usages:
             print_json(asdict(usage) | {"seals": usage.seals, "may_go": usage.may_go})
@@ -100,16 +109,20 @@ def keys(args: argparse.Namespace) -> int:
             ("key_id", "records", "meaning"), [(one.key_id, one.records, one.meaning) for one in usages]
         )
     if any(usage.may_go for usage in usages):
+        say("Before you put a key first, check that every running process has it in its list.")
         say("Before you remove a key, check that no running process has it as its first key.")
         say("Backups from before the last rotation still need it.")
     return 0
 
 
-def _usages(key_ids: Sequence[str], counted: Counter[str]) -> list[Usage]:
+def _usages(key_ids: Sequence[str], counted: Counter[str], remembered: Collection[str]) -> list[Usage]:
     """Return the known keys in their order, then the other keys that have sealed records."""
-    known = [Usage(key_id=key_id, records=counted[key_id], place=n) for n, key_id in enumerate(key_ids)]
-    others = sorted(counted.keys() - set(key_ids))
-    return known + [Usage(key_id=key_id, records=counted[key_id], place=None) for key_id in others]
+
+    def usage(key_id: str, place: int | None) -> Usage:
+        return Usage(key_id=key_id, records=counted[key_id], place=place, remembered=key_id in remembered)
+
+    known = [usage(key_id, place) for place, key_id in enumerate(key_ids)]
+    return known + [usage(key_id, None) for key_id in sorted(counted.keys() - set(key_ids))]
 
 
 def rotate(args: argparse.Namespace) -> int:

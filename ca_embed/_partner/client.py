@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from ca_embed._frames import clears_locals
 from ca_embed._partner.transport import HttpReply, PartnerHttp
 from ca_embed._registration import Completion, Session, Status
 from ca_embed._strict_json import NotStrictJson, is_unicode, parse_object
@@ -79,6 +80,7 @@ class PartnerClient:
     PartnerRejected after that.
     """
 
+    @clears_locals
     def __init__(
         self, base_url: str, token: str, *, create_deadline: float = 30.0, ask_deadline: float = 10.0
     ) -> None:
@@ -165,6 +167,7 @@ class PartnerClient:
 
     # --- replies ---------------------------------------------------------------------------------
 
+    @clears_locals
     def _parsed(self, reply: HttpReply, parse: Callable[[Fields], T]) -> T:
         """Return what `parse` makes of a reply's fields. Raises PartnerRejected or PartnerUnavailable."""
         if not 200 <= reply.status < 300:

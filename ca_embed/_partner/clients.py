@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ca_embed._frames import clears_locals
 from ca_embed._webhook import token_id
 from ca_embed.errors import PartnerRejected
 
@@ -109,6 +110,7 @@ class PartnerClients:
         logger.warning("partner reason=token_refused token=%d; the next one is tried", place)
 
     @cached_property
+    @clears_locals
     def _clients(self) -> dict[str, PartnerClient]:
         from ca_embed._partner.client import PartnerClient
 

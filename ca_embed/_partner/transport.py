@@ -45,6 +45,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from ca_embed._frames import clears_locals
 from ca_embed._partner.retry_after import seconds_to_wait
 from ca_embed._version import __version__
 from ca_embed.errors import PartnerError, PartnerTimeout, PartnerUnavailable
@@ -90,6 +91,7 @@ class PartnerHttp:
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
+    @clears_locals
     def call(
         self, method: str, query: Mapping[str, str], *, seconds: float, json: bytes | None = None
     ) -> HttpReply:

@@ -1,14 +1,17 @@
 """The canary: a record that shows at the first use of a storage whether the keys fit it.
 
 Without it, wrong keys would show only when a customer's record is opened.
+
+Its document is a list of sealed blobs, one after the other: one for each key that has sealed in this
+storage, the newest first. All blobs have the same length. Release 0.1.0 writes one blob.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from ca_embed._vault.keyring import Keyring, key_id_of
-from ca_embed.errors import UnknownKey
+from ca_embed._vault.keyring import SHORTEST_BLOB, Keyring, key_id_of
+from ca_embed.errors import RecordUnreadable, UnknownKey
 from ca_embed.storage._base import SealedRecord, Storage
 
 _ID = "~canary"  # no registration id has a "~"
@@ -16,17 +19,21 @@ _FIELD = "canary"
 
 
 def copy_canary(source: Storage, target: Storage) -> None:
-    """Copy the canary, so that wrong keys show in the copy too. If the target has one already, keep that."""
-    canary = source.load(_ID)
-    if canary is not None:
-        target.save(SealedRecord(_ID, 1, None, None, canary.document))
+    """Copy the canary, so that wrong keys show in the copy too. Blobs that the target has are kept."""
+    canary, known = source.load(_ID), target.load(_ID)
+    if canary is None:
+        return
+    present = [] if known is None else _blobs(known)
+    missing = [blob for blob in _blobs(canary) if key_id_of(blob) not in _key_ids(present)]
+    if missing:
+        target.save(_record(known, present + missing))
 
 
 class Canary:
-    """Opens the canary once before records are opened. Seals it under the first key before one is sealed.
+    """Opens the canary once before records are opened. Adds a blob for the first key before one is sealed.
 
-    Only writing moves it to a new first key. If reading did, a process that merely looks would lock out all
-    processes that have only the older key yet.
+    The keys fit if they open any of its blobs. So while a key is changed, a process with the older keys
+    may start although others seal under the new key already. Only writing adds a blob.
     """
 
     def __init__(
@@ -38,7 +45,7 @@ class Canary:
         """Take the functions of a storage that load and save a record, and the keyring."""
         self._load, self._save = load, save
         self._keyring = keyring
-        self._fits = self._is_newest = False
+        self._fits = self._has_first_key = False
 
     def before_opening(self) -> None:
         """Raise UnknownKey or Tampered if the keys do not fit the storage."""
@@ -47,30 +54,71 @@ class Canary:
             self._fits = True
 
     def before_sealing(self) -> None:
-        """Seal the canary under the first key. Raises UnknownKey or Tampered if the keys do not fit."""
-        if self._is_newest:
+        """Add a blob for the first key. Raises UnknownKey or Tampered if the keys do not fit."""
+        if self._has_first_key:
             return
         canary = self._opened()
-        newest = canary is not None and key_id_of(canary.document) == self._keyring.key_ids[0]
-        # If another process saved one first, this saves nothing, and the next use opens that one.
-        self._is_newest = newest or self._save(self._sealed(canary.version + 1 if canary else 1))
+        blobs = [] if canary is None else _blobs(canary)
+        present = self._keyring.key_ids[0] in _key_ids(blobs)
+        # If another process changed it first, this saves nothing, and the next use opens it again.
+        self._has_first_key = present or self._save(_record(canary, [self._sealed(), *blobs]))
+
+    def key_ids(self) -> set[str]:
+        """Return the ids of the keys that have a blob. Nothing is opened."""
+        canary = self._load(_ID)
+        return set() if canary is None else set(_key_ids(_blobs(canary)))
+
+    def forget_unused(self, used: Collection[str]) -> None:
+        """Keep the blobs of the first key and of the key ids in `used`, and remove all others.
+
+        Raises UnknownKey or Tampered if the keys do not fit.
+        """
+        canary = self._opened()
+        if canary is None:
+            return
+        before, first = _blobs(canary), self._keyring.key_ids[0]
+        kept = [blob for blob in before if key_id_of(blob) in {first, *used}]
+        if first not in _key_ids(kept):
+            kept.insert(0, self._sealed())
+        if kept != before:
+            self._save(_record(canary, kept))
 
     def _opened(self) -> SealedRecord | None:
         canary = self._load(_ID)
         if canary is not None:
-            self._open(canary)
+            self._open_any(_blobs(canary))
         return canary
 
-    def _open(self, canary: SealedRecord) -> None:
-        try:
-            self._keyring.open(canary.document, registration_id=_ID, field=_FIELD)
-        except UnknownKey:
-            raise UnknownKey(
-                f"this storage is sealed under key {key_id_of(canary.document)}, which is not among "
-                "encryption_keys; add that key again, or choose another storage",
-                registration_id=_ID,
-            ) from None
+    def _open_any(self, blobs: list[bytes]) -> None:
+        broken: RecordUnreadable | None = None
+        for blob in blobs:
+            try:
+                self._keyring.open(blob, registration_id=_ID, field=_FIELD)
+            except UnknownKey:
+                continue
+            except RecordUnreadable as error:
+                broken = error
+            else:
+                return
+        raise broken or UnknownKey(
+            f"this storage is sealed under key {' and '.join(_key_ids(blobs))}, which is not among "
+            "encryption_keys; add that key at the end of the list, or choose another storage",
+            registration_id=_ID,
+        )
 
-    def _sealed(self, version: int) -> SealedRecord:
-        sealed = self._keyring.seal(b"", registration_id=_ID, field=_FIELD)
-        return SealedRecord(_ID, version, None, None, sealed)
+    def _sealed(self) -> bytes:
+        return self._keyring.seal(b"", registration_id=_ID, field=_FIELD)
+
+
+def _blobs(canary: SealedRecord) -> list[bytes]:
+    document = canary.document
+    return [document[at : at + SHORTEST_BLOB] for at in range(0, len(document) or 1, SHORTEST_BLOB)]
+
+
+def _key_ids(blobs: list[bytes]) -> list[str]:
+    return [key_id for blob in blobs if (key_id := key_id_of(blob)) is not None]
+
+
+def _record(before: SealedRecord | None, blobs: list[bytes]) -> SealedRecord:
+    """Return the canary that follows one in the storage, or the first one."""
+    return SealedRecord(_ID, before.version + 1 if before else 1, None, None, b"".join(blobs))

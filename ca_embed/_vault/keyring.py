@@ -21,6 +21,8 @@ _VERSION = b"\x01"
 _KEY_ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 8, 12, 16
 _HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
 
+SHORTEST_BLOB = _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES  # bytes; nothing is sealed in it
+
 
 def generate_key() -> str:
     """Return a new encryption key: 256 random bits as URL-safe text."""
@@ -29,7 +31,7 @@ def generate_key() -> str:
 
 def key_id_of(blob: bytes) -> str | None:
     """Return the id of the key that sealed the blob, or None if it is not a sealed blob."""
-    if len(blob) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES or blob[:1] != _VERSION:
+    if len(blob) < SHORTEST_BLOB or blob[:1] != _VERSION:
         return None
     return blob[1:_HEADER_BYTES].hex()
 
@@ -81,7 +83,9 @@ class Keyring:
         cipher = self._ciphers.get(header[1:])
         if cipher is None:
             raise UnknownKey(
-                f"sealed under key {key_id}, which is not among encryption_keys; add that key again",
+                f"sealed under key {key_id}, which this process does not have. If the key is new: deploy "
+                "the key list with the new key last before it is put first. If it is old: add it again, and "
+                "run `ca-embed rotate-keys` before you remove it",
                 registration_id=registration_id,
             )
         bound_to = _associated_data(header, registration_id, field)

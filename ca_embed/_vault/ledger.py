@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
+from ca_embed._frames import clears_locals
 from ca_embed._host.user_ids import is_user_id
 from ca_embed._registration import State, as_of, due_at
 from ca_embed._vault import document
@@ -144,6 +145,7 @@ class Ledger:
         """Return all sealed records, or one user's, by registration id. They begin after the id `after`."""
         return registrations_in(self._storage, user_id, after)
 
+    @clears_locals
     def opened(self, record: SealedRecord) -> State:
         """Return the state that a record holds, as it was stored. Raises RecordUnreadable."""
         registration_id = record.registration_id
@@ -196,6 +198,11 @@ class Ledger:
         return self._clock()
 
     @property
+    def canary(self) -> Canary:
+        """The record that shows whether the keys fit."""
+        return self._canary
+
+    @property
     def key_ids(self) -> tuple[str, ...]:
         """The ids of all encryption keys. The first is the key that seals."""
         return self._keyring.key_ids
@@ -204,6 +211,7 @@ class Ledger:
         """Return the state of a record. An open session whose time is over counts as expired."""
         return as_of(self.opened(record), self._clock())
 
+    @clears_locals
     def _seal(self, state: State, version: int) -> SealedRecord:
         registration = state.registration
         registration_id = registration.registration_id

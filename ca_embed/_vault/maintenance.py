@@ -56,19 +56,27 @@ class Copied:
 
 
 def rotate_keys(ledger: Ledger, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
-    """Seal every record under the first key, unless it is already. Raises StorageUnavailable."""
-    counts, first_key_id = Rotation(), ledger.key_ids[0]
+    """Seal every record under the first key, unless it is already, and forget the keys that no record needs.
+
+    Raises StorageUnavailable; UnknownKey if the keys do not fit the storage at all.
+    """
+    ledger.canary.before_opening()
+    counts, first_key_id, still_used = Rotation(), ledger.key_ids[0], set[str]()
     for seen, record in enumerate(ledger.records(), start=1):
-        if key_id_of(record.document) == first_key_id:
+        key_id = key_id_of(record.document)
+        if key_id == first_key_id:
             counts.current += 1
-        else:
-            _reseal(ledger, record, counts, dry_run=dry_run)
+        elif not _reseal(ledger, record, counts, dry_run=dry_run):
+            still_used.add(key_id or "foreign")
         if progress:
             progress(seen)
+    if not dry_run:
+        ledger.canary.forget_unused(still_used)
     return counts
 
 
-def _reseal(ledger: Ledger, record: SealedRecord, counts: Rotation, *, dry_run: bool) -> None:
+def _reseal(ledger: Ledger, record: SealedRecord, counts: Rotation, *, dry_run: bool) -> bool:
+    """Seal a record under the first key. False if it cannot be opened."""
     try:
         if dry_run:
             ledger.opened(record)
@@ -78,6 +86,8 @@ def _reseal(ledger: Ledger, record: SealedRecord, counts: Rotation, *, dry_run: 
     except RecordUnreadable as error:
         logger.error("rotate-keys reason=unreadable %s", error)
         counts.unreadable += 1
+        return False
+    return True
 
 
 def key_usage(ledger: Ledger) -> Counter[str]:

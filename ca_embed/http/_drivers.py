@@ -22,15 +22,18 @@ def respond(embed: HasCore, request: Request, read_body: Callable[[], bytes]) ->
         `read_stream`, which stops at 64 KiB. A body of another length than announced is refused in any case.
     """
     steps = response_to(embed._core, request)
+    # Holds a result until it is sent on. In a variable, a body would stay in this frame, and tools that
+    # report errors would send it.
+    results: list[Any] = []
     try:
         step = next(steps)
         while True:
             try:
-                result = _take(embed._core, request, read_body, step)
+                results.append(_take(embed._core, request, read_body, step))
             except Exception as error:  # noqa: BLE001 (the endpoint catches it or lets it through)
                 step = steps.throw(error)
             else:
-                step = steps.send(result)
+                step = steps.send(results.pop())
     except StopIteration as end:
         response: Response = end.value
         return response
@@ -43,15 +46,18 @@ async def arespond(embed: HasCore, request: Request, read_body: Callable[[], Awa
         `read_chunks`, which stops at 64 KiB. A body of another length than announced is refused in any case.
     """
     steps = response_to(embed._core, request)
+    # Holds a result until it is sent on. In a variable, a body would stay in this frame, and tools that
+    # report errors would send it.
+    results: list[Any] = []
     try:
         step = next(steps)
         while True:
             try:
-                result = await _take_async(embed._core, request, read_body, step)
+                results.append(await _take_async(embed._core, request, read_body, step))
             except Exception as error:  # noqa: BLE001 (the endpoint catches it or lets it through)
                 step = steps.throw(error)
             else:
-                step = steps.send(result)
+                step = steps.send(results.pop())
     except StopIteration as end:
         response: Response = end.value
         return response

@@ -11,6 +11,7 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.routing import Map, RequestRedirect, Rule
 
 from ca_embed._core import Core
+from ca_embed._frames import clear_locals
 from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RequestError
 from ca_embed.http import _health, _page, _sessions, _webhook
 from ca_embed.http._log import event_label
@@ -71,8 +72,12 @@ def response_to(core: Core, request: Request) -> Steps[Response]:
         answered = route.endpoint(core, request, **values)
         response = answered if isinstance(answered, Response) else (yield from answered)
     except EmbedError as error:
+        clear_locals(error)  # the log's handlers get it
         _log_refusal(name, error, request)
         response = error_response(error)
+    except BaseException as error:
+        clear_locals(error)  # the host's server gets it
+        raise
     return finished(response, request.method, extra_headers)
 
 

@@ -28,9 +28,10 @@ def test_prints_a_key(run: Run) -> None:
 
 
 def test_generate_says_what_to_do(run: Run) -> None:
-    """Stderr says where to put the key, and does not show it."""
+    """Stderr says where to put the key, the order of a change, and does not show it."""
     ran = run("generate-key")
 
+    assert ran.err.index("put it last") < ran.err.index("put it first") < ran.err.index("rotate-keys")
     assert "CA_EMBED_ENCRYPTION_KEYS" in ran.err
     assert ran.out.strip() not in ran.err
 
@@ -87,6 +88,27 @@ def test_a_key_that_may_go(operate: Run, newer: str) -> None:
     assert (first["records"], first["seals"], first["may_go"]) == (2, True, False)
     assert (second["records"], second["seals"], second["may_go"], second["place"]) == (0, False, True, 1)
     assert "Backups" in operate("keys").err
+
+
+def test_a_key_without_records_that_may_not_go_yet(operate: Run, world: Any, newer: str) -> None:
+    """Before the rotation the storage still takes the old key for one in use, also without records."""
+    for user in ("ada", "bob"):
+        operate("purge", "--user", user)
+    assert "run `ca-embed rotate-keys`, then it may go" in operate("keys").out
+    assert [one["may_go"] for one in usage(operate)] == [False, False]
+    operate("rotate-keys")
+    assert [one["may_go"] for one in usage(operate)] == [False, True]
+
+
+def test_a_key_that_was_just_added(
+    operate: Run, world: Any, newer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first step of a change the new key is last: it is not taken for an old one."""
+    new, old = world.environment["CA_EMBED_ENCRYPTION_KEYS"].split()
+    monkeypatch.setenv("CA_EMBED_ENCRYPTION_KEYS", f"{old} {new}")
+    ran = operate("keys")
+    assert "a new key may be put first" in ran.out.splitlines()[2]
+    assert "every running process has it" in ran.err
 
 
 def test_a_key_that_went_too_early(operate: Run, world: Any) -> None:

@@ -91,6 +91,64 @@ def test_a_blank_token_is_one_problem() -> None:
     assert refusal.value.problems == ("partner_token[0] is empty or blank",)
 
 
+SEVERAL = "several values are separated by white space"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "problem"),
+    [
+        ("PARTNER_TOKEN", f"{TOKEN},{LONG}", "partner_token[0] holds a comma"),
+        ("PARTNER_TOKEN", f"{TOKEN}, {LONG}", "partner_token[0] holds a comma"),
+        ("PARTNER_TOKEN", f"{LONG} {TOKEN};short", "partner_token[1] holds a semicolon"),
+        ("ENCRYPTION_KEYS", f"{KEY};{LONG}", "encryption_keys[0] holds a semicolon"),
+        ("ENCRYPTION_KEYS", f"{KEY} ,{LONG}", "encryption_keys[1] holds a comma"),
+        ("ENCRYPTION_KEYS", f"{KEY},", "encryption_keys[0] holds a comma"),
+        ("ENCRYPTION_KEYS", "a,b", "encryption_keys[0] holds a comma"),
+        ("PARENT_ORIGINS", "https://a.example,https://b.example", "parent_origins[0] holds a comma"),
+        ("PARENT_ORIGINS", "https://a.example; https://b.example", "parent_origins[0] holds a semicolon"),
+    ],
+)
+def test_a_wrong_separator_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, problem: str
+) -> None:
+    """A comma or semicolon is one problem, which names the right separator and never the value."""
+    for name, value in {
+        "BASE_URL": NOBODY_LISTENS,
+        "PARTNER_TOKEN": TOKEN,
+        "PUBLIC_URL": PUBLIC_URL,
+        "STORAGE": "memory:",
+        "ENCRYPTION_KEYS": KEY,
+        variable: text,
+    }.items():
+        monkeypatch.setenv(f"CA_EMBED_{name}", value)
+    with pytest.raises(ConfigurationError) as refusal:
+        Embed.from_env()
+    (only,) = refusal.value.problems
+    assert only.startswith(problem)
+    assert SEVERAL in only
+    assert not any(secret in only for secret in (TOKEN, KEY, LONG, "short"))
+
+
+@pytest.mark.parametrize("separator", [",", ", ", ";", " ;\n"])
+@pytest.mark.parametrize("argument", ["partner_token", "encryption_keys"])
+def test_one_text_that_looks_like_several(argument: str, separator: str) -> None:
+    """Embed refuses a text that looks like several tokens or keys, and names the list."""
+    with pytest.raises(ConfigurationError) as refusal:
+        build(**{argument: f"{LONG}{separator}fake-other-secret-of-enough"})
+    (only,) = refusal.value.problems
+    assert only.startswith(f"{argument}[0] holds a ")
+    assert SEVERAL in only
+    assert "a list in Python" in only
+    assert "fake" not in only
+
+
+@pytest.mark.parametrize("key", [f"{LONG},x", [f"{LONG},{KEY}"], [f"{LONG};{KEY}", KEY]], ids=str)
+def test_a_key_with_a_comma(key: Any) -> None:
+    """A comma may be part of a key: alone if the parts are no keys, and in a list."""
+    with closing(embed := build(encryption_keys=key)):
+        assert embed._core.settings.keys == ((key,) if isinstance(key, str) else tuple(key))
+
+
 @pytest.mark.parametrize("path", ["", "/", "/a/b", "/a.b-c_d~e", "/caf%C3%A9", "/a:b@c,d;e=f/(1)"])
 def test_a_public_url_with_a_path(path: str) -> None:
     """Any path that may be in a URL is accepted."""

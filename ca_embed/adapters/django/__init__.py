@@ -31,6 +31,8 @@ from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
+from ca_embed._frames import clears_locals
+
 if TYPE_CHECKING:
     from ca_embed.embed import Embed
 
@@ -43,6 +45,7 @@ def _signed_in_user(request: Any) -> Any:
 
 
 @cache
+@clears_locals
 def _get_embed() -> Embed:
     """Return the Embed that the settings describe. Raises ConfigurationError."""
     from ca_embed.embed import Embed
