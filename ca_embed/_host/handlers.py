@@ -7,6 +7,7 @@ import inspect
 import logging
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ca_embed._host.calls import call_host, described
@@ -24,6 +25,8 @@ class Handlers:
     def __init__(self) -> None:
         """Start without handlers."""
         self._by_name: dict[str, Handler] = {}
+        # An adapter sets this where its framework's handlers need a context, as Flask's do.
+        self.context: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,7 +44,8 @@ class Handlers:
     def call(self, name: str, registration: Registration, credentials: Credentials) -> bool:
         """Run one handler to its end. If it raises, log the error and return False."""
         try:
-            call_host(self._by_name[name], registration, credentials)
+            with self.context():
+                call_host(self._by_name[name], registration, credentials)
         except (Exception, CancelledError, SystemExit) as error:  # noqa: BLE001 (the host may raise anything)
             logger.error(
                 "handler reason=failed name=%s registration_id=%s raised=%s; reconcile() runs it again",

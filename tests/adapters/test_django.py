@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -236,6 +237,20 @@ def test_settings(rows: Any, included_app: None) -> None:
     assert answer.status_code == 200, answer.content
     assert rows.get(registration_id="django").version >= 1
     assert embed.credentials("django").app_id == "ca_app_123"
+
+
+def test_handler_in_a_thread(rows: Any) -> None:
+    """Outside a request, a handler runs on a connection that works, and leaves none open in its thread."""
+    seen: list[Any] = []
+
+    def run() -> Any:
+        with embed._core.handlers.context():
+            seen.append(Registration.objects.count())
+        return connection.connection
+
+    with ThreadPoolExecutor(1) as threads:
+        assert [threads.submit(run).result() for _ in range(2)] == [None, None]
+    assert seen == [0, 0]
 
 
 def test_template_tag(included_app: None) -> None:

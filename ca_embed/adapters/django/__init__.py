@@ -45,6 +45,7 @@ def _signed_in_user(request: Any) -> Any:
 @cache
 def _get_embed() -> Embed:
     """Return the Embed that the settings describe. Raises ConfigurationError."""
+    from ca_embed.adapters.django._connections import fresh_connections
     from ca_embed.embed import Embed
 
     arguments = {key.lower(): value for key, value in getattr(settings, "CA_EMBED", {}).items()}
@@ -54,7 +55,9 @@ def _get_embed() -> Embed:
         from ca_embed.adapters.django._storage import DjangoStorage
 
         arguments["storage"] = DjangoStorage()
-    return Embed.from_env(**arguments)
+    built = Embed.from_env(**arguments)
+    built._core.handlers.context = fresh_connections
+    return built
 
 
 embed: Embed = SimpleLazyObject(_get_embed)
