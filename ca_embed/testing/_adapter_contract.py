@@ -44,8 +44,9 @@ class AdapterContract(ABC):
     buffers_bodies: True if the framework's server reads a whole body before it calls the adapter.
     sees_repeated_headers: False if the server keeps only the last of repeated headers.
     writes_zero_length: True if the framework adds `Content-Length: 0` to responses that must not have it.
-    program: the path of a Python file whose `app` is an application with your adapter and one handler. The
-        Embed is built with `Embed.from_env()`. The suite runs `ca-embed reconcile --app` on it.
+    program: the path of a Python file with an application, your adapter in it, and one handler. The Embed is
+        built with `Embed.from_env()`. The suite runs `ca-embed reconcile --app` on it.
+    program_app: what `--app` names in that file.
     """
 
     csrf: ClassVar[bool] = False
@@ -53,6 +54,7 @@ class AdapterContract(ABC):
     sees_repeated_headers: ClassVar[bool] = True
     writes_zero_length: ClassVar[bool] = False
     program: ClassVar[Path | None] = None
+    program_app: ClassVar[str] = "app"
 
     @abstractmethod
     def serve(self, site: Site) -> AbstractContextManager[None]:
@@ -140,7 +142,8 @@ class AdapterContract(ABC):
         """`ca-embed reconcile --app` finds the Embed of the application, and the handler runs."""
         if self.program is None:
             return
-        report = reconcile_program(self.program, storage=f"sqlite:///{tmp_path}/registrations.db")
+        storage = f"sqlite:///{tmp_path}/registrations.db"
+        report = reconcile_program(self.program, self.program_app, storage=storage)
         assert (report["completed"], report["handlers_done"], report["handlers_failed"]) == (1, 1, 0)
 
     # --- users and origins --------------------------------------------------------------------------

@@ -208,8 +208,8 @@ def running(contract: Serving, *, prefix: str, below: str = "", asynchronous: bo
         embed.close()
 
 
-def reconcile_program(program: Path, *, storage: str) -> dict[str, int]:
-    """Lose a webhook, run `ca-embed reconcile --app` on the program's `app`, and return the report.
+def reconcile_program(program: Path, app: str, *, storage: str) -> dict[str, int]:
+    """Lose a webhook, run `ca-embed reconcile --app` on the program, and return the report.
 
     storage: the URL of an empty storage that both processes can use.
     """
@@ -224,7 +224,7 @@ def reconcile_program(program: Path, *, storage: str) -> dict[str, int]:
         with closing(Embed(**settings, clock=lambda: time.time() - 10)) as embed:
             sandbox.complete(embed.create_session("alice").registration_id, deliver=False)
         variables = {f"CA_EMBED_{name.upper()}": value for name, value in settings.items()}
-        command = ("-m", "ca_embed", "reconcile", "--json", "--app", f"{program.stem}:app")
+        command = ("-m", "ca_embed", "reconcile", "--json", "--app", f"{program.stem}:{app}")
         ran = subprocess.run(  # noqa: S603 (our own command)
             [sys.executable, *command],
             cwd=program.parent,
@@ -235,7 +235,7 @@ def reconcile_program(program: Path, *, storage: str) -> dict[str, int]:
             check=False,
         )
     assert ran.returncode == 0, ran.stderr
-    report: dict[str, int] = json.loads(ran.stdout)
+    report: dict[str, int] = json.loads(ran.stdout.splitlines()[-1])  # a handler may print too
     return report
 
 

@@ -34,6 +34,7 @@ from sqlalchemy import make_url
 from ca_embed.errors import StorageUnavailable
 from ca_embed.storage import SealedRecord
 from ca_embed.testing import AdapterContract, Site, StorageContract, serve_asgi, serve_wsgi, signed_webhook
+from tests.adapters.programs import EXAMPLES
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 
 HOST = "ca_embed_django_host"
@@ -150,6 +151,8 @@ class DjangoContract(AdapterContract):
 
 
 class TestDjangoWSGI(DjangoContract):
+    program = EXAMPLES / "django_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         with included(site), serve_wsgi(get_wsgi_application(), site.listener, site.below):

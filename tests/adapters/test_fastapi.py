@@ -14,9 +14,12 @@ from fastapi.testclient import TestClient
 
 from ca_embed.adapters.fastapi import router
 from ca_embed.testing import AdapterContract, Site, serve_asgi, signed_webhook
+from tests.adapters.programs import EXAMPLES
 
 
 class TestFastAPI(AdapterContract):
+    program = EXAMPLES / "fastapi_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = FastAPI()

@@ -13,6 +13,7 @@ from pyramid.threadlocal import get_current_registry, get_current_request
 
 from ca_embed.adapters.pyramid import endpoints
 from ca_embed.testing import AdapterContract, Site, serve_wsgi
+from tests.adapters.programs import EXAMPLES
 
 
 class Policy:
@@ -28,6 +29,7 @@ class Policy:
 
 
 class TestPyramid(AdapterContract):
+    program = EXAMPLES / "pyramid_app.py"
     csrf = True
 
     @contextmanager
