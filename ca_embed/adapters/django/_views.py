@@ -19,7 +19,6 @@ from django.middleware.csrf import get_token
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from ca_embed.adapters.django._connections import fresh_connections
 from ca_embed.embed import Embed
 from ca_embed.http import Csrf, Request, read_stream
 from ca_embed.wsgi import answer_environ, read_body
@@ -27,7 +26,6 @@ from ca_embed.wsgi import answer_environ, read_body
 
 def patterns(embed: Embed) -> list[Any]:
     """Return URL patterns for all endpoints. Only the webhook is exempt from CSRF protection."""
-    embed._core.handlers.context = fresh_connections
 
     def endpoints(request: HttpRequest, rest: str = "") -> HttpResponse:
         return _answer(embed, request, rest)
