@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ca_embed._cli.output import WrongUsage
 from ca_embed.errors import EmbedError
@@ -155,8 +155,7 @@ def _the_embed(path: str, found: object) -> Embed:
     embeds = _of_host(f"python -m {path.partition(':')[0]}", path, lambda: _embeds_in(found))
     match embeds:
         case [embed]:
-            the_embed: Embed = embed
-            return the_embed
+            return cast("Embed", embed)
         case []:
             raise WrongUsage(f"--app {path}: no Embed in this {type(found).__name__}; {_advice(path, found)}")
         case _:

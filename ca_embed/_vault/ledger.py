@@ -12,7 +12,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from ca_embed._frames import clears_locals
@@ -105,10 +104,10 @@ class Ledger:
             version = record.version + 1 if record else 1
             if following is not None and following != known:
                 written = self._seal(following, version)
-            elif record is not None and proves(result) and not self._proven.has(record):
+            elif record is not None and known and proves(result) and not self._proven.has(record):
                 # A record that can be read may not outlast a crash: it may still be on its way to the disk
                 # or to a standby. Written once more, it outlasts it.
-                written = replace(record, version=version)
+                written = self._seal(known, version)
             else:
                 return result
             if self._storage.save(written):

@@ -23,7 +23,7 @@ is imported at the start:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ca_embed.adapters.django._settings import SettingsEmbed
 
@@ -33,4 +33,4 @@ if TYPE_CHECKING:
 __all__ = ["embed"]
 
 # Built from the settings at its first use. Registering a handler is no use.
-embed: Embed = SettingsEmbed()
+embed: Embed = cast("Embed", SettingsEmbed())
