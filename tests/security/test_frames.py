@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -538,3 +540,36 @@ def test_an_interruption_brings_no_secret_along(
                 if not frame.f_globals["__name__"].startswith("tests.")
             ]
             assert [leak for frame in below for leak in leaks_in(frame)] == []
+
+
+def test_a_request_that_is_stopped_while_its_body_arrives() -> None:
+    """What has arrived of a webhook is in no frame, when its worker or its task is stopped."""
+    headers, body = delivery()
+
+    class Stopping(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(len(body) - 2) or self.stop()
+
+        def stop(self) -> bytes:
+            raise KeyboardInterrupt
+
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/webhook", "wsgi.input_terminated": True}
+    messages = [{"type": "http.request", "body": body[:-2], "more_body": True}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        raise asyncio.CancelledError
+
+    async def send(message: object) -> None: ...
+
+    named = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/webhook", "headers": named}
+    with closing(build()) as embed:
+        with pytest.raises(KeyboardInterrupt) as interrupted:
+            embed.wsgi({**environ, "wsgi.input": Stopping(body)}, lambda *args: None)  # type: ignore[arg-type, return-value]
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            asyncio.run(embed.asgi(scope, receive, send))
+    for stopped in (interrupted, cancelled):
+        assert any(frame.f_code.co_name.startswith("read_") for frame in frames_of(stopped.value))
+        assert leaks_of(stopped.value) == []
