@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -213,12 +214,45 @@ def test_purge_a_user(operate: Run, world: Any) -> None:
     world.completed("ada")
     world.session("ada")
     world.completed("bob")
-    ran = operate("purge", "--user", "ada")
+    ran = operate("purge", "--user", "ada", "--yes")
 
     assert ran.code == 0
     assert ran.out.split() == ["of_user", "2", "dry_run", "no"]
     assert "ChatArchitect" in ran.err
     assert left(world) == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "remaining"),
+    [("y\n", 0, []), ("YES\n", 0, []), ("n\n", 1, ["ada"]), ("\n", 1, ["ada"]), ("", 1, ["ada"])],
+)
+def test_purge_asks_on_a_terminal(
+    operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch, *, answer: str, code: int, remaining: list[str]
+) -> None:
+    """Before a user is erased, the operator is asked. Only a yes erases."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    world.completed("ada")
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    ran = operate("purge", "--user", "ada")
+
+    assert ran.code == code
+    assert "Erase all registrations of user 'ada'? [y/N]" in ran.err
+    assert left(world) == remaining
+
+
+def test_purge_without_a_terminal(operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal there is no one to ask: a script must give --yes."""
+    world.completed("ada")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    ran = operate("purge", "--user", "ada", "--expired-for", "0")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "--yes" in ran.err
+    assert left(world) == ["ada"]
 
 
 def test_purge_dry_run(operate: Run, world: Any) -> None:

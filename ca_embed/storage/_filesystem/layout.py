@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ca_embed.errors import StorageUnavailable
+from ca_embed.storage._existing import NO_STORAGE
 from ca_embed.storage._filesystem import checked_files
 from ca_embed.storage._filesystem.file_lock import FileLock
 from ca_embed.storage._filesystem.ordered_index import OrderedIndex
@@ -36,6 +37,7 @@ class FilesystemLayout:
     def __init__(self, folder: Path) -> None:
         """Keep the path. The folder is read when `prepare` is called."""
         self.folder = folder
+        self.creates = True  # what is missing in the folder
         self.records = folder / "records"
         self.locks = folder / "locks"
         self.index = OrderedIndex(folder / "index")
@@ -51,6 +53,8 @@ class FilesystemLayout:
         if self._identities:
             self.require_presence()
             return
+        if not (self.creates or self._format.exists() or self.records.exists()):
+            raise _unavailable(self.folder, NO_STORAGE)
         self._make_folder()
         if not self._format.exists():
             self._refuse_foreign()

@@ -120,6 +120,9 @@ class FilesystemStorage:
         """Let the next call check the folder again. No file is open between two calls."""
         self._layout.recheck()
 
+    def _create_nothing(self) -> None:
+        self._layout.creates = False
+
     def rebuild_index(self) -> None:
         """Build the index again from the record files. Meanwhile no other call can load or write a record.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from ca_embed.errors import StorageUnavailable
+from ca_embed.storage._existing import NO_STORAGE
 from ca_embed.storage._forks import ForkGate
 from ca_embed.storage._sqlite import open_files
 from ca_embed.storage._sqlite.errors import is_locked, locked, unavailable
@@ -35,6 +36,7 @@ class SQLiteConnections:
 
     def __init__(self, path: Path) -> None:
         """Keep the path. A connection is opened when it is first needed."""
+        self.creates = True  # the file and the table, if they are missing
         self._path = path
         self._gate = ForkGate(before_fork=self._close_idle)
         self._lock = Lock()
@@ -121,8 +123,8 @@ class SQLiteConnections:
 
     def _open(self, deadline: float) -> sqlite3.Connection:
         if DATABASE not in self._files:
-            _create_private(self._path)
-        connection = _connect(self._path, deadline)
+            self._create_or_find()
+        connection = _connect(self._path, deadline, creates=self.creates)
         with self._lock:
             self._open_count += 1
         try:
@@ -134,6 +136,12 @@ class SQLiteConnections:
             self._close_one(connection)
             raise
         return connection
+
+    def _create_or_find(self) -> None:
+        if self.creates:
+            _create_private(self._path)
+        elif not self._path.exists() or self._path.stat().st_size == 0:
+            raise unavailable(self._path, NO_STORAGE)
 
     def _require_same_files(self) -> None:
         """Raise if a file was deleted or replaced: a connection would still write to the old file."""
@@ -178,7 +186,7 @@ def _create_private(path: Path) -> None:
             return
 
 
-def _connect(path: Path, deadline: float) -> sqlite3.Connection:
+def _connect(path: Path, deadline: float, *, creates: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
     )
@@ -186,7 +194,7 @@ def _connect(path: Path, deadline: float) -> sqlite3.Connection:
         _use_wal(connection, path, deadline)
         connection.execute("PRAGMA synchronous = FULL")
         _wait_until(deadline, connection)
-        migrate(connection, path)
+        migrate(connection, path, creates=creates)
     except BaseException:
         connection.close()
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -36,7 +37,7 @@ class Command(_BaseCommand):
     def handle(self, *_: Any, action: str, **options: Any) -> None:
         """Run the action and print its result as JSON."""
         try:
-            self.stdout.write(json.dumps(self._run(action, **options), default=str))
+            self.stdout.write(json.dumps(self._run(action, **options), default=datetime.isoformat))
         except EmbedError as error:
             raise CommandError(str(error)) from None
 
