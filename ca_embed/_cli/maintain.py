@@ -18,9 +18,9 @@ from ca_embed._cli.output import WrongUsage, print_fields, print_json, say
 from ca_embed._cli.progress import progress
 from ca_embed._cli.source import add_app_option, ledger_of
 from ca_embed._host.user_ids import is_user_id
-from ca_embed._vault import maintenance
+from ca_embed._vault import copying, maintenance
+from ca_embed._vault.copying import Copied
 from ca_embed._vault.ledger import registrations_in
-from ca_embed._vault.maintenance import Copied
 from ca_embed.errors import ConfigurationError
 from ca_embed.storage._existing import create_nothing
 
@@ -45,9 +45,9 @@ def _add_copy(commands: Commands) -> argparse.ArgumentParser:
         "copy",
         help="copy all registrations to another storage",
         description="Copy all registrations, sealed as they are, from one storage URL to another, and read "
-        "each back. Records that TO has already are left alone, so after an interruption, run it again. Stop "
-        "the application first: what it changes meanwhile is not copied. Exits 1 if a record is unreadable, "
-        "or differs from the one that TO has already.",
+        "each back. The application may run meanwhile: run it again to carry over what has changed since. "
+        "What an application has written to TO itself is left alone. Exits 1 if a record is unreadable, or "
+        "differs from the one that TO has.",
     )
     parser.add_argument(
         "source",
@@ -85,7 +85,7 @@ def copy(args: argparse.Namespace) -> int:
     source, target = _source("FROM", args.source), _storage("TO", args.target)
     try:
         with progress("Copying", partial(registrations_in, source)) as shown:
-            did = maintenance.copy(source, target, progress=shown)
+            did = copying.copy(source, target, progress=shown)
     finally:
         source.close()
         target.close()
@@ -133,10 +133,14 @@ def _exit_code(did: Copied) -> int:
     if did == Copied():
         say("FROM holds no registrations. Check its URL.")
     if did.differing:
-        say("Differing records were left as they are in TO: one side changed after an earlier copy. The log")
-        say("names them; check which side is right.")
+        say("Differing records were left as they are in TO: its own application changed them. The log names")
+        say("them; check which side is right.")
+    if did.only_in_target:
+        say("TO has records of its own, which were left as they are.")
     if did.unreadable:
         say("Unreadable records were not copied. The log names them, and says what to do.")
+    if not did.equal and not did.apart:
+        say("FROM changed again and again meanwhile. Stop its application, and run this once more.")
     return 1 if did.differing or did.unreadable else 0
 
 
