@@ -152,7 +152,9 @@ def test_the_database_of_another_program_is_left_alone(path, storage, sign):
     """The database of another program is refused, because its version numbers have other meanings."""
     with _connection(path, sign):
         pass
+    before = path.read_bytes()
     assert "it belongs to another program" in _refusal(storage)
+    assert path.read_bytes() == before
 
 
 def test_a_newer_schema_is_refused(path, storage):

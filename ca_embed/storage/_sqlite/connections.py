@@ -16,7 +16,7 @@ from ca_embed.storage._forks import ForkGate
 from ca_embed.storage._sqlite import open_files
 from ca_embed.storage._sqlite.errors import is_locked, locked, unavailable
 from ca_embed.storage._sqlite.open_files import COMPANIONS, DATABASE, OpenFiles
-from ca_embed.storage._sqlite.schema import migrate
+from ca_embed.storage._sqlite.schema import migrate, refuse_foreign
 
 _MAX_IDLE = 8  # connections kept open between operations
 
@@ -191,6 +191,8 @@ def _connect(path: Path, deadline: float, *, creates: bool) -> sqlite3.Connectio
         f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
     )
     try:
+        _wait_until(deadline, connection)
+        refuse_foreign(connection, path)  # before anything changes the file
         _use_wal(connection, path, deadline)
         connection.execute("PRAGMA synchronous = FULL")
         _wait_until(deadline, connection)

@@ -52,6 +52,11 @@ def migrate(connection: sqlite3.Connection, path: Path, *, creates: bool = True)
         connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
 
+def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StorageUnavailable for the database of another program or of a newer release."""
+    _version(connection, path)
+
+
 def _version(connection: sqlite3.Connection, path: Path) -> int:
     with connection:
         connection.execute("BEGIN")
