@@ -44,13 +44,20 @@ def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:
 
 
 def ledger_of(args: argparse.Namespace) -> Ledger:
-    """Return the ledger of registrations. It needs the storage and the keys only."""
+    """Return the ledger of registrations. It needs the storage and the keys only.
+
+    It creates no storage. A wrong path, or a wrong working directory, would look like an empty storage.
+    """
+    ledger = load_app(args.app)._core.ledger if args.app else _ledger_from_environment()
+    ledger.create_nothing()
+    return ledger
+
+
+def _ledger_from_environment() -> Ledger:
     from ca_embed._vault.keyring import Keyring
     from ca_embed._vault.ledger import Ledger
     from ca_embed.storage._resolve import open_storage
 
-    if args.app:
-        return load_app(args.app)._core.ledger
     given, problems = environment(), list[str]()
     storage = collect(problems, partial(open_storage, given.get("storage")))
     keys = collect(problems, partial(read_keys, given.get("encryption_keys")))

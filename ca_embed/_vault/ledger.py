@@ -33,6 +33,7 @@ from ca_embed.errors import (
     Tampered,
 )
 from ca_embed.storage._base import DueCursor, SealedRecord, Storage
+from ca_embed.storage._existing import create_nothing
 from ca_embed.storage._namespace import NamespacedStorage
 
 logger = logging.getLogger("ca_embed")
@@ -188,6 +189,10 @@ class Ledger:
             self._owner.before_writing()
         self._canary.before_sealing()
 
+    def create_nothing(self) -> None:
+        """Let the storage create no file, folder or table. If there is none, each call says so."""
+        create_nothing(self._storage.inner)
+
     def close(self) -> None:
         """Close the storage. The next use opens it again."""
         self._storage.close()
@@ -267,6 +272,7 @@ class _StorageErrors:
     """A storage that raises StorageUnavailable for every error of its driver."""
 
     def __init__(self, storage: Storage) -> None:
+        self.inner = storage
         self.load = _with_storage_errors(storage.load)
         self.save = _with_storage_errors(storage.save)
         self.delete = _with_storage_errors(storage.delete)
