@@ -20,6 +20,8 @@ _T = TypeVar("_T")
 LANGUAGES = ("de", "en", "es", "pt", "ru")  # guide, "Create Embed Session"
 SHORTEST_SECRET = 16
 LONGEST_WINDOW = 3600
+MOST_SESSIONS = 1000  # in the limit: the storage keeps the time of each
+LONGEST_LIMIT = 86_400  # seconds
 
 # What `from_env` reads: the argument of Embed, its variable, and whether that may hold several values.
 _VARIABLES = {
@@ -49,6 +51,7 @@ class Settings:
     integration: str | None
     lang: str
     replay_window: float
+    session_limit: tuple[int, float] | None
 
     @property
     def webhook_url(self) -> str:
@@ -91,6 +94,7 @@ def read_settings(
     integration: str | None,
     lang: str | None,
     replay_window: float,
+    session_limit: tuple[int, float] | None,
 ) -> Settings:
     """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
@@ -100,6 +104,7 @@ def read_settings(
     reader.refuse_tokens_as_keys(keys, tokens)
     parents = reader.origins("parent_origins", parent_origins)
     reader.check_window(replay_window)
+    reader.check_session_limit(session_limit)
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
     reader.raise_problems()
     return Settings(
@@ -114,6 +119,7 @@ def read_settings(
         integration=integration,
         lang=fitting_language(lang),
         replay_window=replay_window,
+        session_limit=session_limit and (session_limit[0], session_limit[1]),
     )
 
 
@@ -224,6 +230,22 @@ class _Reader:
             or not 0 < seconds <= LONGEST_WINDOW
         ):
             self._problems.append(f"replay_window must be more than 0 and at most {LONGEST_WINDOW} seconds")
+
+    def check_session_limit(self, limit: object) -> None:
+        if limit is None:
+            return
+        match limit:
+            case [int() as at_most, int() | float() as seconds] if not (
+                isinstance(at_most, bool) or isinstance(seconds, bool)
+            ):
+                fits = 1 <= at_most <= MOST_SESSIONS and 0 < seconds <= LONGEST_LIMIT
+            case _:
+                fits = False
+        if not fits:
+            self._problems.append(
+                f"session_limit must be None, or (sessions, seconds) of at most {MOST_SESSIONS} sessions "
+                f"and {LONGEST_LIMIT} seconds, like (10, 600)"
+            )
 
     def _secrets(self, name: str, values: object, hint: str = "") -> tuple[str, ...]:
         texts = _several(values)

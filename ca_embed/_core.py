@@ -14,6 +14,7 @@ from ca_embed._partner.clients import PartnerClients
 from ca_embed._registrar import Registrar
 from ca_embed._vault.keyring import Keyring
 from ca_embed._vault.ledger import Ledger
+from ca_embed._vault.session_limit import SessionLimit
 from ca_embed._webhook import Verifier
 from ca_embed.storage._base import Storage
 
@@ -31,6 +32,7 @@ class Core:
     clients: PartnerClients
     ledger: Ledger
     registrar: Registrar
+    session_limit: SessionLimit
 
     def close(self) -> None:
         """Release connections, files and threads. The next use opens them again."""
@@ -68,4 +70,5 @@ def build_core(
         clients=clients,
         ledger=ledger,
         registrar=Registrar(ledger, clients, handlers, clock, handlers_at_once=handlers_at_once),
+        session_limit=ledger.session_limit(settings.session_limit),
     )

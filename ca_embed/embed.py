@@ -48,6 +48,7 @@ class Embed:
     parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
     integration, lang: what sessions are created with where the call does not say.
     replay_window: seconds by which a webhook's timestamp may differ from this clock, either way.
+    session_limit: how many sessions a user's page may open, and in how many seconds. None: any number.
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
         only in `reconcile()`.
     clock: returns Unix seconds.
@@ -68,6 +69,7 @@ class Embed:
         integration: str | None = None,
         lang: str | None = None,
         replay_window: float = 300,
+        session_limit: tuple[int, float] | None = (10, 600),
         handlers: Literal["request", "reconcile"] = "request",
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -85,6 +87,7 @@ class Embed:
                 integration=integration,
                 lang=lang,
                 replay_window=replay_window,
+                session_limit=session_limit,
             ),
         )
         opened = collect(problems, partial(open_storage, storage))

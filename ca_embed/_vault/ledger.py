@@ -17,6 +17,7 @@ from ca_embed._registration import State, due_at, expire
 from ca_embed._vault import document
 from ca_embed._vault.canary import Canary
 from ca_embed._vault.keyring import Keyring
+from ca_embed._vault.session_limit import SessionLimit
 from ca_embed._webhook import is_registration_id
 from ca_embed.errors import (
     EmbedError,
@@ -134,6 +135,11 @@ class Ledger:
             self._storage.delete(_PROBE, left_over.version)
         self._storage.save(SealedRecord(_PROBE, 1, None, None, b""))
         self._storage.delete(_PROBE, 1)
+
+    def session_limit(self, limit: tuple[int, float] | None) -> SessionLimit:
+        """Return what counts the sessions that each user opens, in the same storage."""
+        storage = self._storage
+        return SessionLimit(storage.load, storage.save, storage.delete, limit=limit, clock=self._clock)
 
     def close(self) -> None:
         """Close the storage. The next use opens it again."""

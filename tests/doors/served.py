@@ -7,7 +7,7 @@ from typing import Any
 
 from ca_embed import Credentials, Embed, Registration, asgi, wsgi
 
-embed = Embed.from_env(identify=lambda native: "user_456")
+embed = Embed.from_env(identify=lambda native: "user_456", session_limit=None)
 
 
 @embed.on_completed(name="note")
