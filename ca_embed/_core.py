@@ -9,9 +9,11 @@ from typing import Protocol
 from ca_embed._config import Settings
 from ca_embed._host.handlers import Handlers
 from ca_embed._host.identify import Identify
+from ca_embed._host.log_limit import LogLimit
 from ca_embed._host.threads import Threads
 from ca_embed._partner.clients import PartnerClients
 from ca_embed._registrar import Registrar
+from ca_embed._vault.health import Health
 from ca_embed._vault.keyring import Keyring
 from ca_embed._vault.ledger import Ledger
 from ca_embed._vault.session_limit import SessionLimit
@@ -33,6 +35,8 @@ class Core:
     ledger: Ledger
     registrar: Registrar
     session_limit: SessionLimit
+    health: Health
+    refusals: LogLimit
 
     def close(self) -> None:
         """Release connections, files and threads. The next use opens them again."""
@@ -71,4 +75,6 @@ def build_core(
         ledger=ledger,
         registrar=Registrar(ledger, clients, handlers, clock, handlers_at_once=handlers_at_once),
         session_limit=ledger.session_limit(settings.session_limit),
+        health=Health(ledger.probe),
+        refusals=LogLimit(),
     )

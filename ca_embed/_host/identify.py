@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ca_embed._host.calls import call_host, described
+from ca_embed._host.threads import Pool, Threads
 from ca_embed._host.user_ids import user_id_of
 from ca_embed.errors import NotSignedIn
 
@@ -25,21 +27,32 @@ def identify_sync(identify: Identify | None, native: object) -> str:
         raise _identify_failed(error) from None
 
 
-async def identify_async(identify: Identify | None, native: object) -> str:
+async def identify_async(identify: Identify | None, native: object, threads: Threads) -> str:
     """Return the signed-in user's id: await a coroutine function, give any other a thread.
 
-    Raises NotSignedIn.
+    Raises NotSignedIn, or StorageUnavailable if no thread is free within 5 seconds.
     """
-    from asgiref.sync import sync_to_async
-
-    if identify is None or not _is_coroutine_function(identify):
-        return await sync_to_async(identify_sync, thread_sensitive=True)(identify, native)
+    if identify is None:
+        return identify_sync(None, native)
+    if not _is_coroutine_function(identify):
+        return await _identify_in_thread(identify, native, threads)
     try:
         return _user_id(await identify(native))
     except NotSignedIn:
         raise
     except Exception as error:  # noqa: BLE001 (the host may raise anything)
         raise _identify_failed(error) from None
+
+
+async def _identify_in_thread(identify: Identify, native: object, threads: Threads) -> str:
+    """Run a function that may block. Many run side by side, each with the context of its request."""
+    from asgiref.sync import SyncToAsync, sync_to_async
+
+    call = partial(identify_sync, identify, native)
+    if SyncToAsync.thread_sensitive_context.get(None) is not None:
+        # Inside Django's own handler: the connection of its ORM belongs to the thread of this context.
+        return await sync_to_async(call, thread_sensitive=True)()
+    return await threads.run(Pool.IDENTIFY, call)
 
 
 def _user_id(identified: object) -> str:

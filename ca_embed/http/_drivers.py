@@ -76,7 +76,7 @@ async def _take_async(
             announced_length(request)  # before a byte is read
             return checked_body(await read_body(), request)
         case IdentifyUser():
-            return await identify_async(request.identify or core.identify, request.native)
+            return await identify_async(request.identify or core.identify, request.native, core.threads)
         case Blocking(pool, call):
             return await core.threads.run(pool, call)
 

@@ -167,6 +167,7 @@ def running(contract: Serving, *, prefix: str, below: str = "", asynchronous: bo
             storage=GatedStorage(gate),
             encryption_keys="contract-encryption-key",
             identify=_identify(contract, gate, asynchronous=asynchronous),
+            session_limit=None,
         )
         host = Host(sandbox=sandbox, embed=embed, gate=gate, port=port, path=below + prefix)
         embed.on_completed(name="contract")(_handler(contract, host, asynchronous=asynchronous))

@@ -138,7 +138,7 @@ class Doors:
 @pytest.fixture(scope="module")
 def doors() -> Iterator[Doors]:
     """Both doors of an Embed whose Partner API does not listen."""
-    made = Doors(build())
+    made = Doors(build(session_limit=None))
     yield made
     made.close()
 
