@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ca_embed._partner.client import Retry as Retry
     from ca_embed._reconciliation import Reconciliation as Reconciliation
     from ca_embed._registration import Credentials as Credentials
+    from ca_embed._registration import HandlerStatus as HandlerStatus
     from ca_embed._registration import Registration as Registration
     from ca_embed._registration import Session as Session
     from ca_embed._registration import Status as Status
@@ -41,6 +42,7 @@ __all__ = [
     "Credentials",
     "Embed",
     "EmbedError",
+    "HandlerStatus",
     "InvalidArgument",
     "NotFound",
     "PartnerClient",
@@ -80,6 +82,7 @@ _HOMES = {
     "Retry": "_partner.client",
     "Reconciliation": "_reconciliation",
     "Credentials": "_registration",
+    "HandlerStatus": "_registration",
     "Registration": "_registration",
     "Session": "_registration",
     "Status": "_registration",

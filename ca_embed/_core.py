@@ -11,6 +11,7 @@ from ca_embed._host.handlers import Handlers
 from ca_embed._host.identify import Identify
 from ca_embed._host.log_limit import LogLimit
 from ca_embed._host.threads import Threads
+from ca_embed._partner.breaker import Breaker
 from ca_embed._partner.clients import PartnerClients
 from ca_embed._registrar import Registrar
 from ca_embed._vault.health import Health
@@ -31,6 +32,7 @@ class Core:
     verifier: Verifier
     threads: Threads
     handlers: Handlers
+    breaker: Breaker
     clients: PartnerClients
     ledger: Ledger
     registrar: Registrar
@@ -63,6 +65,7 @@ def build_core(
     """Wire the parts together; open nothing yet."""
     handlers = Handlers()
     clients = PartnerClients(settings.base_url, settings.tokens)
+    breaker = Breaker(clock)
     ledger = Ledger(storage, Keyring(settings.keys), clock)
     return Core(
         settings=settings,
@@ -71,10 +74,11 @@ def build_core(
         verifier=Verifier(settings.tokens, settings.replay_window),
         threads=Threads(),
         handlers=handlers,
+        breaker=breaker,
         clients=clients,
         ledger=ledger,
-        registrar=Registrar(ledger, clients, handlers, clock, handlers_at_once=handlers_at_once),
         session_limit=ledger.session_limit(settings.session_limit),
         health=Health(ledger.probe),
         refusals=LogLimit(),
+        registrar=Registrar(ledger, clients, handlers, breaker, clock, handlers_at_once=handlers_at_once),
     )

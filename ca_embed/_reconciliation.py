@@ -1,18 +1,48 @@
-"""Finish what a lost webhook, a crash or a failing handler left open: take what is due, one by one."""
+"""Finish what a lost webhook, a crash or a failing handler left open.
+
+A pass reads what is due once. First it runs handlers that are due: each record has a claim of its own, so
+any number of processes may do so at once. Then it asks the Partner API about open sessions, which one
+process at a time does, by a lease: the newest session and the one that waits longest in turn, several at
+once, until the budget is used up. What it does not reach stays due, and the next pass takes it.
+
+Whatever happens to one record is that record's affair; only a storage that fails as a whole ends a pass.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
+from queue import SimpleQueue
+from typing import ParamSpec, TypeVar
 
-from ca_embed._registrar import Accepted, Handover, Registrar
-from ca_embed._registration import RECONCILE_EVERY, Outcome, State, Status
-from ca_embed._vault.ledger import Ledger
-from ca_embed.errors import PartnerRejected, PartnerTimeout, PartnerUnavailable, RecordUnreadable
+from ca_embed import _registration as rules
+from ca_embed._core import Core
+from ca_embed._registrar import Accepted, Handover
+from ca_embed._registration import MAX_AHEAD, PARKED_BAND, Outcome, State
+from ca_embed.errors import (
+    PartnerError,
+    PartnerTimeout,
+    PartnerUnavailable,
+    RecordUnreadable,
+    StorageUnavailable,
+)
+from ca_embed.storage._base import SealedRecord
 
 logger = logging.getLogger("ca_embed")
 
-_STOP_ASKING_AFTER = 3  # failures in a row: the Partner API is down, so the rest of the pass does not ask
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_AT_ONCE = 8  # questions
+_FAILURES_IN_A_ROW = 3  # of the storage, or of one handler
+_SCAN_SHARE, _HANDLER_SHARE = 0.2, 0.5  # of the seconds
 
 
 @dataclass(slots=True)
@@ -20,8 +50,12 @@ class Reconciliation:
     """What one pass did, in registrations and handler runs.
 
     asked: open sessions the Partner API was asked about. completed: of those, newly completed.
-    expired: newly seen as expired. unanswered: asked or to be asked, but the Partner API did not answer.
-    handlers_done, handlers_failed: handler runs. unreadable: records that cannot be opened.
+    expired: newly seen as expired. unanswered: asked without getting an answer, or not asked because the
+        Partner API is down.
+    handlers_done, handlers_failed: handler runs. handlers_parked: parked ones, which run no more until they
+        are replayed. handlers_unknown: due ones whose handler no process knows.
+    unreadable: records that cannot be opened. failed: records whose storage call failed; they stay due.
+    busy: whether another process was asking, so this pass did not.
     """
 
     asked: int = 0
@@ -30,82 +64,254 @@ class Reconciliation:
     unanswered: int = 0
     handlers_done: int = 0
     handlers_failed: int = 0
+    handlers_parked: int = 0
+    handlers_unknown: int = 0
     unreadable: int = 0
+    failed: int = 0
+    busy: bool = False
 
 
 class Pass:
-    """One pass over everything that is due."""
+    """One pass over everything that is due.
 
-    def __init__(self, registrar: Registrar, ledger: Ledger, now: float) -> None:
-        """Take what is due by `now`, in Unix seconds."""
-        self._registrar = registrar
-        self._ledger = ledger
-        self._now = now
-        self._did = Reconciliation()
-        self._failures_in_a_row = 0
+    limit: the most questions that it asks; None: no limit but the time.
+    seconds: after which it starts nothing new. A handler or a question that runs then is waited for.
+    """
+
+    def __init__(self, core: Core, *, limit: int | None, seconds: float) -> None:
+        """Prepare a pass; nothing is read yet."""
+        self._registrar, self._ledger, self._breaker = core.registrar, core.ledger, core.breaker
+        self._own_handlers = core.handlers.names
+        self._now = core.clock()
+        self._limit = limit
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._counts = Reconciliation()
+        self._storage_failures = 0  # in a row
+        self._started = 0  # questions
+        self._answers = False  # whether the Partner API has answered in this pass
+        self._lock = threading.Lock()
 
     def run(self) -> Reconciliation:
-        """Take each registration that is due. Raises StorageUnavailable if the storage fails."""
-        for registration_id in self._ledger.due(self._now):
+        """Do what is due, and count it. Raises StorageUnavailable if the storage fails as a whole."""
+        known = self._ledger.handler_names.note(self._own_handlers)
+        handlers, sessions = self._read(known)
+        self._run_handlers(handlers, share=_HANDLER_SHARE if sessions else 1.0)
+        if sessions:
+            self._ask_about(sessions)
+        self._counts.handlers_parked += self._count_parked()
+        return self._counts
+
+    # --- read ------------------------------------------------------------------------------------
+
+    def _read(self, known_handlers: frozenset[str]) -> tuple[list[str], list[State]]:
+        """Return the ids of registrations with handlers that are due, and the open sessions that are."""
+        handlers, sessions = list[str](), list[State]()
+        for record in self._due():
+            state = self._guarded(record.registration_id, self._ledger.opened, record)
+            if state is None:
+                continue
+            if state.erased:
+                self._guarded(record.registration_id, self._check_tombstone, record)
+            elif state.completed:
+                self._sort_handlers(state, known_handlers, handlers)
+            else:
+                sessions.append(state)
+            if self._is_over(_SCAN_SHARE):
+                break
+        return handlers, sessions
+
+    def _due(self) -> Iterator[SealedRecord]:
+        """Yield what is due, and what a clock that is ahead has put too far into the future."""
+        yield from self._ledger.due(self._now)
+        for record in self._ledger.due(PARKED_BAND - 1, after=self._now + MAX_AHEAD):
+            logger.warning(
+                "reconcile reason=clock_ahead registration_id=%s; set the clocks of all hosts (NTP)",
+                record.registration_id,
+            )
+            yield record
+
+    def _sort_handlers(self, state: State, known: frozenset[str], handlers: list[str]) -> None:
+        due = rules.runnable(state, "", [run.name for run in state.handlers], self._now)
+        registration_id = state.registration.registration_id
+        if any(name in self._own_handlers for name in due):
+            handlers.append(registration_id)
+        if unknown := [name for name in due if name not in known]:
+            self._counts.handlers_unknown += len(unknown)
+            logger.warning(
+                "reconcile reason=unknown_handler name=%s registration_id=%s; register it, or replay",
+                ",".join(unknown),
+                registration_id,
+            )
+            self._guarded(registration_id, self._registrar.put_off_handlers, registration_id, known)
+
+    def _check_tombstone(self, record: SealedRecord) -> None:
+        if rules.may_remove(self._ledger.opened(record), self._now):
+            self._ledger.delete(record)
+        else:
+            self._registrar.check_tombstone(record.registration_id)
+
+    def _count_parked(self) -> int:
+        states = (
+            self._guarded(record.registration_id, self._ledger.opened, record)
+            for record in self._ledger.due(PARKED_BAND * 2, after=PARKED_BAND)
+        )
+        return sum(run.parked for state in states if state is not None for run in state.handlers)
+
+    # --- run handlers ----------------------------------------------------------------------------
+
+    def _run_handlers(self, registration_ids: list[str], share: float) -> None:
+        """Run handlers in this thread, which has the host's context. One that keeps failing rests."""
+        failures: Counter[str] = Counter()
+        for registration_id in registration_ids:
+            if self._is_over(share):
+                return
+            resting = {name for name, count in failures.items() if count >= _FAILURES_IN_A_ROW}
+            failed = self._guarded(registration_id, self._claim_and_run, registration_id, resting)
+            if failed is not None:
+                failures.update(failed)
+                for name in set(self._own_handlers) - set(failed) - resting:
+                    failures.pop(name, None)
+
+    def _claim_and_run(self, registration_id: str, resting: Collection[str]) -> tuple[str, ...]:
+        handover = self._registrar.claim_handlers(registration_id, without=resting)
+        return () if handover is None else self._run(handover, resting)
+
+    def _run(self, handover: Handover, resting: Collection[str]) -> tuple[str, ...]:
+        ran = self._registrar.hand_over(handover, without=resting)
+        with self._lock:
+            self._counts.handlers_done += ran.done
+            self._counts.handlers_failed += len(ran.failed)
+        return ran.failed
+
+    # --- ask -------------------------------------------------------------------------------------
+
+    def _ask_about(self, sessions: list[State]) -> None:
+        lease = self._ledger.lease
+        if not lease.take():
+            self._counts.busy = True
+            return
+        try:
+            self._breaker.pause_until(lease.paused_until)
+            waiting = _newest_and_longest_waiting(sessions)
+            self._ask_alone(waiting)
+            self._ask_together(waiting)
+        finally:
+            lease.release(self._breaker.open_until)
+        self._count_not_asked(waiting)
+
+    def _ask_alone(self, waiting: deque[State]) -> None:
+        """Ask one after the other until the Partner API answers: one that is down gets few calls."""
+        while not self._answers and (state := self._next(waiting)) is not None:
+            if accepted := self._ask(state):
+                self._finish(state.registration.registration_id, accepted)
+
+    def _ask_together(self, waiting: deque[State]) -> None:
+        """Ask several at once. What they complete is handed over in this thread, with the host's context."""
+        completed: SimpleQueue[tuple[str, Accepted] | None] = SimpleQueue()
+
+        def ask_all() -> None:
             try:
-                self._take(registration_id)
-            except RecordUnreadable as error:
-                self._did.unreadable += 1
-                logger.error("reconcile reason=unreadable %s", error)
-        return self._did
+                while (state := self._next(waiting)) is not None:
+                    if accepted := self._ask(state):
+                        completed.put((state.registration.registration_id, accepted))
+            finally:
+                completed.put(None)
 
-    def _take(self, registration_id: str) -> None:
-        state = self._ledger.load(registration_id)
-        if state is None:
-            return
-        if state.completed:
-            self._run_handlers(registration_id)
-        elif self._failures_in_a_row >= _STOP_ASKING_AFTER:
-            self._did.unanswered += 1
-            self._did.expired += self._registrar.note_expiry(registration_id)
-        else:
-            self._ask(registration_id)
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ca_embed-reconcile") as threads:
+            workers = []
+            with suppress(RuntimeError):  # no more threads can be started: what is not asked stays due
+                workers += [threads.submit(ask_all) for _ in range(min(_AT_ONCE, len(waiting)))]
+            for _ in workers:
+                while (one := completed.get()) is not None:
+                    self._finish(*one)
+            for worker in workers:
+                worker.result()
 
-    def _ask(self, registration_id: str) -> None:
-        claimed = self._registrar.claim_question(registration_id, every=RECONCILE_EVERY)
-        if claimed is None:
-            return
-        self._did.asked += 1
+    def _next(self, waiting: deque[State]) -> State | None:
+        """Return the next session to ask about; None if the pass must not ask any more."""
+        with self._lock:
+            stop = self._is_over(1.0) or self._breaker.is_open() or self._started == self._limit
+            if stop or not waiting or not self._ledger.lease.keep():
+                return None
+            self._started += 1
+            return waiting.popleft()
+
+    def _ask(self, state: State) -> Accepted | None:
+        """Ask about one session. Returns what became of a completion, if there was one."""
+        return self._guarded(state.registration.registration_id, self._claim_and_ask, state)
+
+    def _claim_and_ask(self, state: State) -> Accepted | None:
+        registration_id = state.registration.registration_id
+        claimed = self._registrar.claim_question(registration_id, by_page=False)
+        if claimed is None:  # another worker was faster
+            with self._lock:
+                self._started -= 1
+            return None
         result = self._registrar.ask(claimed)
-        self._count_failures(result)
-        accepted = self._registrar.note_result(claimed, result)
-        if accepted is not None:
-            self._finish_completed(registration_id, accepted)
-        else:
-            self._count_expiry(claimed)
+        with self._lock:
+            self._counts.asked += 1
+            self._counts.unanswered += isinstance(result, PartnerError)
+            self._answers = self._answers or not isinstance(result, PartnerTimeout | PartnerUnavailable)
+        noted = self._registrar.note_result(claimed, result)
+        with self._lock:
+            self._counts.expired += noted.expired
+        return noted.accepted
 
-    def _count_failures(self, result: object) -> None:
-        if isinstance(result, PartnerTimeout | PartnerUnavailable):
-            self._did.unanswered += 1
-            self._failures_in_a_row += 1
-        else:
-            self._did.unanswered += isinstance(result, PartnerRejected)
-            self._failures_in_a_row = 0
-
-    def _finish_completed(self, registration_id: str, accepted: Accepted) -> None:
-        if accepted.outcome is Outcome.ACCEPTED:
-            self._did.completed += 1
+    def _finish(self, registration_id: str, accepted: Accepted) -> None:
+        """Count a completion and run its handlers."""
+        self._counts.completed += accepted.outcome is Outcome.ACCEPTED
         if accepted.handover is not None:
-            self._count_handlers(accepted.handover)
+            self._guarded(registration_id, self._run, accepted.handover, ())
         else:
-            self._run_handlers(registration_id)
+            self._guarded(registration_id, self._claim_and_run, registration_id, ())
 
-    def _count_expiry(self, before: State) -> None:
-        after = self._ledger.load(before.registration.registration_id)
-        if after is not None and before.registration.status != Status.EXPIRED == after.registration.status:
-            self._did.expired += 1
+    def _count_not_asked(self, waiting: Iterable[State]) -> None:
+        """Count what was due and not asked because the Partner API is down; count expiries by the clock."""
+        if not self._breaker.is_open():
+            return
+        for state in waiting:
+            self._counts.unanswered += 1
+            if not self._is_over(1.0):
+                registration_id = state.registration.registration_id
+                counted = self._guarded(registration_id, self._registrar.count_expiry, state)
+                self._counts.expired += bool(counted)
 
-    def _run_handlers(self, registration_id: str) -> None:
-        handover = self._registrar.claim_handlers(registration_id)
-        if handover is not None:
-            self._count_handlers(handover)
+    # --- bounds ----------------------------------------------------------------------------------
 
-    def _count_handlers(self, handover: Handover) -> None:
-        ran = self._registrar.hand_over(handover)
-        self._did.handlers_done += ran.done
-        self._did.handlers_failed += ran.failed
+    def _is_over(self, share: float) -> bool:
+        """Tell whether this share of the seconds is used up."""
+        return time.monotonic() - self._began >= self._seconds * share
+
+    def _guarded(
+        self, registration_id: str, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T | None:
+        """Keep what happens to one record from the others. Raises StorageUnavailable if all of it is down."""
+        try:
+            result = call(*args, **kwargs)
+        except RecordUnreadable as error:
+            logger.error("reconcile reason=unreadable %s", error)
+            with self._lock:
+                self._counts.unreadable += 1
+            return None
+        except StorageUnavailable as error:
+            logger.warning("reconcile reason=failed registration_id=%s (%s)", registration_id, error)
+            with self._lock:
+                self._counts.failed += 1
+                self._storage_failures += 1
+                check = self._storage_failures >= _FAILURES_IN_A_ROW
+            if check:  # is it these records, or all of the storage?
+                self._ledger.probe()
+            return None
+        self._storage_failures = 0
+        return result
+
+
+def _newest_and_longest_waiting(sessions: list[State]) -> deque[State]:
+    """Take the newest and the longest waiting in turn. `sessions` come in the order in which they are due.
+
+    The user of the newest is probably still there, and no other waits for ever.
+    """
+    newest = sorted(sessions, key=lambda state: state.registration.created_at, reverse=True)
+    pairs = chain.from_iterable(zip(newest, sessions, strict=True))
+    return deque({state.registration.registration_id: state for state in pairs}.values())

@@ -17,19 +17,30 @@ special: it brings credentials, from a signed webhook or from the result endpoin
 - A webhook that names another user or state than the session was created with is refused.
 
 Each handler must run for the accepted credentials. The runs that are due are part of the state, so
-the write that stores the credentials stores them too. A worker claims them with a lease, runs the
-handlers, and notes each run as done or failed.
+the write that stores the credentials stores them too. A worker claims them with a lease,
+runs the handlers, and notes each run as done or failed. A failed run is due again later; a run that has
+failed for a day is parked: it runs no more until an operator replays it.
+
+An open session whose webhook may be lost is asked about, ever more rarely while nothing happens. The
+Partner API's word ends the search, or a number of questions after the expiry that brought no final word.
+
+An erased registration leaves a tombstone for a while, so that no late webhook or answer brings it back.
 
 `due_at` says when a worker must look at the state again: an open session may have lost its webhook,
-a handler must run (again), or a lease has ended and its worker has not released it. None means that
-there is nothing to do.
+a handler must run (again), a lease has ended and its worker has not released it, or a tombstone may be
+removed. None means that there is nothing to do. What is parked lies in a band of its own, far in the future,
+so that the index over `due_at` finds it too.
+
+Hosts' clocks may be wrong by hours, and a host's word lasts. So the clock alone never ends a search or
+stores an expiry; a time that no right clock can have written does not count (a claim that lasts longer
+than a lease, a question in the future, a look more than MAX_AHEAD away).
 
 Times are Unix seconds. Those that the public sees are `datetime` in UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
@@ -37,10 +48,17 @@ from typing import NamedTuple
 
 LOST_AFTER = 5.0  # seconds; an open session this old may have lost its webhook
 ASK_EVERY = 3.0  # seconds between two questions about one registration that its page causes
-RECONCILE_EVERY = 0.5  # seconds between two that reconciling workers cause
-EXPIRY_GRACE = 900.0  # seconds after expiry in which the Partner API is still asked for a late completion
+FIRST_PAUSE, LAST_PAUSE = 5.0, 900.0  # seconds between two questions that reconciling workers cause
+ANSWERS_AFTER_EXPIRY = 8  # that were no final word; then the search ends
+SEARCH_AFTER_EXPIRY = 7 * 24 * 3600.0  # seconds after which it ends in any case
 HANDLER_LEASE = 60.0  # seconds; a worker that has not renewed its claim for so long counts as dead
 HANDLER_FIRST_RETRY, HANDLER_LAST_RETRY = 15.0, 3600.0  # seconds; the wait doubles from one to the other
+PARK_AFTER = 24 * 3600.0  # seconds of failures after which a handler run is parked
+UNKNOWN_LAST_RETRY = 900.0  # seconds; the longest wait for a process that knows the handler
+TOMBSTONE_LIFE = 7 * 24 * 3600.0  # seconds after the session's end: longer than any clock is wrong
+MAX_AHEAD = HANDLER_LAST_RETRY + 300  # seconds; no right clock writes a later `due_at`
+ERASED = "erased"  # the status of a tombstone, which no caller sees
+PARKED_BAND = 1e11  # `due_at` of what is parked begins here
 
 
 class Status(StrEnum):
@@ -81,11 +99,27 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerStatus:
+    """How far one handler of a registration is.
+
+    state: "due", "done" or "parked". attempts: the runs so far. next_at: when it is due; None if it is not.
+    last_error: the type and place of the last failure, without its message; None if there was none.
+    """
+
+    name: str
+    state: str
+    attempts: int
+    next_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """One user's registration, without its secrets. Times are UTC. None means: not known.
 
     user_id: the user's id in the host application.
     status: a `Status`, or a newer word of the Partner API.
+    handlers: the handlers that get its credentials; empty before it is completed.
     """
 
     registration_id: str
@@ -99,6 +133,7 @@ class Registration:
     created_at: datetime
     expires_at: datetime | None = None
     completed_at: datetime | None = None
+    handlers: tuple[HandlerStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +175,24 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class HandlerRun:
-    """One run of a handler. It is due from `due_at` on; None once it is done."""
+    """One run of a handler. It is due from `due_at` on; None once it is done.
+
+    failing_since: when the first of its failures in a row was noted; None if the last attempt succeeded.
+    last_error: the type and place of the last failure, without its message.
+    round: how many times an operator has replayed it. The end of an older round's run changes nothing.
+    """
 
     name: str
     due_at: float | None
     attempts: int = 0
+    failing_since: float | None = None
+    last_error: str | None = None
+    round: int = 0
+
+    @property
+    def parked(self) -> bool:
+        """Whether it runs no more until it is replayed."""
+        return self.due_at is not None and self.due_at >= PARKED_BAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +212,14 @@ class State:
     token_id: the partner token that created the session; for an unknown session, that of its completion.
     generation: how many credentials were accepted so far.
     asked_at: when the Partner API was last asked.
+    active_at: when the page last asked, or the status last changed; None: not since the session was created.
+    inconclusive: the answers after the expiry that were no final word.
     look_at: when a worker must look at the open session; None if no completion can be expected any more.
+    expiry_counted: whether a pass has counted the expiry.
     host_handlers: the names of the handlers in the process that created the session.
     handlers: the handler runs of the latest credentials.
+    erased: a tombstone: nothing of the user is left, and nothing brings it back.
+    unknown: fields that a newer release has stored, by the part of the state that they are in.
     """
 
     registration: Registration
@@ -175,15 +228,25 @@ class State:
     signed_at: int | None = None
     generation: int = 0
     asked_at: float | None = None
+    active_at: float | None = None
+    inconclusive: int = 0
     look_at: float | None = None
+    expiry_counted: bool = False
     host_handlers: tuple[str, ...] = ()
     handlers: tuple[HandlerRun, ...] = ()
     claim: Claim | None = None
+    erased: bool = False
+    unknown: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def completed(self) -> bool:
         """Whether credentials were accepted."""
         return self.credentials is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a completion may still be expected."""
+        return not self.completed and not self.erased and self.look_at is not None
 
 
 class Outcome(Enum):
@@ -204,6 +267,8 @@ def begin(registration: Registration, token_id: str, known: State | None, handle
     known: the stored state, or None.
     handlers: the names of this process's handlers.
     """
+    if known is not None and known.erased:  # its user was erased while the session was created
+        return known
     if known is None:
         lost_at = registration.created_at.timestamp() + LOST_AFTER
         return State(registration=registration, token_id=token_id, look_at=lost_at, host_handlers=handlers)
@@ -215,8 +280,8 @@ def begin(registration: Registration, token_id: str, known: State | None, handle
         completed_at=known.registration.completed_at,
     )
     runs = known.handlers
-    if known.completed and not runs:  # a process without handlers accepted the completion
-        runs = _due_runs(handlers, registration.created_at.timestamp())
+    if known.completed:  # the process that accepted the completion may not know all of ours
+        runs = _with_runs(runs, handlers, registration.created_at.timestamp())
     return replace(known, registration=merged, token_id=token_id, host_handlers=handlers, handlers=runs)
 
 
@@ -226,8 +291,10 @@ def belongs_to_another(known: State, registration: Registration) -> bool:
     return not _same_session(registration, stored)
 
 
-def _due_runs(handlers: Iterable[str], now: float) -> tuple[HandlerRun, ...]:
-    return tuple(HandlerRun(name, due_at=now) for name in handlers)
+def _with_runs(runs: tuple[HandlerRun, ...], handlers: Iterable[str], now: float) -> tuple[HandlerRun, ...]:
+    """Add a due run for each of these handlers that has none."""
+    known = {run.name for run in runs}
+    return runs + tuple(HandlerRun(name, due_at=now) for name in dict.fromkeys(handlers) if name not in known)
 
 
 # --- completion ----------------------------------------------------------------------------------
@@ -243,12 +310,14 @@ def complete(
 ) -> tuple[Outcome, State | None]:
     """Decide what a completion changes. Return the outcome and, if it is accepted, the state to store.
 
-    handlers: the names of this process's handlers, which are due to run. If there are none, the handlers of
-        the process that created the session are due.
+    handlers: the names of this process's handlers. They are due to run, and so are those of the process that
+        created the session: it may be of another release and know others.
     claim: lets this worker run its handlers at once. A worker that is still running handlers for older
         credentials keeps its own claim instead, and runs them for the new ones too.
     """
     if known is not None:
+        if known.erased:
+            return Outcome.DUPLICATE, None
         returned = completion.partner_fields
         if returned is not None and not _same_session(known.registration, returned):
             return Outcome.MISMATCHED, None
@@ -260,7 +329,7 @@ def complete(
             ):
                 return Outcome.OLDER, None
     base = known or State(registration=_unknown_session(completion, now), token_id=completion.token_id)
-    busy = base.claim is not None and now < base.claim.lease_ends
+    busy = not claim_ended(base, now)
     accepted = replace(
         base,
         registration=_completed(base.registration, completion.credentials),
@@ -268,10 +337,20 @@ def complete(
         signed_at=completion.signed_at,
         generation=base.generation + 1,
         look_at=None,
-        handlers=_due_runs(handlers or base.host_handlers, now),
+        handlers=_with_runs((), (*base.host_handlers, *handlers), now),
         claim=base.claim if busy else claim if handlers else None,
+        unknown=_without_credentials(base.unknown),
     )
     return Outcome.ACCEPTED, accepted
+
+
+def _without_credentials(unknown: Mapping[str, Mapping[str, object]]) -> Mapping[str, Mapping[str, object]]:
+    """Drop unknown fields of the older credentials and of their handler runs."""
+    return {
+        part: fields
+        for part, fields in unknown.items()
+        if part != "credentials" and not part.startswith("handlers/")
+    }
 
 
 def _same_session(registration: Registration, fields: PartnerFields) -> bool:
@@ -310,45 +389,114 @@ def _completed(registration: Registration, credentials: Credentials) -> Registra
 # --- asking the Partner API ----------------------------------------------------------------------
 
 
-def may_ask(state: State, now: float, *, every: float) -> bool:
-    """Tell whether the Partner API may be asked now: the session is open and was not asked about just before.
+def may_ask(state: State, now: float) -> bool:
+    """Tell whether a page's request may ask the Partner API now: not if it was asked a moment ago."""
+    # A time in the future was written by a clock that is ahead: it holds back no one.
+    asked_lately = state.asked_at is not None and state.asked_at <= now < state.asked_at + ASK_EVERY
+    return state.is_open and not asked_lately
 
-    every: the seconds that must lie between two questions.
+
+def must_ask(state: State, now: float) -> bool:
+    """Tell whether a reconciling worker must ask the Partner API now."""
+    return state.is_open and state.look_at is not None and not now < state.look_at <= now + MAX_AHEAD
+
+
+def asking(state: State, now: float, *, by_page: bool, jitter: float) -> State:
+    """Note that this worker asks now, and when the next question is due. So no other worker asks as well.
+
+    The longer nothing has happened, the longer the pause: from FIRST_PAUSE to LAST_PAUSE.
+    by_page: the question comes from the page, so the user is there.
+    jitter: from 0 to 1; shortens the pause by up to a fifth, so that many sessions spread out.
     """
-    if state.completed or state.look_at is None:
-        return False
-    return state.asked_at is None or now >= state.asked_at + every
-
-
-def asking(state: State, now: float) -> State:
-    """Note that this worker asks now, so that no other worker asks at the same time."""
-    return replace(state, asked_at=now)
+    active_at = now if by_page else state.active_at
+    since = state.registration.created_at.timestamp() if active_at is None or active_at > now else active_at
+    quiet = now - since
+    pause = min(max(quiet, FIRST_PAUSE), LAST_PAUSE) * (1 - jitter / 5)
+    return replace(state, asked_at=now, active_at=active_at, look_at=now + pause)
 
 
 def answered(state: State, status: str, now: float) -> State:
     """Note the status that the Partner API reported for a registration that is not completed."""
-    if state.completed:
+    if not state.is_open:
         return state
-    look_at = None if status == Status.EXPIRED else state.look_at
-    known = replace(state.registration, status=status)
-    return expire(replace(state, registration=known, look_at=look_at), now)
+    if status == Status.EXPIRED:
+        return replace(state, registration=replace(state.registration, status=status), look_at=None)
+    if status != state.registration.status:
+        known = replace(state.registration, status=status)
+        state = replace(state, registration=known, active_at=now, look_at=now + FIRST_PAUSE)
+    return _without_final_word(state, now)
 
 
-def unanswered(state: State, now: float) -> State:
-    """Note that the Partner API did not answer, and move the registration behind others that are due."""
-    if state.completed or state.look_at is None:
+def rejected(state: State, now: float) -> State:
+    """Note that the Partner API refused to report the status of this registration."""
+    return _without_final_word(state, now) if state.is_open else state
+
+
+def unreachable(state: State, now: float) -> State:
+    """Note that the Partner API did not answer. That tells nothing about the registration: ask again soon."""
+    if not state.is_open:
         return state
-    return expire(replace(state, look_at=max(now + RECONCILE_EVERY, state.look_at)), now)
+    ended = _is_over(state, now - SEARCH_AFTER_EXPIRY)
+    return replace(state, look_at=None if ended else now + FIRST_PAUSE)
 
 
-def expire(state: State, now: float) -> State:
-    """Mark an open session as expired after its time. After the grace period, no longer ask about it."""
+def _without_final_word(state: State, now: float) -> State:
+    """Count an answer after the expiry; end the search after enough of them.
+
+    A host by whose clock the session is not over sets the count back: one of the two clocks is wrong.
+    """
+    if not _is_over(state, now):
+        return replace(state, inconclusive=0, expiry_counted=False)
+    count = state.inconclusive + 1
+    ended = count >= ANSWERS_AFTER_EXPIRY or _is_over(state, now - SEARCH_AFTER_EXPIRY)
+    return replace(state, inconclusive=count, look_at=None if ended else state.look_at)
+
+
+def as_of(state: State, now: float) -> State:
+    """Return the state as it is to be shown now: an open session whose time is over has expired."""
+    if state.completed or state.erased or not _is_over(state, now):
+        return state
+    return replace(state, registration=replace(state.registration, status=Status.EXPIRED.value))
+
+
+def counts_as_expired(state: State, now: float) -> bool:
+    """Tell whether a pass is to count the expiry of this session: it is over, and not counted yet."""
+    over = _is_over(state, now) or state.registration.status == Status.EXPIRED
+    return over and not state.completed and not state.erased and not state.expiry_counted
+
+
+def _is_over(state: State, now: float) -> bool:
     expires_at = state.registration.expires_at
-    if state.completed or expires_at is None or now < expires_at.timestamp():
+    return expires_at is not None and now >= expires_at.timestamp()
+
+
+# --- erasing --------------------------------------------------------------------------------------
+
+
+def erased(state: State, now: float) -> State:
+    """Return the tombstone of a registration: its id and times, and nothing of its user."""
+    known = state.registration
+    ends = [moment.timestamp() for moment in (known.created_at, known.expires_at) if moment is not None]
+    gone = Registration(
+        registration_id=known.registration_id,
+        status=ERASED,
+        user_id=None,
+        created_at=known.created_at,
+        expires_at=datetime.fromtimestamp(max(now, *ends) + TOMBSTONE_LIFE, UTC),
+    )
+    return tombstone_checked(State(registration=gone, token_id=state.token_id, erased=True), now)
+
+
+def tombstone_checked(state: State, now: float) -> State:
+    """Note when to look at a tombstone again: at its end, and each hour, for no `due_at` is far away."""
+    if not state.erased or state.registration.expires_at is None:
         return state
-    look_at = state.look_at if now < expires_at.timestamp() + EXPIRY_GRACE else None
-    expired = replace(state.registration, status=Status.EXPIRED.value)
-    return replace(state, registration=expired, look_at=look_at)
+    return replace(state, look_at=min(state.registration.expires_at.timestamp(), now + 3600))
+
+
+def may_remove(state: State, now: float) -> bool:
+    """Tell whether a tombstone is no longer needed."""
+    return state.erased and _is_over(state, now)
 
 
 # --- handlers ------------------------------------------------------------------------------------
@@ -356,7 +504,7 @@ def expire(state: State, now: float) -> State:
 
 def runnable(state: State, worker: str, names: Iterable[str], now: float) -> tuple[str, ...]:
     """Return those of `names` that are due. None of them if another worker's claim has not ended."""
-    if state.claim is not None and state.claim.worker != worker and now < state.claim.lease_ends:
+    if not claim_ended(state, now) and state.claim is not None and state.claim.worker != worker:
         return ()
     wanted = set(names)
     return tuple(run.name for run in state.handlers if run.name in wanted and _is_due(run, now))
@@ -368,20 +516,59 @@ def claimed(state: State, worker: str, now: float) -> State:
 
 
 def claim_ended(state: State, now: float) -> bool:
-    """Tell whether no worker has a claim on the handlers: it was released, or its lease has ended."""
-    return state.claim is None or now >= state.claim.lease_ends
+    """Tell whether no worker has a claim on the handlers: it was released, or its lease has ended.
 
-
-def handled(state: State, name: str, generation: int, now: float, *, done: bool) -> State:
-    """Note one handler run as done, or as failed and due later.
-
-    generation: that of the credentials it ran with. If newer ones were accepted meanwhile, nothing changes:
-    the run for those is still due.
+    A lease that ends later than a lease lasts was written by a clock that is ahead, and counts as ended.
     """
-    if state.generation != generation:
+    return state.claim is None or not now < state.claim.lease_ends <= now + HANDLER_LEASE + 5
+
+
+def handled(state: State, ran: State, name: str, now: float, *, error: str | None = None) -> State:
+    """Note one handler run as done, or, with an error, as failed and due later.
+
+    ran: the state that it ran with. If newer credentials were accepted or an operator has replayed it since,
+    nothing changes: the new run is still due.
+    """
+    if state.generation != ran.generation:
         return state
-    runs = tuple(_after_run(run, now, done) if run.name == name else run for run in state.handlers)
-    return replace(state, handlers=runs)
+    rounds = {run.name: run.round for run in ran.handlers}
+
+    def after(run: HandlerRun) -> HandlerRun:
+        this = run.name == name and run.round == rounds.get(name)
+        return _after_run(run, now, error) if this else run
+
+    return _with_each_run(state, after)
+
+
+def put_off(state: State, names: Iterable[str], now: float) -> State:
+    """Put off the due runs of handlers that no process knows any more: they would cost work in each pass.
+
+    names: the handlers that some process knows. After a day, the others are parked.
+    """
+    known = set(names)
+
+    def later(run: HandlerRun) -> HandlerRun:
+        if run.name in known or not _is_due(run, now):
+            return run
+        waiting_since = now if run.failing_since is None else min(run.failing_since, now)
+        pause = min(max(now - waiting_since, HANDLER_LEASE), UNKNOWN_LAST_RETRY)
+        waiting = replace(run, failing_since=waiting_since, last_error="no process knows this handler")
+        return _parked_after_a_day(replace(waiting, due_at=now + pause), now)
+
+    return _with_each_run(state, later)
+
+
+def replayed(state: State, name: str | None, names: Iterable[str], now: float) -> State:
+    """Make handler runs due now, also those that are done or parked.
+
+    name: this run alone, which may be of a new handler; None: all runs, and one for each of `names`.
+    """
+    runs = _with_runs(state.handlers, names if name is None else [name], now)
+    again = tuple(
+        HandlerRun(run.name, due_at=now, round=run.round + 1) if name in (None, run.name) else run
+        for run in runs
+    )
+    return replace(state, handlers=again)
 
 
 def released(state: State, worker: str) -> State:
@@ -391,14 +578,44 @@ def released(state: State, worker: str) -> State:
     return replace(state, claim=None)
 
 
-def _after_run(run: HandlerRun, now: float, done: bool) -> HandlerRun:
+def _with_each_run(state: State, change: Callable[[HandlerRun], HandlerRun]) -> State:
+    return replace(state, handlers=tuple(change(run) for run in state.handlers))
+
+
+def _after_run(run: HandlerRun, now: float, error: str | None) -> HandlerRun:
+    if error is None:
+        return HandlerRun(run.name, due_at=None, attempts=run.attempts + 1, round=run.round)
     # The exponent is bounded: 2.0 ** 1024 would overflow.
-    wait = min(HANDLER_FIRST_RETRY * 2.0 ** min(run.attempts, 16), HANDLER_LAST_RETRY)
-    return HandlerRun(run.name, due_at=None if done else now + wait, attempts=run.attempts + 1)
+    pause = min(HANDLER_FIRST_RETRY * 2.0 ** min(run.attempts, 16), HANDLER_LAST_RETRY)
+    failing_since = now if run.failing_since is None else min(run.failing_since, now)
+    failed = HandlerRun(run.name, now + pause, run.attempts + 1, failing_since, error, run.round)
+    return _parked_after_a_day(failed, now)
+
+
+def _parked_after_a_day(run: HandlerRun, now: float) -> HandlerRun:
+    if run.failing_since is None or now - run.failing_since < PARK_AFTER:
+        return run
+    return replace(run, due_at=PARKED_BAND + now)
 
 
 def _is_due(run: HandlerRun, now: float) -> bool:
-    return run.due_at is not None and run.due_at <= now
+    return run.due_at is not None and not run.parked and not now < run.due_at <= now + MAX_AHEAD
+
+
+def shown(state: State) -> Registration:
+    """Return a registration as callers see it, with its handlers."""
+    return replace(state.registration, handlers=tuple(map(_handler_status, state.handlers)))
+
+
+def _handler_status(run: HandlerRun) -> HandlerStatus:
+    due = run.due_at is not None and not run.parked
+    return HandlerStatus(
+        name=run.name,
+        state="parked" if run.parked else "due" if due else "done",
+        attempts=run.attempts,
+        next_at=datetime.fromtimestamp(run.due_at, UTC) if due and run.due_at is not None else None,
+        last_error=run.last_error,
+    )
 
 
 # --- when to look again --------------------------------------------------------------------------

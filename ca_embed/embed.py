@@ -15,8 +15,9 @@ from ca_embed._host.identify import Identify
 from ca_embed._host.threads import Pool
 from ca_embed._host.user_ids import UserId
 from ca_embed._reconciliation import Pass, Reconciliation
+from ca_embed._reconciling import Reconciling
 from ca_embed._registrar import checked_user_id, order_session
-from ca_embed._registration import Credentials, Registration, Session, State
+from ca_embed._registration import Credentials, Registration, Session, State, shown
 from ca_embed._vault import maintenance
 from ca_embed._vault.maintenance import Progress, Rotation
 from ca_embed._webhook import is_registration_id
@@ -209,12 +210,12 @@ class Embed:
     def registration(self, registration_id: str) -> Registration | None:
         """Return what is known about a registration, or None. Raises StorageUnavailable."""
         state = self._state(registration_id)
-        return None if state is None else state.registration
+        return None if state is None else shown(state)
 
     def registrations(self, user_id: UserId | None = None, status: str | None = None) -> list[Registration]:
         """Return all registrations, or one user's, or those of one status, by registration id."""
         whose = None if user_id is None else checked_user_id(user_id)
-        found = (state.registration for state in self._core.ledger.states(whose))
+        found = (shown(state) for state in self._core.ledger.states(whose))
         return [registration for registration in found if status in (None, registration.status)]
 
     def credentials(self, registration_id: str) -> Credentials | None:
@@ -225,13 +226,34 @@ class Embed:
     def _state(self, registration_id: str) -> State | None:
         return self._core.ledger.load(registration_id) if is_registration_id(registration_id) else None
 
-    def reconcile(self) -> Reconciliation:
+    def reconcile(self, *, limit: int | None = None, seconds: float = 50) -> Reconciliation:
         """Finish what is due, and return what was done. Run it regularly, for example once a minute.
 
-        Asks the Partner API about open sessions older than 5 seconds, runs handlers that are due, and
-        marks what has expired. Any number of processes may run it at once.
+        Runs handlers that are due, asks the Partner API about open sessions older than 5 seconds, and notes
+        what has expired. Any number of processes may run it at once: one of them asks, all run handlers.
+        limit: the most questions to ask; None: as many as the time allows.
+        seconds: after which nothing new is started. A handler or question that runs then is waited for.
+        Raises StorageUnavailable if the storage fails as a whole.
         """
-        return Pass(self._core.registrar, self._core.ledger, self._core.clock()).run()
+        return Pass(self._core, limit=limit, seconds=seconds).run()
+
+    def reconciling(self, *, every: float = 60) -> Reconciling:
+        """Run `reconcile()` beside the application: `with embed.reconciling():` or `async with`.
+
+        A pass runs at once and then every so many seconds, in a thread or as a task, until the block ends.
+        Start it in the process that serves, after any fork. Raises InvalidArgument.
+        """
+        return Reconciling(self.reconcile, self.areconcile, every)
+
+    def replay(self, registration_id: str, handler: str | None = None) -> None:
+        """Make the handlers of a completed registration due again, also those that are done or parked.
+
+        handler: the name of one; None: all. The next `reconcile()` runs them.
+        Raises NotFound if nothing is stored to hand over, InvalidArgument for a handler that is not known.
+        """
+        if not is_registration_id(registration_id):
+            raise NotFound(f"registration {registration_id!r} is not known here")
+        self._core.registrar.replay(registration_id, handler)
 
     def retry_webhook(self, registration_id: str) -> Retry:
         """Ask ChatArchitect to deliver the webhook of a completed registration again.
@@ -314,9 +336,14 @@ class Embed:
         """Await `credentials`."""
         return await self._core.threads.run(Pool.STORAGE, partial(self.credentials, registration_id))
 
-    async def areconcile(self) -> Reconciliation:
+    async def areconcile(self, *, limit: int | None = None, seconds: float = 50) -> Reconciliation:
         """Await `reconcile`."""
-        return await self._core.threads.run(Pool.PARTNER, self.reconcile)
+        call = partial(self.reconcile, limit=limit, seconds=seconds)
+        return await self._core.threads.run(Pool.PARTNER, call)
+
+    async def areplay(self, registration_id: str, handler: str | None = None) -> None:
+        """Await `replay`."""
+        await self._core.threads.run(Pool.STORAGE, partial(self.replay, registration_id, handler))
 
     async def aretry_webhook(self, registration_id: str) -> Retry:
         """Await `retry_webhook`."""

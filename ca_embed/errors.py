@@ -232,9 +232,17 @@ class TooManySessions(RequestError):
 
 
 class PartnerError(EmbedError):
-    """A call of the Partner API failed."""
+    """A call of the Partner API failed.
+
+    retry_after: the seconds that the Partner API asks to wait before the next call; None if it does not.
+    """
 
     status: ClassVar[int] = 502
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Keep what the Partner API asks for beside the message."""
+        super().__init__(message)
+        self.retry_after: float | None = retry_after
 
 
 class PartnerTimeout(PartnerError):
@@ -270,9 +278,9 @@ class PartnerRejected(PartnerError):
         "ChatArchitect refused the request. The operator finds the reason in the log."
     )
 
-    def __init__(self, message: str, *, partner_status: int) -> None:
+    def __init__(self, message: str, *, partner_status: int, retry_after: float | None = None) -> None:
         """Keep the Partner API's own HTTP status beside the message."""
-        super().__init__(message)
+        super().__init__(message, retry_after=retry_after)
         self.partner_status: int = partner_status
 
 

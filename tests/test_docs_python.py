@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-import threading
 from ast import literal_eval
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -19,11 +18,9 @@ import pytest
 from ca_embed import (
     Embed,
     PartnerClient,
-    Reconciliation,
     Retry,
     Rotation,
     Status,
-    StorageUnavailable,
     errors,
 )
 from ca_embed import _config as config
@@ -159,45 +156,30 @@ def test_registrations(program: Program, ca_sandbox: Sandbox) -> None:
     assert program.credentials.app_secret not in repr(program.credentials)
 
 
-class FailsOnce:
-    """An Embed whose storage is away at the first pass."""
-
-    def __init__(self, embed: Embed) -> None:
-        self._embed = embed
-        self._failures = [StorageUnavailable("the storage is away")]
-
-    def reconcile(self) -> Reconciliation:
-        if self._failures:
-            raise self._failures.pop()
-        return self._embed.reconcile()
-
-
 @section("Reconcile")
-def test_reconcile(
-    program: Program, ca_sandbox: Sandbox, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The thread finishes what a lost webhook left, and goes on when the storage was away."""
-    program.run()
-    program.stop.set()
-    embed = program.embed
+def test_reconcile(program: Program, ca_sandbox: Sandbox, clock: Clock) -> None:
+    """The passes beside the application finish what a lost webhook left, and handlers run again."""
+    embed, runs = program.embed, list[str]()
+    embed.on_completed(name="crm.greet")(lambda registration, credentials: runs.append("greet"))
     lost = embed.create_session(USER).registration_id
     ca_sandbox.complete(lost, deliver=False)
     clock.advance(6)
-    program.names["embed"] = FailsOnce(embed)
-    stop = threading.Event()
-    thread = threading.Thread(target=program.keep_reconciling, args=(stop, 0.01))
-    thread.start()
-    try:
-        wait_until(lambda: embed.credentials(lost))
-    finally:
-        stop.set()
-        thread.join()
-    assert "the storage is away; trying again" in caplog.text
+    program.names["registration_id"] = lost
+    program.names["serve_until_stopped"] = lambda: wait_until(lambda: runs == ["greet"])
+    program.run()
+    assert embed.reconcile().handlers_done == 1
+    assert runs == ["greet"] * 2
+
+    async def serve() -> None:
+        async with program.lifespan(None):
+            await asyncio.sleep(0)
+
+    asyncio.run(serve())
 
 
 @section("Redelivery, erasing, changing keys")
 def test_upkeep(program: Program, ca_sandbox: Sandbox, clock: Clock) -> None:
-    """The calls do what they say. A webhook that comes after `forget` is stored as a new registration."""
+    """The calls do what they say. A webhook that comes after `forget` brings nothing back."""
     program.names["registration_id"] = completed(program, ca_sandbox)
     program.embed.create_session("user_012")
     ca_sandbox.knobs.expires_in = timedelta(days=40).total_seconds()
@@ -208,13 +190,13 @@ def test_upkeep(program: Program, ca_sandbox: Sandbox, clock: Clock) -> None:
     assert isinstance(program.retry, Retry)
     assert program.retry.attempts == 1
     assert (program.removed, program.purged) == (1, 1)
-    assert program.rotation == Rotation(current=1)
-    assert list(program.records_by_key.values()) == [1]
+    assert program.rotation == Rotation(current=2)  # one of them a tombstone
+    assert list(program.records_by_key.values()) == [2]
     assert [one.registration_id for one in program.embed.registrations()] == [kept]
 
     webhook = ca_sandbox.signed_webhook(program.registration_id, timestamp=int(clock()))
-    assert WsgiClient(program.embed.wsgi).deliver(webhook).json == {"status": "accepted"}
-    assert program.embed.registration(program.registration_id).user_id == USER
+    assert WsgiClient(program.embed.wsgi).deliver(webhook).json == {"status": "duplicate"}
+    assert program.embed.registration(program.registration_id) is None
 
 
 @section("On an event loop")
@@ -319,7 +301,7 @@ def test_arguments_of_calls(call: Callable[..., Any]) -> None:
 def test_back_off() -> None:
     """The page tells the first wait of a handler that failed, and the longest."""
     assert f"after {registration.HANDLER_FIRST_RETRY:.0f} seconds" in TEXT
-    assert "up to an hour" in TEXT
+    assert "at most one hour" in TEXT
     assert timedelta(seconds=registration.HANDLER_LAST_RETRY) == timedelta(hours=1)
 
 

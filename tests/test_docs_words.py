@@ -155,4 +155,6 @@ def test_log_table_has_the_sources() -> None:
 def test_grace_of_old_tokens() -> None:
     """The page tells how long a session is asked about after it has expired."""
     section = OPERATIONS.partition("## Changing the partner token")[2].partition("\n## ")[0]
-    assert f"{registration.EXPIRY_GRACE / 60:.0f} minutes" in " ".join(section.split())
+    hours = registration.ANSWERS_AFTER_EXPIRY * registration.LAST_PAUSE / 3600
+    assert hours == 2
+    assert "two hours more" in " ".join(section.split())

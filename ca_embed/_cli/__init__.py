@@ -12,14 +12,26 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ca_embed._cli import demo, doctor, keys, maintain, reconcile, records, sandbox, serve, sessions, verify
+from ca_embed._cli import (
+    demo,
+    doctor,
+    keys,
+    maintain,
+    reconcile,
+    records,
+    replay,
+    sandbox,
+    serve,
+    sessions,
+    verify,
+)
 from ca_embed._cli.output import WrongUsage, one_line, say
 from ca_embed._version import __version__
 from ca_embed.errors import ConfigurationError, EmbedError, InvalidArgument
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
-_COMMANDS = (demo, sandbox, serve, sessions, reconcile, records, verify, keys, maintain, doctor)
+_COMMANDS = (demo, sandbox, serve, sessions, reconcile, replay, records, verify, keys, maintain, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

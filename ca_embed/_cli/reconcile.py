@@ -27,6 +27,13 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--every", type=pause_seconds, metavar="SECONDS", help="repeat after so many seconds, until Ctrl-C"
     )
+    parser.add_argument("--limit", type=int, metavar="N", help="ask about N sessions a pass at most")
+    parser.add_argument(
+        "--seconds",
+        type=pause_seconds,
+        default=50.0,
+        help="seconds after which a pass starts nothing new (default: 50)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, one line per pass")
     add_app_option(parser)
     parser.set_defaults(run=reconcile)
@@ -44,9 +51,10 @@ def reconcile(args: argparse.Namespace) -> int:
 
 
 def _run_once(args: argparse.Namespace, embed: Embed) -> int:
-    did = embed.reconcile()
+    did = embed.reconcile(limit=args.limit, seconds=args.seconds)
     _report(args, did)
-    return 1 if did.unanswered or did.handlers_failed or did.unreadable else 0
+    undone = (did.unanswered, did.handlers_failed, did.handlers_parked, did.unreadable, did.failed)
+    return 1 if any(undone) else 0
 
 
 def _run_repeatedly(args: argparse.Namespace, embed: Embed) -> int:
@@ -54,7 +62,7 @@ def _run_repeatedly(args: argparse.Namespace, embed: Embed) -> int:
     with Interruption() as interruption:
         while True:
             try:
-                _report(args, embed.reconcile())
+                _report(args, embed.reconcile(limit=args.limit, seconds=args.seconds))
             except StorageUnavailable as error:
                 say(f"ca-embed: {error}; trying again in {args.every:g} s")
             if interruption.wait(args.every):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from ca_embed._cli.command import Commands
 from ca_embed._cli.output import WrongUsage, print_fields, print_json, print_table, say
 from ca_embed._cli.source import add_app_option, ledger_of
-from ca_embed._registration import HandlerRun, State
+from ca_embed._registration import HandlerStatus, Registration, State, shown
 from ca_embed._vault.ledger import Ledger
 from ca_embed._webhook import is_registration_id
 
@@ -20,6 +19,9 @@ def add_to(commands: Commands) -> None:
     """Add the commands."""
     listed = commands.add_parser("list", help="list the registrations; with --json, one per line")
     listed.add_argument("--user", metavar="USER_ID", help="only those of this user")
+    listed.add_argument(
+        "--failed", action="store_true", help="those with a handler that failed, waits in vain, or is parked"
+    )
     listed.add_argument("--status", help="only those of this status, like completed")
     listed.set_defaults(run=list_registrations)
     shown = commands.add_parser("show", help="show a registration, or all of them, in full")
@@ -34,8 +36,10 @@ def list_registrations(args: argparse.Namespace) -> int:
     """List the stored registrations."""
     ledger = ledger_of(args)
     try:
-        found = (state.registration for state in ledger.states(args.user))
-        wanted = (one for one in found if args.status in (None, one.status))
+        found = (shown(state) for state in ledger.states(args.user))
+        wanted = (
+            one for one in found if args.status in (None, one.status) and (_failed(one) or not args.failed)
+        )
         if args.json:
             for registration in wanted:
                 print_json(asdict(registration))
@@ -45,6 +49,10 @@ def list_registrations(args: argparse.Namespace) -> int:
     finally:
         ledger.close()
     return 0
+
+
+def _failed(registration: Registration) -> bool:
+    return any(one.last_error is not None for one in registration.handlers)
 
 
 def show(args: argparse.Namespace) -> int:
@@ -78,24 +86,26 @@ def _load(ledger: Ledger, registration_id: str) -> State | None:
 
 
 def _print(args: argparse.Namespace, state: State) -> None:
-    fields = asdict(state.registration)
+    registration = shown(state)
+    fields = asdict(registration)
     if state.credentials is not None:
         fields["app_id"] = state.credentials.app_id
     if args.json:
-        print_json(fields | {"handlers": [_handler_fields(run) for run in state.handlers]})
+        print_json(fields)
         return
+    del fields["handlers"]
     if state.credentials is not None:
         fields["app_secret"] = "sealed; your application gets it from embed.credentials()"  # noqa: S105 (a sentence, no secret)
-    print_fields(fields | {f"handler {run.name}": _handler_text(run) for run in state.handlers})
+    print_fields(fields | {f"handler {one.name}": _handler_text(one) for one in registration.handlers})
 
 
-def _handler_fields(run: HandlerRun) -> dict[str, object]:
-    due_at = None if run.due_at is None else datetime.fromtimestamp(run.due_at, UTC)
-    return {"name": run.name, "done": run.due_at is None, "due_at": due_at, "attempts": run.attempts}
-
-
-def _handler_text(run: HandlerRun) -> str:
-    if run.due_at is None:
-        return f"done, attempt {run.attempts}"
-    due_at = datetime.fromtimestamp(run.due_at, UTC).isoformat(timespec="seconds")
-    return f"due at {due_at}, after {run.attempts} failed attempts" if run.attempts else f"due at {due_at}"
+def _handler_text(handler: HandlerStatus) -> str:
+    if handler.state == "done":
+        return f"done, attempt {handler.attempts}"
+    failed = (
+        f" after {handler.attempts} failed attempts, last: {handler.last_error}" if handler.attempts else ""
+    )
+    if handler.state == "parked":
+        return f"parked{failed}; fix it, and run ca-embed replay"
+    assert handler.next_at is not None
+    return f"due at {handler.next_at.isoformat(timespec='seconds')}{failed}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ca_embed._host.calls import call_host, described
@@ -24,6 +24,8 @@ class Handlers:
     def __init__(self) -> None:
         """Start without handlers."""
         self._by_name: dict[str, Handler] = {}
+        # An adapter sets this where its framework's handlers need a context, as Flask's do.
+        self.context: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,19 +40,23 @@ class Handlers:
             raise ConfigurationError([f"two on_completed handlers are named {name!r}; give one a name="])
         self._by_name[name] = handler
 
-    def call(self, name: str, registration: Registration, credentials: Credentials) -> bool:
-        """Run one handler to its end. If it raises, log the error and return False."""
+    def call(self, name: str, registration: Registration, credentials: Credentials) -> str | None:
+        """Run one handler to its end. Return None, or the type and place of what it raised."""
         try:
-            call_host(self._by_name[name], registration, credentials)
-        except (Exception, CancelledError, SystemExit) as error:  # noqa: BLE001 (the host may raise anything)
+            with self.context():
+                call_host(self._by_name[name], registration, credentials)
+        except KeyboardInterrupt:  # the operator ends the process
+            raise
+        except BaseException as error:  # noqa: BLE001 (the host may raise anything: gevent's Timeout, SystemExit)
+            raised = described(error)
             logger.error(
                 "handler reason=failed name=%s registration_id=%s raised=%s; reconcile() runs it again",
                 name,
                 registration.registration_id,
-                described(error),
+                raised,
             )
-            return False
-        return True
+            return raised
+        return None
 
 
 def _require_handler(handler: object) -> None:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from ca_embed._host.user_ids import is_user_id
-from ca_embed._registration import State, due_at, expire
+from ca_embed._registration import State, as_of, due_at
 from ca_embed._vault import document
 from ca_embed._vault.canary import Canary
+from ca_embed._vault.handler_names import HandlerNames
 from ca_embed._vault.keyring import Keyring
+from ca_embed._vault.lease import Lease
 from ca_embed._vault.session_limit import SessionLimit
 from ca_embed._webhook import is_registration_id
 from ca_embed.errors import (
@@ -48,18 +53,29 @@ class Ledger:
         self._keyring = keyring
         self._clock = clock
         self._canary = Canary(self._storage.load, self._storage.save, keyring)
+        self._proven = _Proven()
+        self.lease = Lease(self._storage, clock)
+        self.handler_names = HandlerNames(self._storage, clock)
 
     def load(self, registration_id: str) -> State | None:
-        """Return the state as of now, or None if it is not stored. Raises StorageUnavailable."""
+        """Return the state as of now. None if it is not stored or was erased. Raises StorageUnavailable."""
         self._canary.before_opening()
         record = self._storage.load(registration_id)
-        return None if record is None else self._as_of_now(record)
+        state = None if record is None else self.as_of_now(record)
+        return None if state is None or state.erased else state
 
-    def change(self, registration_id: str, decide: Callable[[State | None], tuple[_T, State | None]]) -> _T:
+    def change(
+        self,
+        registration_id: str,
+        decide: Callable[[State | None], tuple[_T, State | None]],
+        *,
+        proves: Callable[[_T], bool] = lambda _result: False,
+    ) -> _T:
         """Store the state that `decide` returns, and return its result. Raises StorageUnavailable.
 
         decide: gets the stored state, or None, and returns a result and the next state, or None to change
             nothing. It may be called several times, so it must have no effects of its own.
+        proves: tells whether the result promises that what is stored is durable, also if nothing changes.
         When this returns, the next state is durable.
         """
         self._canary.before_sealing()
@@ -68,9 +84,17 @@ class Ledger:
             record = self._storage.load(registration_id)
             known = None if record is None else self.opened(record)
             result, following = decide(known)
-            if following is None or following == known:
+            version = record.version + 1 if record else 1
+            if following is not None and following != known:
+                written = self._seal(following, version)
+            elif record is not None and proves(result) and not self._proven.has(record):
+                # A record that can be read may not outlast a crash: it may still be on its way to the disk
+                # or to a standby. Written once more, it outlasts it.
+                written = replace(record, version=version)
+            else:
                 return result
-            if self._storage.save(self._seal(following, version=record.version + 1 if record else 1)):
+            if self._storage.save(written):
+                self._proven.add(written)
                 return result
             if time.monotonic() > give_up:
                 raise StorageContention(
@@ -78,12 +102,12 @@ class Ledger:
                 )
             time.sleep(random.uniform(0, 0.01))  # noqa: S311 (so that workers do not collide again)
 
-    def due(self, by: float) -> Iterator[str]:
-        """Yield the ids of the registrations that are due by that time, the earliest first."""
+    def due(self, by: float, after: float | None = None) -> Iterator[SealedRecord]:
+        """Yield the records that are due by that time and after the other, the earliest first."""
         self._canary.before_opening()
-        cursor = None
+        cursor = None if after is None else DueCursor(after, "")
         while page := self._storage.due(by, limit=_PAGE, after=cursor):
-            yield from (record.registration_id for record in page)
+            yield from (record for record in page if is_registration_id(record.registration_id))
             last = page[-1]
             cursor = DueCursor(last.due_at or 0.0, last.registration_id)
 
@@ -92,9 +116,12 @@ class Ledger:
         self._canary.before_opening()
         for record in self.records(user_id):
             try:
-                yield self._as_of_now(record)
+                state = self.as_of_now(record)
             except RecordUnreadable as error:
                 logger.error("list reason=unreadable %s", error)
+                continue
+            if not state.erased:
+                yield state
 
     def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
         """Return all sealed records, or one user's, by registration id. They begin after the id `after`."""
@@ -116,16 +143,13 @@ class Ledger:
 
     def reseal(self, record: SealedRecord) -> bool:
         """Seal a record under the first key. False if another process has changed it, and so sealed it."""
-        state = self.opened(record)
         self._canary.before_sealing()
+        state = self.opened(record)
         return self._storage.save(self._seal(state, version=record.version + 1))
 
-    def delete(self, registration_id: str) -> bool:
-        """Remove a registration at its latest version. False if there is none."""
-        while (record := self._storage.load(registration_id)) is not None:
-            if self._storage.delete(registration_id, record.version):
-                return True
-        return False
+    def delete(self, record: SealedRecord) -> bool:
+        """Remove exactly this version of a registration. False if it has changed since, or is gone."""
+        return self._storage.delete(record.registration_id, record.version)
 
     def probe(self) -> None:
         """Read from the storage and write to it. Raises StorageUnavailable if either fails."""
@@ -145,14 +169,18 @@ class Ledger:
         """Close the storage. The next use opens it again."""
         self._storage.close()
 
+    def now(self) -> float:
+        """Return the time by this process's clock, in Unix seconds."""
+        return self._clock()
+
     @property
     def key_ids(self) -> tuple[str, ...]:
         """The ids of all encryption keys. The first is the key that seals."""
         return self._keyring.key_ids
 
-    def _as_of_now(self, record: SealedRecord) -> State:
+    def as_of_now(self, record: SealedRecord) -> State:
         """Return the state of a record. An open session whose time is over counts as expired."""
-        return expire(self.opened(record), self._clock())
+        return as_of(self.opened(record), self._clock())
 
     def _seal(self, state: State, version: int) -> SealedRecord:
         registration = state.registration
@@ -178,6 +206,32 @@ def _owner(state: State) -> str | None:
     """
     user_id = state.registration.user_id
     return user_id if is_user_id(user_id) else None
+
+
+class _Proven:
+    """The records that this process knows to be durable: it has written these very bytes itself."""
+
+    _MOST = 10_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seals: OrderedDict[str, bytes] = OrderedDict()
+
+    def add(self, record: SealedRecord) -> None:
+        with self._lock:
+            self._seals[record.registration_id] = _seal_of(record)
+            self._seals.move_to_end(record.registration_id)
+            if len(self._seals) > self._MOST:
+                self._seals.popitem(last=False)
+
+    def has(self, record: SealedRecord) -> bool:
+        with self._lock:
+            return self._seals.get(record.registration_id) == _seal_of(record)
+
+
+def _seal_of(record: SealedRecord) -> bytes:
+    """Return the end of the sealed document, its authentication tag: no two documents share it."""
+    return record.document[-16:]
 
 
 class _StorageErrors:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ca_embed._registration import State
+from ca_embed._registration import State, erased
 from ca_embed._vault.canary import copy_canary
 from ca_embed._vault.keyring import key_id_of
 from ca_embed._vault.ledger import Ledger, registrations_in
@@ -86,13 +86,34 @@ def key_usage(ledger: Ledger) -> Counter[str]:
 
 
 def forget(ledger: Ledger, user_id: str) -> int:
-    """Remove all registrations of a user, with their credentials. Return how many."""
-    ids = [record.registration_id for record in ledger.records(user_id)]
-    return _remove(ledger, ids)
+    """Erase all registrations of a user, with their credentials. Return how many.
+
+    A tombstone stays for some days in place of each, without a trace of the user. So a webhook or an answer
+    that is under way does not bring the user back. A registration that is stored meanwhile is erased too.
+    """
+    count = 0
+    while records := list(ledger.records(user_id)):
+        count += sum(_erase(ledger, record) for record in records)
+    ledger.session_limit(None).forget(user_id)
+    return count
+
+
+def _erase(ledger: Ledger, record: SealedRecord) -> bool:
+    def decide(known: State | None) -> tuple[bool, State | None]:
+        if known is None or known.registration.user_id != record.user_id:
+            return False, None
+        return True, erased(known, ledger.now())
+
+    try:
+        return ledger.change(record.registration_id, decide)
+    except RecordUnreadable:  # no tombstone can be made of it
+        return ledger.delete(record)
 
 
 def purge_expired(ledger: Ledger, *, older_than: timedelta, now: float, dry_run: bool = False) -> int:
     """Remove sessions that expired so long ago without a completion. Return how many.
+
+    A session that changes meanwhile, as by a completion, stays.
 
     now: in Unix seconds. dry_run: only count them.
     """
@@ -100,8 +121,9 @@ def purge_expired(ledger: Ledger, *, older_than: timedelta, now: float, dry_run:
         limit = datetime.fromtimestamp(now, UTC) - older_than
     except OverflowError:  # older than any time that a datetime can hold
         return 0
-    ids = [state.registration.registration_id for state in ledger.states() if _is_stale(state, limit)]
-    return len(ids) if dry_run else _remove(ledger, ids)
+    return sum(
+        dry_run or ledger.delete(record) for record in ledger.records() if _is_stale(ledger, record, limit)
+    )
 
 
 def copy(source: Storage, target: Storage, *, progress: Progress | None = None) -> Copied:
@@ -141,11 +163,12 @@ def _first_version(record: SealedRecord) -> SealedRecord:
     return SealedRecord(record.registration_id, 1, record.user_id, record.due_at, record.document)
 
 
-def _is_stale(state: State, limit: datetime) -> bool:
+def _is_stale(ledger: Ledger, record: SealedRecord, limit: datetime) -> bool:
+    try:
+        state = ledger.opened(record)
+    except RecordUnreadable as error:
+        logger.error("purge reason=unreadable %s", error)
+        return False
     registration = state.registration
     ended = registration.expires_at or registration.created_at
-    return not state.completed and ended < limit
-
-
-def _remove(ledger: Ledger, registration_ids: Iterable[str]) -> int:
-    return sum(ledger.delete(registration_id) for registration_id in registration_ids)
+    return not state.completed and not state.erased and ended < limit

@@ -8,7 +8,7 @@ from datetime import datetime
 from ca_embed._core import Core
 from ca_embed._host.threads import Pool
 from ca_embed._registrar import order_session
-from ca_embed._registration import ASK_EVERY, State
+from ca_embed._registration import State
 from ca_embed._strict_json import NotStrictJson, parse_object
 from ca_embed._webhook import is_registration_id
 from ca_embed.errors import InvalidRequest, MethodNotAllowed, NotFound, PartnerBusy
@@ -49,18 +49,16 @@ def session(core: Core, request: Request, registration_id: str) -> Steps[Respons
     state = yield from blocking(Pool.STORAGE, _find, core, registration_id, user_id)
     if state.completed:
         return _shown(state)
-    claimed = yield from blocking(
-        Pool.STORAGE, core.registrar.claim_question, registration_id, every=ASK_EVERY
-    )
+    claimed = yield from blocking(Pool.STORAGE, core.registrar.claim_question, registration_id, by_page=True)
     if claimed is None:  # asked a moment ago
         return _shown(state)
     try:
         result = yield from optional(Pool.PARTNER, core.registrar.ask, claimed)
     except PartnerBusy:  # what is stored is good enough
         return _shown(state)
-    accepted = yield from blocking(Pool.STORAGE, core.registrar.note_result, claimed, result)
+    noted = yield from blocking(Pool.STORAGE, core.registrar.note_result, claimed, result)
     state = (yield from blocking(Pool.STORAGE, core.ledger.load, registration_id)) or claimed
-    yield from run_handlers(core, accepted)
+    yield from run_handlers(core, noted.accepted)
     return _shown(state)
 
 

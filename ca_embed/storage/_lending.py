@@ -86,7 +86,7 @@ class ResourcePerLoop(Generic[_R]):
         task.add_done_callback(self._disposing.discard)
 
     async def _dispose_of_this_loop(self) -> None:
-        """Close what is unused on this loop. A loop that is about to end closes its own without being asked."""
+        """Close what is unused on this loop. So a loop that ends soon closes its own without being asked."""
         with self._lock:
             unused = self._unused.pop(asyncio.get_running_loop(), [])
         for resource in unused:

@@ -214,12 +214,16 @@ def test_something_else_at_base_url(examine: Run, world: Any, knob: str, value: 
 
 
 @pytest.fixture
-def date_of_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Set the Date header of the Partner API, and of every other server here."""
+def date_of_others(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | Callable[[], str]], None]:
+    """Set the Date header of the Partner API, and of every other server here.
 
-    def set_date(date: str) -> None:
+    Called with a function, it lets each answer have the date that the function returns then.
+    """
+
+    def set_date(date: str | Callable[[], str]) -> None:
         handler = "werkzeug.serving.WSGIRequestHandler"
-        monkeypatch.setattr(f"{handler}.date_time_string", lambda self, timestamp=None: date)
+        tell = date if callable(date) else lambda: date
+        monkeypatch.setattr(f"{handler}.date_time_string", lambda self, timestamp=None: tell())
 
     return set_date
 
@@ -484,10 +488,9 @@ def test_the_servers_clock(
     examine: Run, world: Any, date_of_others: Run, ahead: tuple[float, float], words: str
 ) -> None:
     """A wrong clock of the server is recognised, with the difference if its Date shows it."""
-    moment = time.time()
     server, date = ahead
-    world.embed._core = replace(world.embed._core, clock=lambda: moment + server)
-    date_of_others(format_datetime(datetime.fromtimestamp(moment + date, UTC), usegmt=True))
+    world.embed._core = replace(world.embed._core, clock=lambda: time.time() + server)
+    date_of_others(lambda: format_datetime(datetime.fromtimestamp(time.time() + date, UTC), usegmt=True))
     finding = examine()["mount: delivery"]
 
     assert finding["result"] == "failed"

@@ -67,7 +67,9 @@ def test_show_json(operate: Run, world: Any) -> None:
     shown = json.loads(operate("show", world.completed(), "--json").out)
 
     assert "app_secret" not in shown
-    assert shown["handlers"] == [{"name": "connect", "done": True, "due_at": None, "attempts": 1}]
+    assert shown["handlers"] == [
+        {"name": "connect", "state": "done", "attempts": 1, "next_at": None, "last_error": None}
+    ]
 
 
 def test_show_a_failed_handler(operate: Run, world: Any) -> None:

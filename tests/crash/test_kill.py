@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.doors.real import SERVERS, Server
-from tests.flow.kit import build, closing, delivery
+from tests.flow.kit import build, closing, delivery, wait_until
 
 ROUNDS, CLIENTS = 3, 6
 
@@ -30,6 +30,8 @@ class Load:
         with ThreadPoolExecutor(CLIENTS) as clients:
             for client in range(CLIENTS):
                 clients.submit(self._deliver, f"{number}-{client}")
+            before = len(self.acknowledged)
+            wait_until(lambda: len(self.acknowledged) > before)
             time.sleep(seconds)
             self._server.kill()
             self._stop.set()

@@ -116,7 +116,7 @@ def test_a_huge_chunked_body_is_not_read(server: Server) -> None:
 
 
 def test_a_body_without_a_signature_is_not_awaited(server: Server) -> None:
-    """A delivery without a signature is answered before its body has come, on as many connections as threads."""
+    """A delivery without a signature is answered before its body has come, on 16 connections at once."""
     announced = request(b"POST", "/webhook", **{"Content-Length": "100"})
     connections = [server.connect() for _ in range(16)]
     for connection in connections:

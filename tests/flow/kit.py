@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ca_embed import Embed
+from ca_embed import Embed, Session
+from ca_embed._registrar import order_session
 from ca_embed._webhook import sign
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import MemoryStorage
@@ -62,6 +64,13 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+def store_session(embed: Embed, registration_id: str, *, expires_at: float, user_id: str = USER) -> None:
+    """Store an open session of the user, as if ChatArchitect had just created it."""
+    ends = datetime.fromtimestamp(expires_at, UTC)
+    session = Session(registration_id, f"{NOBODY_LISTENS}/?s={registration_id}", ends, "started")
+    embed._core.registrar.store_session(order_session(embed._core.settings, user_id), session)
 
 
 def payload(**fields: Any) -> bytes:

@@ -127,13 +127,13 @@ def test_a_record_that_cannot_be_read(client_of: ClientOf, sandbox: Sandbox, doc
 
 
 def test_forgetting_the_count(client_of: ClientOf, sandbox: Sandbox) -> None:
-    """The record of a user can be removed, for a request to erase personal data."""
+    """Erasing a user removes the record that counts the user's sessions."""
     storage = MemoryStorage()
     client = client_of(embed := at_sandbox(sandbox, storage=storage, session_limit=(1, 60)))
     assert statuses(client, 2) == [201, 429]
-    assert embed._core.session_limit.forget(USER)
+    assert embed.forget(USER) == 1
     assert storage.load(record_id(USER)) is None
-    assert not embed._core.session_limit.forget(USER)
+    assert embed.forget(USER) == 0
 
 
 def test_the_state_of_a_session(client_of: ClientOf, sandbox: Sandbox) -> None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 
 from ca_embed._registration import (
-    EXPIRY_GRACE,
+    ANSWERS_AFTER_EXPIRY,
+    ASK_EVERY,
+    FIRST_PAUSE,
     HANDLER_FIRST_RETRY,
     HANDLER_LAST_RETRY,
     HANDLER_LEASE,
+    LAST_PAUSE,
     LOST_AFTER,
-    RECONCILE_EVERY,
+    PARK_AFTER,
+    PARKED_BAND,
+    SEARCH_AFTER_EXPIRY,
+    TOMBSTONE_LIFE,
     Claim,
     Completion,
     Credentials,
@@ -24,18 +31,26 @@ from ca_embed._registration import (
     State,
     Status,
     answered,
+    as_of,
     asking,
     begin,
     claim_ended,
     claimed,
     complete,
+    counts_as_expired,
     due_at,
-    expire,
+    erased,
     handled,
     may_ask,
+    may_remove,
+    must_ask,
+    put_off,
+    rejected,
     released,
+    replayed,
     runnable,
-    unanswered,
+    shown,
+    unreachable,
 )
 
 NOW = 1_783_159_200.0
@@ -151,8 +166,8 @@ def test_a_session_brings_its_handlers_to_later_credentials() -> None:
 
 def test_handlers_that_ran_early_do_not_run_again() -> None:
     """If the webhook's process has already run its handlers, the session does not make them due again."""
-    ran = handled(completed(None, handlers=("one",)), "one", 1, NOW, done=True)
-    assert due_at(begin(REGISTRATION, "token1", ran, ("one",))) is None
+    early = ran(completed(None, handlers=("one",)), "one", NOW, done=True)
+    assert due_at(begin(REGISTRATION, "token1", early, ("one",))) is None
 
 
 # --- completion ------------------------------------------------------------------------------------
@@ -183,7 +198,7 @@ def test_the_delivered_integration_is_shown(delivered: str | None, shown: str) -
 
 def test_a_late_completion_counts() -> None:
     """A completion after expiry is accepted."""
-    late = expire(OPEN, NOW + 7200)
+    late = as_of(OPEN, NOW + 7200)
     assert late.registration.status == Status.EXPIRED
     assert completed(late).registration.status == Status.COMPLETED
 
@@ -282,7 +297,7 @@ def test_a_delivery_must_fit_its_session(echo: PartnerFields | None, fits: bool)
     """A webhook for another user or state is refused, before and after completion, even if it is newer."""
     other = replace(with_credentials(WEBHOOK, app_id="other"), partner_fields=echo, signed_at=9999)
     expected = Outcome.ACCEPTED if fits else Outcome.MISMATCHED
-    for known in (OPEN, completed(), expire(OPEN, NOW + 7200)):
+    for known in (OPEN, completed(), as_of(OPEN, NOW + 7200)):
         outcome, state = completing(known, other)
         assert outcome is expected
         assert (state is None) == (not fits)
@@ -316,41 +331,113 @@ def test_nothing_shows_the_secret() -> None:
 # --- asking ----------------------------------------------------------------------------------------
 
 
-def test_one_asks_at_a_time() -> None:
-    """After one process has asked, no other may ask for some time. Then one may ask again."""
-    assert may_ask(OPEN, NOW, every=3)
-    asked = asking(OPEN, NOW)
-    assert not may_ask(asked, NOW, every=3)
-    assert not may_ask(asked, NOW + 2.99, every=3)
-    assert may_ask(asked, NOW + 3, every=3)
-    assert may_ask(asked, NOW + 0.5, every=0.5)
+def asked(state: State, now: float, *, by_page: bool = False) -> State:
+    """Ask, without jitter."""
+    return asking(state, now, by_page=by_page, jitter=0)
+
+
+def test_one_page_asks_at_a_time() -> None:
+    """After one request of a page has asked, no other may ask for 3 seconds."""
+    assert may_ask(OPEN, NOW)
+    after = asked(OPEN, NOW, by_page=True)
+    assert not may_ask(after, NOW)
+    assert not may_ask(after, NOW + ASK_EVERY - 0.01)
+    assert may_ask(after, NOW + ASK_EVERY)
+
+
+def test_a_question_in_the_future_holds_back_no_one() -> None:
+    """A time that a clock ahead has written does not count."""
+    ahead = asked(OPEN, NOW + 7200, by_page=True)
+    assert may_ask(ahead, NOW)
+    assert must_ask(ahead, NOW)
+
+
+def test_a_pass_asks_when_it_is_due_and_once() -> None:
+    """A session is asked about when it is due. Asking itself moves the time, so overlapping passes do not."""
+    assert not must_ask(OPEN, NOW + LOST_AFTER - 0.1)
+    assert must_ask(OPEN, NOW + LOST_AFTER)
+    assert not must_ask(asked(OPEN, NOW + LOST_AFTER), NOW + LOST_AFTER)
+
+
+def test_questions_become_rarer() -> None:
+    """While nothing happens the pause doubles, from 5 seconds to 15 minutes."""
+    state, times = OPEN, [NOW + LOST_AFTER]
+    for _ in range(12):
+        assert must_ask(state, times[-1])
+        state = answered(asked(state, times[-1]), "started", times[-1])
+        times.append(due_at(state) or 0.0)
+    pauses = [after - before for before, after in pairwise(times)]
+    assert pauses[:5] == [5, 10, 20, 40, 80]
+    assert pauses[-1] == LAST_PAUSE == max(pauses)
+    assert sum(time < NOW + 3600 for time in times) <= 12
+
+
+def test_jitter_shortens_a_pause_by_a_fifth_at_most() -> None:
+    """Sessions that were created together do not stay together."""
+    assert due_at(asking(OPEN, NOW + 100, by_page=False, jitter=1)) == NOW + 180
+    assert due_at(asking(OPEN, NOW + 100, by_page=False, jitter=0.5)) == NOW + 190
+
+
+def test_an_open_page_and_a_new_status_bring_it_back() -> None:
+    """The pause is short again after the page has asked, and after the status has changed."""
+    assert due_at(asked(OPEN, NOW + 1000)) == NOW + 1900
+    assert due_at(asked(OPEN, NOW + 1000, by_page=True)) == NOW + 1000 + FIRST_PAUSE
+    moved = answered(asked(OPEN, NOW + 1000), "phone_verified", NOW + 1001)
+    assert due_at(moved) == NOW + 1001 + FIRST_PAUSE
 
 
 def test_the_partner_api_is_not_asked_about_what_is_decided() -> None:
-    """The Partner API is not asked about a completed registration, or about one whose grace is over."""
-    assert not may_ask(completed(), NOW + 100, every=3)
-    assert not may_ask(expire(OPEN, NOW + 3600 + EXPIRY_GRACE), NOW + 9999, every=3)
-    assert may_ask(expire(OPEN, NOW + 3600), NOW + 3600, every=3)
+    """The Partner API is not asked about a registration that is completed, expired by its word, or erased."""
+    for state in (completed(), answered(OPEN, "expired", NOW), erased(OPEN, NOW)):
+        assert not may_ask(state, NOW + 100)
+        assert not must_ask(state, NOW + 100)
+    assert may_ask(OPEN, NOW + 3600)  # over by the clock alone
 
 
 @pytest.mark.parametrize("status", ["phone_verified", "fb_started", "a_newer_word"])
-def test_an_answer_is_shown(status: str) -> None:
+def test_a_status_is_shown(status: str) -> None:
     """The status that the Partner API reports is shown as it is, and the session stays due."""
     state = answered(OPEN, status, NOW + 10)
     assert state.registration.status == status
-    assert due_at(state) == due_at(OPEN)
+    assert due_at(state) == NOW + 10 + FIRST_PAUSE
 
 
-def test_an_answer_of_expiry_ends_the_looking() -> None:
+def test_the_partners_word_ends_the_search() -> None:
     """Once the Partner API itself says expired, it is not asked again."""
     state = answered(OPEN, "expired", NOW + 10)
     assert state.registration.status == Status.EXPIRED
     assert due_at(state) is None
 
 
-def test_an_answer_does_not_undo_expiry() -> None:
-    """A status that comes after the session expired does not open it again."""
-    assert answered(OPEN, "fb_started", NOW + 3600).registration.status == Status.EXPIRED
+def test_answers_after_the_expiry_end_the_search() -> None:
+    """Enough answers after the expiry end the search, also without a final word. The clock alone does not."""
+    state, now = OPEN, NOW + 3600
+    for count in range(1, ANSWERS_AFTER_EXPIRY + 1):
+        assert due_at(state) is not None
+        now += LAST_PAUSE
+        state = rejected(asked(state, now), now) if count % 2 else answered(asked(state, now), "started", now)
+        assert state.inconclusive == count
+    assert due_at(state) is None
+
+
+def test_a_clock_that_is_ahead_ends_no_search() -> None:
+    """Answers that count only by a clock that is ahead are forgotten by the next right clock."""
+    state = OPEN
+    for _ in range(ANSWERS_AFTER_EXPIRY - 1):
+        state = rejected(asked(state, NOW + 90_000), NOW + 90_000)
+    state = rejected(asked(state, NOW + 10), NOW + 10)
+    assert state.inconclusive == 0
+    assert due_at(state) == NOW + 20
+
+
+def test_a_partner_api_that_is_down_ends_no_search() -> None:
+    """Without an answer nothing is known, so the session is asked about soon again: for a week at most."""
+    state = OPEN
+    for _ in range(100):
+        state = unreachable(asked(state, NOW + 4000), NOW + 4000)
+    assert due_at(state) == NOW + 4000 + FIRST_PAUSE
+    late = NOW + 3600 + SEARCH_AFTER_EXPIRY
+    assert due_at(unreachable(asked(state, late), late)) is None
 
 
 def test_a_completed_registration_stays_completed() -> None:
@@ -358,45 +445,62 @@ def test_a_completed_registration_stays_completed() -> None:
     state = completed()
     assert answered(state, "started", NOW) is state
     assert answered(state, "expired", NOW) is state
-    assert unanswered(state, NOW) is state
-    assert expire(state, NOW + 1e9) is state
+    assert unreachable(state, NOW) is state
+    assert rejected(state, NOW) is state
+    assert as_of(state, NOW + 1e9) is state
 
 
-def test_others_go_first_after_no_answer() -> None:
-    """Without an answer a registration stays due, after those that have waited longer."""
-    assert due_at(unanswered(OPEN, NOW + 60)) == NOW + 60 + RECONCILE_EVERY
-    assert due_at(unanswered(OPEN, NOW)) == due_at(OPEN)
-    assert due_at(unanswered(OPEN, NOW + 3600)) == NOW + 3600 + RECONCILE_EVERY
-    assert due_at(unanswered(OPEN, NOW + 3600 + EXPIRY_GRACE)) is None
-    over = answered(OPEN, "expired", NOW)
-    assert unanswered(over, NOW + 60) is over
-
-
-@pytest.mark.parametrize(
-    ("age", "status", "due"),
-    [
-        (0, "started", NOW + LOST_AFTER),
-        (3599.9, "started", NOW + LOST_AFTER),
-        (3600, "expired", NOW + LOST_AFTER),
-        (3600 + EXPIRY_GRACE - 0.1, "expired", NOW + LOST_AFTER),
-        (3600 + EXPIRY_GRACE, "expired", None),
-    ],
-)
-def test_expiry(age: float, status: str, due: float | None) -> None:
-    """An open session expires when its time is over. It stays due until the grace is over."""
-    state = expire(OPEN, NOW + age)
+@pytest.mark.parametrize(("age", "status"), [(0, "started"), (3599.9, "started"), (3600, "expired")])
+def test_expiry(age: float, status: str) -> None:
+    """An open session shows as expired when its time is over, and stays due."""
+    state = as_of(OPEN, NOW + age)
     assert state.registration.status == status
-    assert due_at(state) == due
-    assert expire(state, NOW + age) == state
+    assert due_at(state) == due_at(OPEN)
+    assert counts_as_expired(OPEN, NOW + age) is (status == "expired")
 
 
 def test_a_session_without_an_end_does_not_expire() -> None:
     """A session without an expiry time does not expire."""
     endless = replace(OPEN, registration=replace(REGISTRATION, expires_at=None))
-    assert expire(endless, NOW + 1e9) is endless
+    assert as_of(endless, NOW + 1e9) is endless
+
+
+# --- erasing ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [OPEN, completed()])
+def test_a_tombstone_has_nothing_of_the_user(state: State) -> None:
+    """What is erased leaves its id and times."""
+    tombstone = erased(state, NOW)
+    assert "user_456" not in repr(tombstone)
+    assert "opaque" not in repr(tombstone.registration.partner_state)
+    assert tombstone.credentials is None
+    assert tombstone.handlers == ()
+
+
+@pytest.mark.parametrize("completion", [WEBHOOK, RESULT])
+def test_nothing_brings_it_back(completion: Completion) -> None:
+    """Whatever is delivered or answered later about an erased registration is a duplicate."""
+    tombstone = erased(completed(), NOW)
+    assert completing(tombstone, completion) == (Outcome.DUPLICATE, None)
+    assert answered(tombstone, "started", NOW) is tombstone
+    assert begin(REGISTRATION, "token1", tombstone, ("one",)) is tombstone
+
+
+def test_a_tombstone_outlasts_a_wrong_clock() -> None:
+    """It stays a week after the session's end, and is looked at once an hour: no time is far away."""
+    tombstone = erased(OPEN, NOW)
+    assert due_at(tombstone) == NOW + 3600
+    assert not may_remove(tombstone, NOW + 3600 + TOMBSTONE_LIFE - 1)
+    assert may_remove(tombstone, NOW + 3600 + TOMBSTONE_LIFE)
 
 
 # --- handlers --------------------------------------------------------------------------------------
+
+
+def ran(state: State, name: str, now: float, *, done: bool, during: State | None = None) -> State:
+    """End a run of a handler, which began with that state."""
+    return handled(state, during or state, name, now, error=None if done else "ValueError at crm.py:7")
 
 
 MINE, THEIRS = Claim("me", NOW + HANDLER_LEASE), Claim("them", NOW + HANDLER_LEASE)
@@ -436,7 +540,7 @@ def test_only_handlers_that_are_here_run() -> None:
     """A process runs the handlers that it knows. Others stay due."""
     state = completed(handlers=("one", "two"))
     assert runnable(state, "me", ("two", "three"), NOW) == ("two",)
-    done = handled(state, "two", 1, NOW, done=True)
+    done = ran(state, "two", NOW, done=True)
     assert runnable(done, "me", ("two",), NOW) == ()
     assert due_at(done) == NOW
 
@@ -467,17 +571,17 @@ def test_a_claim_is_given_back_by_its_worker_only() -> None:
 
 def test_a_handler_that_is_done_is_not_due() -> None:
     """Once all handlers are done, the registration is not due any more."""
-    state = handled(completed(handlers=("one", "two")), "one", 1, NOW, done=True)
+    state = ran(completed(handlers=("one", "two")), "one", NOW, done=True)
     assert runnable(state, "me", ("one", "two"), NOW) == ("two",)
     assert due_at(state) == NOW
-    assert due_at(handled(state, "two", 1, NOW, done=True)) is None
+    assert due_at(ran(state, "two", NOW, done=True)) is None
 
 
 def test_a_failed_handler_is_due_again_with_back_off() -> None:
     """A handler that fails is due after 15 seconds, then after twice the time before, an hour at most."""
     state, now, waits = completed(handlers=("one",)), NOW, []
     for _ in range(30):
-        state = handled(state, "one", 1, now, done=False)
+        state = ran(state, "one", now, done=False)
         again = due_at(state)
         assert again is not None
         assert runnable(state, "me", ("one",), again - 0.1) == ()
@@ -492,15 +596,15 @@ def test_a_failed_handler_is_due_again_with_back_off() -> None:
 
 def test_a_failed_handler_is_due_when_the_claim_is_free() -> None:
     """A registration is due at the later of the handler's due time and the end of the lease."""
-    state = handled(completed(handlers=("one",), claim=THEIRS), "one", 1, NOW, done=False)
+    state = ran(completed(handlers=("one",), claim=THEIRS), "one", NOW, done=False)
     assert due_at(state) == NOW + HANDLER_LEASE
     assert due_at(released(state, "them")) == NOW + HANDLER_FIRST_RETRY
 
 
 def test_replaced_credentials_are_owed_again() -> None:
     """For newer credentials each handler is due again, also if it was done or had failed."""
-    state = handled(completed(handlers=("one", "two")), "one", 1, NOW, done=True)
-    state = handled(state, "two", 1, NOW, done=False)
+    state = ran(completed(handlers=("one", "two")), "one", NOW, done=True)
+    state = ran(state, "two", NOW, done=False)
     newer = with_credentials(WEBHOOK, app_id="other", completed_at=TEN + timedelta(days=1))
     replaced = completed(state, newer, now=NOW + 5, handlers=("one", "two"))
     assert replaced.handlers == (HandlerRun("one", NOW + 5), HandlerRun("two", NOW + 5))
@@ -515,10 +619,10 @@ def test_a_busy_worker_keeps_its_claim() -> None:
     replaced = completed(busy, NEWER, now=NOW + 1, handlers=("one",), claim=MINE)
     assert replaced.claim == THEIRS
     assert runnable(replaced, "me", ("one",), NOW + 1) == ()
-    noted = handled(replaced, "one", 1, NOW + 2, done=True)
+    noted = ran(replaced, "one", NOW + 2, done=True, during=busy)
     assert noted is replaced
     assert runnable(noted, "them", ("one",), NOW + 2) == ("one",)
-    assert due_at(handled(noted, "one", 2, NOW + 3, done=True)) is None
+    assert due_at(ran(noted, "one", NOW + 3, done=True)) is None
 
 
 def test_a_dead_worker_does_not() -> None:
@@ -528,3 +632,66 @@ def test_a_dead_worker_does_not() -> None:
         "them", NOW + 1
     )
     assert completed(busy, NEWER, now=NOW + 1, handlers=("one",), claim=MINE).claim == MINE
+
+
+def test_handlers_of_both_processes_are_due() -> None:
+    """The accepting process and the one that created the session may be of different releases."""
+    state = completed(begin(REGISTRATION, "token1", None, ("new", "both")), handlers=("both", "old"))
+    assert [run.name for run in state.handlers] == ["new", "both", "old"]
+
+
+def test_a_handler_that_fails_for_a_day_is_parked() -> None:
+    """It is due no more, but found in a band of its own; its state, error and attempts are shown."""
+    state = ran(completed(handlers=("one",)), "one", NOW, done=False)
+    state = ran(state, "one", NOW + PARK_AFTER, done=False)
+    assert due_at(state) == PARKED_BAND + NOW + PARK_AFTER
+    assert runnable(state, "me", ("one",), NOW + 2 * PARK_AFTER) == ()
+    (handler,) = shown(state).handlers
+    assert (handler.state, handler.attempts, handler.next_at) == ("parked", 2, None)
+    assert handler.last_error == "ValueError at crm.py:7"
+
+
+def test_a_success_ends_a_row_of_failures() -> None:
+    """Failures are counted in a row: a day with a success in it parks nothing."""
+    state = ran(completed(handlers=("one",)), "one", NOW, done=False)
+    state = replayed(ran(state, "one", NOW + 60, done=True), "one", (), NOW + PARK_AFTER)
+    assert not ran(state, "one", NOW + PARK_AFTER, done=False).handlers[0].parked
+
+
+def test_replay() -> None:
+    """A replay makes one or all runs due again, also done and parked ones and those of new handlers."""
+    state = ran(completed(handlers=("one", "two")), "one", NOW, done=True)
+    assert runnable(replayed(state, "one", (), NOW + 9), "me", ("one",), NOW + 9) == ("one",)
+    names = ("one", "two", "three")
+    assert runnable(replayed(state, None, names, NOW + 9), "me", names, NOW + 9) == names
+    assert runnable(replayed(state, "three", (), NOW + 9), "me", names, NOW + 9) == ("two", "three")
+
+
+def test_a_run_from_before_the_replay_does_not_end_it() -> None:
+    """A worker that ran while the operator replayed notes the end of its own run, not of the new one."""
+    before = completed(handlers=("one",))
+    again = replayed(before, "one", (), NOW + 1)
+    noted = ran(again, "one", NOW + 2, done=True, during=before)
+    assert runnable(noted, "me", ("one",), NOW + 2) == ("one",)
+
+
+def test_a_handler_that_no_process_knows_waits_and_is_parked() -> None:
+    """It costs no work in each pass: it is due ever more rarely, and after a day it is parked."""
+    state, now, pauses = completed(handlers=("gone", "here")), NOW, []
+    state = ran(state, "here", NOW, done=True)
+    while not state.handlers[0].parked:
+        state = put_off(state, ("here",), now)
+        again = due_at(state)
+        assert again is not None
+        pauses.append(again - now)
+        now = again
+    assert pauses[0] == 60
+    assert max(pauses[:-1]) == 900
+    assert NOW + PARK_AFTER <= state.handlers[0].due_at - PARKED_BAND <= NOW + PARK_AFTER + 900  # type: ignore[operator]
+
+
+def test_a_claim_from_a_clock_that_is_ahead_counts_for_nothing() -> None:
+    """A lease that ends later than a lease lasts holds back no other worker."""
+    state = claimed(completed(handlers=("one",)), "ahead", NOW + 7200)
+    assert claim_ended(state, NOW)
+    assert runnable(state, "me", ("one",), NOW) == ("one",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from ca_embed.storage._leases import OneForEachLoop
+from ca_embed.storage._lending import ResourcePerLoop
 
 
 class LoopThread:
@@ -26,7 +26,7 @@ class LoopThread:
 
 
 async def _use(resources):
-    async with resources.lent() as resource:
+    async with resources.lend() as resource:
         return resource
 
 
@@ -44,7 +44,7 @@ def test_a_loop_disposes_of_its_own_before_another_asks_it_to():
         second.run(resources.close())
         second.end()
 
-    resources = OneForEachLoop(object, dispose)
+    resources = ResourcePerLoop(object, dispose)
     of_first, of_second = first.run(_use(resources)), second.run(_use(resources))
     first.run(resources.close())
     assert disposed == {of_first: first.loop, of_second: second.loop}
@@ -62,7 +62,7 @@ def test_the_other_loops_are_asked():
         if resource is of_second:
             told.set()
 
-    resources = OneForEachLoop(object, dispose)
+    resources = ResourcePerLoop(object, dispose)
     of_first, of_second = first.run(_use(resources)), second.run(_use(resources))
     first.run(resources.close())
     assert told.wait(30)
