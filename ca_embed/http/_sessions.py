@@ -58,7 +58,7 @@ def session(core: Core, request: Request, registration_id: str) -> Steps[Respons
         return _shown(state)
     noted = yield from blocking(Pool.STORAGE, core.registrar.note_result, claimed, result)
     state = (yield from blocking(Pool.STORAGE, core.ledger.load, registration_id)) or claimed
-    yield from run_handlers(core, noted.accepted)
+    yield from run_handlers(noted.accepted)
     return _shown(state)
 
 

@@ -33,6 +33,6 @@ def webhook(core: Core, request: Request) -> Steps[Response]:
         return json_response(200, {"status": "ignored"})
     accepted = yield from blocking(Pool.STORAGE, core.registrar.accept, completion)
     log_outcome("webhook", completion, accepted.outcome, event_label(request))
-    yield from run_handlers(core, accepted)
+    yield from run_handlers(accepted)
     status = "accepted" if accepted.outcome is Outcome.ACCEPTED else "duplicate"
     return json_response(200, {"status": status})

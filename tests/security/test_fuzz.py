@@ -139,7 +139,9 @@ class Doors:
 def doors() -> Iterator[Doors]:
     """Both doors of an Embed whose Partner API does not listen."""
     made = Doors(build(session_limit=None))
-    yield made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ca_embed._host.log_limit.LINES_A_SECOND", 1_000_000)
+        yield made
     made.close()
 
 
