@@ -21,9 +21,9 @@ def identify_sync(identify: Identify | None, native: object) -> str:
         raise NotSignedIn("Embed was built without identify, so no one can be signed in")
     try:
         return _user_id(call_host(identify, native))
-    except NotSignedIn:
+    except (NotSignedIn, KeyboardInterrupt):  # the operator ends the process
         raise
-    except Exception as error:  # noqa: BLE001 (the host may raise anything)
+    except BaseException as error:  # noqa: BLE001 (the host may raise anything: gevent's Timeout, SystemExit)
         raise _identify_failed(error) from None
 
 
@@ -38,10 +38,20 @@ async def identify_async(identify: Identify | None, native: object, threads: Thr
         return await _identify_in_thread(identify, native, threads)
     try:
         return _user_id(await identify(native))
-    except NotSignedIn:
+    except (NotSignedIn, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001 (the host may raise anything)
+    except BaseException as error:
+        if _is_cancelled(error):
+            raise
         raise _identify_failed(error) from None
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Tell whether the server cancels this request. The host may also raise a CancelledError of its own."""
+    import asyncio
+
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 async def _identify_in_thread(identify: Identify, native: object, threads: Threads) -> str:
@@ -68,6 +78,6 @@ def _is_coroutine_function(function: object) -> bool:
     )
 
 
-def _identify_failed(error: Exception) -> NotSignedIn:
+def _identify_failed(error: BaseException) -> NotSignedIn:
     """Sign no one in, and tell the operator why: the host's own function failed."""
     return NotSignedIn(f"identify raised {described(error)}", reason="identify_failed")

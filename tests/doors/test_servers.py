@@ -207,3 +207,19 @@ def _is_silent(connection: socket.socket) -> bool:
     finally:
         connection.settimeout(20)
     return False
+
+
+# --- gevent --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variables", [{}, {"ASYNCHRONOUS": "1"}], ids=["plain", "asynchronous"])
+def test_gevent(variables: dict[str, str], tmp_path: Path) -> None:
+    """Under gevent every request is answered right, with plain and with asynchronous host functions."""
+    ids = [f"r{number}" for number in range(20)]
+    with running("gevent", tmp_path, "sqlite:///{}/r.db", workers=1, **variables) as server:
+        with ThreadPoolExecutor(20) as clients:
+            pages = [clients.submit(server.ask, b"GET", "/") for _ in range(40)]
+            webhooks = [clients.submit(server.deliver, delivery(registration_id=one)) for one in ids]
+            assert Counter(page.result()[0] for page in pages) == {200: 40}
+            assert [webhook.result() for webhook in webhooks] == [ACCEPTED] * 20
+        assert sorted(server.handled.read_text().split()) == sorted(ids)
