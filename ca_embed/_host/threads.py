@@ -27,6 +27,8 @@ class Pool(Enum):
     STORAGE = ("storage", 16)
     PARTNER = ("partner", 16)
     HANDLERS = ("handlers", 8)
+    IDENTIFY = ("identify", 16)
+    HEALTH = ("health", 1)
 
 
 class Threads:
