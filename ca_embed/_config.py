@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ca_embed._strict_json import is_unicode
-from ca_embed._urls import origin_of, require_bare_origin, require_base
+from ca_embed._urls import origin_of, require_bare_origin, require_base, require_link
 from ca_embed.errors import ConfigurationError
 
 _T = TypeVar("_T")
@@ -49,6 +49,7 @@ class Settings:
     integration: str | None
     lang: str
     replay_window: float
+    login_url: str | None = None
 
     @property
     def webhook_url(self) -> str:
@@ -91,6 +92,7 @@ def read_settings(
     integration: str | None,
     lang: str | None,
     replay_window: float,
+    login_url: str | None = None,
 ) -> Settings:
     """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
@@ -101,6 +103,7 @@ def read_settings(
     parents = reader.origins("parent_origins", parent_origins)
     reader.check_window(replay_window)
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
+    login_url = reader.link("login_url", login_url)
     reader.raise_problems()
     return Settings(
         base_url=base,
@@ -114,6 +117,7 @@ def read_settings(
         integration=integration,
         lang=fitting_language(lang),
         replay_window=replay_window,
+        login_url=login_url,
     )
 
 
@@ -182,6 +186,16 @@ class _Reader:
         except ValueError as problem:
             self._problems.append(f"{name}: {problem}")
             return "", ""
+
+    def link(self, name: str, value: object) -> str | None:
+        """Return a URL that a browser may be sent to, or None."""
+        if (url := self.text(name, value)) is None:
+            return None
+        try:
+            return require_link(url)
+        except ValueError as problem:
+            self._problems.append(f"{name}: {problem}; give a path like /login, or an https URL")
+            return None
 
     def tokens(self, values: object) -> tuple[str, ...]:
         tokens = self._secrets("partner_token", values)

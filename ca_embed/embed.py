@@ -47,6 +47,7 @@ class Embed:
         the id of the signed-in user, or None. May be asynchronous.
     parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
     integration, lang: what sessions are created with where the call does not say.
+    login_url: where a signed-out visitor of the hosted page is sent: a path like /login, or an https URL.
     replay_window: seconds by which a webhook's timestamp may differ from this clock, either way.
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
         only in `reconcile()`.
@@ -68,6 +69,7 @@ class Embed:
         integration: str | None = None,
         lang: str | None = None,
         replay_window: float = 300,
+        login_url: str | None = None,
         handlers: Literal["request", "reconcile"] = "request",
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -85,6 +87,7 @@ class Embed:
                 integration=integration,
                 lang=lang,
                 replay_window=replay_window,
+                login_url=login_url,
             ),
         )
         opened = collect(problems, partial(open_storage, storage))

@@ -152,7 +152,7 @@ def _django_setup() -> None:
 
 def _the_embed(path: str, found: object) -> Embed:
     """Return the Embed that was named, or the only one in the application that was named."""
-    embeds = _of_host(f"python -m {path.partition(':')[0]}", path, lambda: _embeds_in(found))
+    embeds: Any = _of_host(f"python -m {path.partition(':')[0]}", path, lambda: _embeds_in(found))
     match embeds:
         case [embed]:
             the_embed: Embed = embed

@@ -14,18 +14,20 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from pyramid.config import Configurator
-from pyramid.csrf import get_csrf_token
-from pyramid.interfaces import IDefaultCSRFOptions
-from pyramid.request import Request
-from pyramid.response import Response
-from pyramid.scripting import prepare
-from pyramid.security import NO_PERMISSION_REQUIRED
-from pyramid.threadlocal import get_current_request
-
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import Csrf
 from ca_embed.wsgi import answer_environ
+
+with extra("pyramid"):
+    from pyramid.config import Configurator
+    from pyramid.csrf import get_csrf_token
+    from pyramid.interfaces import IDefaultCSRFOptions
+    from pyramid.request import Request
+    from pyramid.response import Response
+    from pyramid.scripting import prepare
+    from pyramid.security import NO_PERMISSION_REQUIRED
+    from pyramid.threadlocal import get_current_request
 
 __all__ = ["csrf_token", "endpoints"]
 

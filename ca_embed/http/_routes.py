@@ -21,6 +21,10 @@ from ca_embed.http._steps import Steps
 logger = logging.getLogger("ca_embed")
 
 
+def _json_refusal(_core: Core, _request: Request, error: EmbedError) -> Response:
+    return error_response(error)
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     """An endpoint and what is to be known about it before it runs.
@@ -29,11 +33,13 @@ class _Route:
     endpoint: gets the core, the request and the variables of the path. One that waits for nothing is a
         plain function.
     for_pages: pages of allowed origins may read its responses (CORS).
+    refusal: makes the response to a request that is refused.
     """
 
     name: str
     endpoint: Callable[..., Steps[Response] | Response]
     for_pages: bool = False
+    refusal: Callable[[Core, Request, EmbedError], Response] = _json_refusal
 
 
 def _rule(method: str, path: str, route: _Route) -> Rule:
@@ -42,7 +48,7 @@ def _rule(method: str, path: str, route: _Route) -> Rule:
 
 _ROUTES = Map(
     [
-        _rule("GET", "/", _Route("page", _page.hosted_page)),
+        _rule("GET", "/", _Route("page", _page.hosted_page, refusal=_page.refused_page)),
         _rule("POST", "/sessions", _Route("sessions", _sessions.create_session, for_pages=True)),
         _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, for_pages=True)),
         _rule("GET", "/sessions/<registration_id>", _Route("session", _sessions.session, for_pages=True)),
@@ -62,17 +68,17 @@ _ROUTES = Map(
 
 def response_to(core: Core, request: Request) -> Steps[Response]:
     """Find the endpoint of a request, run it, and complete its response. An error becomes a response too."""
-    name, extra_headers = "request", Headers()
+    name, refusal, extra_headers = "request", _json_refusal, Headers()
     try:
         route, values = _match(request)
-        name = route.name
+        name, refusal = route.name, route.refusal
         if route.for_pages:
             extra_headers = page_headers(core.settings, request)
         answered = route.endpoint(core, request, **values)
         response = answered if isinstance(answered, Response) else (yield from answered)
     except EmbedError as error:
         _log_refusal(name, error, request)
-        response = error_response(error)
+        response = refusal(core, request, error)
     return finished(response, request.method, extra_headers)
 
 

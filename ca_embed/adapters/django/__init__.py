@@ -23,14 +23,17 @@ is imported at the start:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ca_embed.adapters.django._settings import SettingsEmbed
+from ca_embed.adapters._extras import extra
+
+with extra("django"):
+    from ca_embed.adapters.django._settings import SettingsEmbed
 
 if TYPE_CHECKING:
     from ca_embed.embed import Embed
 
 __all__ = ["embed"]
 
-# Built from the settings at its first use. Registering a handler is no use.
-embed: Embed = SettingsEmbed()
+_stand_in: Any = SettingsEmbed()
+embed: Embed = _stand_in  # built from the settings at its first use; registering a handler is none
