@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
@@ -19,6 +20,9 @@ from ca_embed.http._origins import page_headers
 from ca_embed.http._steps import Steps
 
 logger = logging.getLogger("ca_embed")
+
+
+_Refusal: TypeAlias = Callable[[Core, Request, EmbedError], Response]
 
 
 def _json_refusal(_core: Core, _request: Request, error: EmbedError) -> Response:
@@ -39,7 +43,7 @@ class _Route:
     name: str
     endpoint: Callable[..., Steps[Response] | Response]
     for_pages: bool = False
-    refusal: Callable[[Core, Request, EmbedError], Response] = _json_refusal
+    refusal: _Refusal = _json_refusal
 
 
 def _rule(method: str, path: str, route: _Route) -> Rule:
@@ -68,7 +72,8 @@ _ROUTES = Map(
 
 def response_to(core: Core, request: Request) -> Steps[Response]:
     """Find the endpoint of a request, run it, and complete its response. An error becomes a response too."""
-    name, refusal, extra_headers = "request", _json_refusal, Headers()
+    name, extra_headers = "request", Headers()
+    refusal: _Refusal = _json_refusal
     try:
         route, values = _match(request)
         name, refusal = route.name, route.refusal

@@ -150,7 +150,7 @@ def test_wall_in_flask(walls: list[str], ca_embed_factory: Any) -> None:
     app = flask.Flask("crm")
     app.secret_key = "fake-secret-of-the-host"
     app.register_blueprint(flask_adapter.blueprint(ca_embed_factory()))
-    exec(walls[0], {"app": app, **vars(flask)})
+    exec(walls[0], {**vars(flask), "app": app})
     client = app.test_client()
     assert client.get("/orders").location == "/login"
     assert client.get("/chatarchitect/health").json == {"status": "ok"}
@@ -167,9 +167,8 @@ def test_wall_in_django(walls: list[str]) -> None:
         return wall(SimpleNamespace(path=path, user=SimpleNamespace(is_authenticated=signed_in)))
 
     assert visit("/orders") == "to /login"
-    assert {visit("/chatarchitect/webhook"), visit("/login"), visit("/orders", signed_in=True)} == {
-        "the view"
-    }
+    assert visit("/chatarchitect/webhook") == visit("/login") == "the view"
+    assert visit("/orders", signed_in=True) == "the view"
 
 
 def test_wall_in_fastapi(walls: list[str], ca_embed_factory: Any) -> None:
