@@ -28,7 +28,7 @@ _WAYS = (
     "app", "_app", "application", "wsgi_app", "asgi_app", "mounts", "_dispatch", "_endpoints", "_embed",
     "registry", "view_functions", "url_patterns", "routes", "router", "wildcard_router", "rules",
     "target_kwargs", "_sinks", "apps", "root", "views", "endpoint", "handler", "route_handler", "fn",
-    "callback", "__wrapped__", "__func__",
+    "original_router", "_resources", "_routes", "ca_embed", "callback", "__wrapped__", "__func__",
 )  # fmt: skip
 _DEEPEST = 12  # steps from the application, through its middlewares, to an endpoint
 _MOST = 20_000  # objects to look at
@@ -196,9 +196,9 @@ def _embeds_in(found: object) -> list[Embed]:
 
 def _children(one: object) -> Iterator[object]:
     """Yield what may lead from the object to an endpoint: its parts, and what a view function encloses."""
-    if isinstance(one, Mapping):
+    if isinstance(one, Mapping):  # a router may be one too
         yield from one.values()
-    elif isinstance(one, list | tuple | set | frozenset):
+    if isinstance(one, list | tuple | set | frozenset):
         yield from one
     elif isinstance(one, str | bytes | int | float | None):
         return

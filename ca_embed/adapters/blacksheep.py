@@ -45,6 +45,7 @@ def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
     async def webhook(request: Request) -> Response:
         return await respond(request, "webhook")
 
+    vars(app)["ca_embed"] = embed  # `ca-embed --app` finds it there
     path = mount_prefix(embed, prefix)
     app.router.add("POST", path + "/webhook", ignore_anti_forgery()(webhook))
     for method in METHODS:

@@ -46,6 +46,7 @@ def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurat
         return Response(app_iter=[response.body], status=response.status, headerlist=response.headers)
 
     def include(config: Configurator) -> None:
+        config.registry[f"ca_embed.{name}"] = embed  # `ca-embed --app` finds it there
         embed._core.handlers.context = partial(_threadlocals, config.registry)
         config.add_route(f"{name}.webhook", r"/{rest:webhook/?}")
         config.add_route(f"{name}.page", "", inherit_slash=True)
