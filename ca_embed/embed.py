@@ -50,6 +50,7 @@ class Embed:
         the id of the signed-in user, or None. May be asynchronous.
     parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
     integration, lang: what sessions are created with where the call does not say.
+    login_url: where a signed-out visitor of the hosted page is sent: a path like /login, or an https URL.
     replay_window: seconds by which a webhook's timestamp may differ from this clock, either way.
     session_limit: how many sessions a user's page may open, and in how many seconds. None: any number.
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
@@ -75,6 +76,7 @@ class Embed:
         lang: str | None = None,
         replay_window: float = 300,
         session_limit: tuple[int, float] | None = (10, 600),
+        login_url: str | None = None,
         handlers: Literal["request", "reconcile"] = "request",
         namespace: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -95,6 +97,7 @@ class Embed:
                 replay_window=replay_window,
                 session_limit=session_limit,
                 namespace=namespace,
+                login_url=login_url,
             ),
         )
         opened = collect(problems, partial(open_storage, storage))

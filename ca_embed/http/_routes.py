@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
@@ -22,6 +23,13 @@ from ca_embed.http._steps import Steps
 logger = logging.getLogger("ca_embed")
 
 
+_Refusal: TypeAlias = Callable[[Core, Request, EmbedError], Response]
+
+
+def _json_refusal(_core: Core, _request: Request, error: EmbedError) -> Response:
+    return error_response(error)
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     """An endpoint and what is to be known about it before it runs.
@@ -30,11 +38,13 @@ class _Route:
     endpoint: gets the core, the request and the variables of the path. One that waits for nothing is a
         plain function.
     for_pages: pages of allowed origins may read its responses (CORS).
+    refusal: makes the response to a request that is refused.
     """
 
     name: str
     endpoint: Callable[..., Steps[Response] | Response]
     for_pages: bool = False
+    refusal: _Refusal = _json_refusal
 
 
 def _rule(method: str, path: str, route: _Route) -> Rule:
@@ -43,7 +53,7 @@ def _rule(method: str, path: str, route: _Route) -> Rule:
 
 _ROUTES = Map(
     [
-        _rule("GET", "/", _Route("page", _page.hosted_page)),
+        _rule("GET", "/", _Route("page", _page.hosted_page, refusal=_page.refused_page)),
         _rule("POST", "/sessions", _Route("sessions", _sessions.create_session, for_pages=True)),
         _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, for_pages=True)),
         _rule("GET", "/sessions/<registration_id>", _Route("session", _sessions.session, for_pages=True)),
@@ -65,9 +75,10 @@ def response_to(core: Core, request: Request) -> Steps[Response]:
     """Find the endpoint of a request, run it, and complete its response. An error becomes a response too."""
     name, extra_headers = "request", Headers()
     _log_left_out(core)
+    refusal: _Refusal = _json_refusal
     try:
         route, values = _match(request)
-        name = route.name
+        name, refusal = route.name, route.refusal
         if route.for_pages:
             extra_headers = page_headers(core.settings, request)
         answered = route.endpoint(core, request, **values)
@@ -75,7 +86,7 @@ def response_to(core: Core, request: Request) -> Steps[Response]:
     except EmbedError as error:
         clear_locals(error)  # the log's handlers get it
         _log_refusal(core, name, error, request)
-        response = error_response(error)
+        response = refusal(core, request, error)
     return finished(response, request.method, extra_headers)
 
 
