@@ -24,7 +24,7 @@ _DRIVERS = {
 }
 _POOL_WAIT = 3  # seconds to wait for a free connection
 
-_CONNECT_ARGS = {  # in seconds; only tcp_user_timeout is in milliseconds
+_CONNECT_ARGS: dict[str, dict[str, int | None]] = {  # in seconds; only tcp_user_timeout is in milliseconds
     "postgresql+psycopg": {
         "connect_timeout": 2,
         "tcp_user_timeout": 3000,

@@ -11,7 +11,7 @@ LOCK_WAIT = 2  # seconds to wait for a lock
 STATEMENT_WAIT = 3  # seconds for one statement
 
 # The settings hold for this transaction only. `local`, `remote_write` and `off` acknowledge a commit before
-# a synchronous standby has it on its disk, so they are raised. `remote_apply` is stronger than `on`: it stays.
+# a synchronous standby has it on its disk, so they are raised. `remote_apply` is stronger than `on`.
 # With client_min_messages = error, the server would hide that a standby has not confirmed the commit.
 BEGIN = f"""
     SELECT set_config('lock_timeout', '{LOCK_WAIT}s', true),
