@@ -26,9 +26,8 @@ BEGIN = f"""
 MISSING_TABLE = frozenset({"42P01"})
 CONFLICTS = frozenset({"40001", "40P01"})
 _POOLER = (
-    "a connection pooler such as pgBouncer loses prepared statements: set connect_args of your engine to "
-    '{"prepare_threshold": None} for psycopg, and for asyncpg to {"statement_cache_size": 0, '
-    '"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}'
+    "a pooler such as pgBouncer loses prepared statements: create your engine with connect_args="
+    '{"statement_cache_size": 0} for asyncpg, or {"prepare_threshold": None} for psycopg'
 )
 REMEDIES: Mapping[str | int, str] = MappingProxyType(
     {
