@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from ca_embed.storage._base import DueCursor
 from ca_embed.storage._sql import postgresql_rules
 from ca_embed.storage._sql.server import Server
-from ca_embed.storage._sql.standby import require_standby
+from ca_embed.storage._sql.standby import refuse_blind_driver, require_standby
 
 if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
@@ -37,8 +37,9 @@ class PostgreSQL(Server):
         with _unprepared(driver_connection):
             *_, fsync, standby_names = connection.execute(_BEGIN).one()
             postgresql_rules.require_durability(fsync)
+            refuse_blind_driver(driver_connection, standby_names)
             yield
-            with require_standby(driver_connection, standby_names):
+            with require_standby(driver_connection):
                 connection.commit()
 
     def insert(self, table: Table) -> Insert:

@@ -7,7 +7,7 @@ warning, with the SQLSTATE 01000, tells that the standby may not have the transa
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ca_embed.errors import StorageUnavailable
@@ -15,33 +15,45 @@ from ca_embed.errors import StorageUnavailable
 _WARNING = "01000"
 
 
-@contextmanager
-def require_standby(driver_connection: Any, standby_names: str) -> Generator[None]:
-    """Commit in the block. Raises StorageUnavailable if the standby may not have the transaction.
+def refuse_blind_driver(driver_connection: Any, standby_names: str) -> None:
+    """Refuse a driver that does not show warnings if the server has a synchronous standby.
 
-    driver_connection: a connection of psycopg or asyncpg. Another driver does not show warnings, so it is
-        refused if the server has a synchronous standby.
     standby_names: the server's setting `synchronous_standby_names`.
     """
-    warnings: list[str | None] = []
-    if hasattr(driver_connection, "add_notice_handler"):
-        with _noted_by_psycopg(driver_connection, warnings):
-            yield
-    elif hasattr(driver_connection, "add_log_listener"):
-        with _noted_by_asyncpg(driver_connection, warnings):
-            yield
-    elif standby_names.strip():
+    if standby_names.strip() and not (_is_psycopg(driver_connection) or _is_asyncpg(driver_connection)):
         raise StorageUnavailable(
             "the server has a synchronous standby, and this driver does not show whether a commit reached "
             "it: use psycopg 3 or asyncpg"
         )
-    else:
-        yield
+
+
+@contextmanager
+def require_standby(driver_connection: Any) -> Generator[list[str | None]]:
+    """Commit in the block. Raises StorageUnavailable if the standby may not have the transaction.
+
+    Yields the SQLSTATEs of the warnings so far. A caller that does more than COMMIT in the block clears
+    them before it commits.
+    """
+    warnings: list[str | None] = []
+    with ExitStack() as stack:
+        if _is_psycopg(driver_connection):
+            stack.enter_context(_noted_by_psycopg(driver_connection, warnings))
+        elif _is_asyncpg(driver_connection):
+            stack.enter_context(_noted_by_asyncpg(driver_connection, warnings))
+        yield warnings
     if _WARNING in warnings:
         raise StorageUnavailable(
             "the wait for the synchronous standby was cancelled, so the standby may not have the record: "
             "check whether it is connected (pg_stat_replication)"
         )
+
+
+def _is_psycopg(driver_connection: Any) -> bool:
+    return hasattr(driver_connection, "add_notice_handler")
+
+
+def _is_asyncpg(driver_connection: Any) -> bool:
+    return hasattr(driver_connection, "add_log_listener")
 
 
 @contextmanager
