@@ -127,15 +127,15 @@ class TestSQLite(DurableStorageContract):
 @pytest.fixture
 def standby_gone(postgresql: PostgreSQLServer) -> Iterator[OpenStorage]:
     """A table on a server that waits for a standby that is not there. The host commits locally."""
-    with _migrated(on_server(postgresql, options="-c synchronous_commit=local")) as opened:
-        with postgresql.connect() as connection:
-            connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
-            connection.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: _shown(postgresql, "synchronous_standby_names") == "gone")
-            yield opened
-            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            connection.execute("SELECT pg_reload_conf()")
-            wait_until(lambda: not _waiting(postgresql))
+    database = on_server(postgresql, options="-c synchronous_commit=local")
+    with _migrated(database) as opened, postgresql.connect() as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+        connection.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: _shown(postgresql, "synchronous_standby_names") == "gone")
+        yield opened
+        connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        connection.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: not _waiting(postgresql))
 
 
 def test_nothing_is_acknowledged_without_the_standby(standby_gone: OpenStorage) -> None:

@@ -12,9 +12,12 @@ from django.db import connections
 
 from ca_embed.adapters.django._databases import database_of
 from ca_embed.adapters.django._databases.base import Database
+from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._sql.deadline import disconnect_after
 
 _TIME_LIMIT = 4.0  # seconds for one operation in total
+_CONNECT_TIME = 3.0  # seconds
+_NO_ANSWER = f"it did not answer within {_TIME_LIMIT:g} seconds, or closed the connection"
 
 _inherited: list[object] = []  # connections of the parent process: closing one would break it there
 
@@ -33,7 +36,11 @@ def lend(alias: str) -> Generator[tuple[Any, Database, Callable[[], float]]]:
     with disconnect_after(_TIME_LIMIT, lambda: connection.connection):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
+            if connection.connection is not None and not connection.is_usable():
+                connection.close()  # the server has closed it meanwhile
         was_open = connection.connection is not None
+        if not was_open and give_up - time.monotonic() < _CONNECT_TIME:
+            raise StorageUnavailable(_NO_ANSWER)  # to connect could take too long
         try:
             _open(connection, database)
             with _no_reconnection(connection):
@@ -66,9 +73,7 @@ def _no_reconnection(connection: Any) -> Generator[None]:
     """Let nothing connect in the block. `atomic` would do it after a failed COMMIT, and wait for too long."""
 
     def refuse() -> None:
-        raise connection.Database.OperationalError(
-            f"it did not answer within {_TIME_LIMIT:g} seconds, or closed the connection"
-        )
+        raise connection.Database.OperationalError(_NO_ANSWER)
 
     connection.connect = refuse
     try:

@@ -93,7 +93,7 @@ class DjangoStorage:
     def _read(self, page: Q, *order: str, limit: int) -> Sequence[SealedRecord]:
         def read(rows: Any) -> list[SealedRecord]:
             found = rows.filter(page).order_by(*order).values(*_COLUMNS)[:limit]
-            return [SealedRecord(**{**row, "document": bytes(row["document"])}) for row in found]
+            return [SealedRecord(**{**row, "document": _document(row["document"])}) for row in found]
 
         return self._run(read, writes=False)
 
@@ -141,6 +141,11 @@ def _problem(database: Database, error: Error) -> str:
 def _unknown(error: Error) -> str:
     said = str(error).strip().partition("\n")[0]
     return f"it cannot be reached, or failed ({said or type(error).__name__})"
+
+
+def _document(value: Any) -> bytes:
+    """Return the bytes of a document. In a damaged row, SQLite may return text, which the seal refuses."""
+    return value.encode() if isinstance(value, str) else bytes(value)
 
 
 def _code(database: Database, error: Error) -> int | str | None:
