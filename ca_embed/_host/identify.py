@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ca_embed._host.calls import call_host, described
+from ca_embed._host.error_hooks import ErrorHooks
 from ca_embed._host.user_ids import user_id_of
 from ca_embed.errors import NotSignedIn
 
 Identify = Callable[[Any], Awaitable[Any] | Any]
 
+_WHERE = "identify"  # what `on_error` functions are told
 
-def identify_sync(identify: Identify | None, native: object) -> str:
+
+def identify_sync(identify: Identify | None, native: object, error_hooks: ErrorHooks) -> str:
     """Return the signed-in user's id; block while the host's function runs. Raises NotSignedIn."""
     if identify is None:
         raise NotSignedIn("Embed was built without identify, so no one can be signed in")
@@ -22,10 +25,11 @@ def identify_sync(identify: Identify | None, native: object) -> str:
     except NotSignedIn:
         raise
     except Exception as error:  # noqa: BLE001 (the host may raise anything)
+        error_hooks.report(error, _WHERE)
         raise _identify_failed(error) from None
 
 
-async def identify_async(identify: Identify | None, native: object) -> str:
+async def identify_async(identify: Identify | None, native: object, error_hooks: ErrorHooks) -> str:
     """Return the signed-in user's id: await a coroutine function, give any other a thread.
 
     Raises NotSignedIn.
@@ -33,12 +37,14 @@ async def identify_async(identify: Identify | None, native: object) -> str:
     from asgiref.sync import sync_to_async
 
     if identify is None or not _is_coroutine_function(identify):
-        return await sync_to_async(identify_sync, thread_sensitive=True)(identify, native)
+        return await sync_to_async(identify_sync, thread_sensitive=True)(identify, native, error_hooks)
     try:
         return _user_id(await identify(native))
     except NotSignedIn:
         raise
     except Exception as error:  # noqa: BLE001 (the host may raise anything)
+        if error_hooks:
+            await sync_to_async(error_hooks.report, thread_sensitive=True)(error, _WHERE)
         raise _identify_failed(error) from None
 
 

@@ -63,7 +63,7 @@ def _take(core: Core, request: Request, read_body: Callable[[], bytes], step: St
             announced_length(request)  # before a byte is read
             return checked_body(read_body(), request)
         case IdentifyUser():
-            return identify_sync(request.identify or core.identify, request.native)
+            return identify_sync(request.identify or core.identify, request.native, core.error_hooks)
         case Blocking(pool, call, optional):
             return core.threads.run_here(pool, call, optional=optional)
 
@@ -76,7 +76,7 @@ async def _take_async(
             announced_length(request)  # before a byte is read
             return checked_body(await read_body(), request)
         case IdentifyUser():
-            return await identify_async(request.identify or core.identify, request.native)
+            return await identify_async(request.identify or core.identify, request.native, core.error_hooks)
         case Blocking(pool, call):
             return await core.threads.run(pool, call)
 
