@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ca_embed._host.calls import call_host, described
+from ca_embed._log import fields
 from ca_embed.errors import ConfigurationError
 
 logger = logging.getLogger("ca_embed")
@@ -56,4 +57,5 @@ class ErrorHooks:
             except KeyboardInterrupt:  # the operator ends the process
                 raise
             except BaseException as raised:  # noqa: BLE001 (the host may raise anything)
-                logger.error("on_error reason=failed raised=%s; fix the function", described(raised))
+                place, extra = described(raised), fields("failed")
+                logger.error("on_error reason=failed raised=%s; fix the function", place, extra=extra)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ca_embed._host.calls import call_host, described
 from ca_embed._host.error_hooks import ErrorHooks
+from ca_embed._log import fields
 from ca_embed._registration import Credentials, Registration
 from ca_embed.errors import ConfigurationError
 
@@ -56,6 +57,7 @@ class Handlers:
                 name,
                 registration.registration_id,
                 raised,
+                extra=fields("failed", registration.registration_id),
             )
             self._error_hooks.report(error, f"handler {name}", self.context)
             return raised

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from ca_embed._host.user_ids import is_user_id
+from ca_embed._log import fields
 from ca_embed._registration import State, as_of, due_at
 from ca_embed._vault import document
 from ca_embed._vault.canary import Canary
@@ -117,7 +118,8 @@ class Ledger:
             try:
                 state = self.as_of_now(record)
             except RecordUnreadable as error:
-                logger.error("list reason=unreadable %s", error)
+                extra = fields("unreadable", error.registration_id)
+                logger.error("list reason=unreadable %s", error, extra=extra)
                 continue
             if not state.erased:
                 yield state

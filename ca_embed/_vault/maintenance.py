@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ca_embed._log import fields
 from ca_embed._registration import State, erased
 from ca_embed._vault.canary import copy_canary
 from ca_embed._vault.keyring import key_id_of
@@ -76,7 +77,8 @@ def _reseal(ledger: Ledger, record: SealedRecord, counts: Rotation, *, dry_run: 
             ledger.reseal(record)
         counts.resealed += 1
     except RecordUnreadable as error:
-        logger.error("rotate-keys reason=unreadable %s", error)
+        extra = fields("unreadable", error.registration_id)
+        logger.error("rotate-keys reason=unreadable %s", error, extra=extra)
         counts.unreadable += 1
 
 
@@ -142,7 +144,8 @@ def copy(source: Storage, target: Storage, *, progress: Progress | None = None) 
 
 def _copy(record: SealedRecord, target: Storage, counts: Copied) -> None:
     if key_id_of(record.document) is None:
-        logger.error("copy reason=unreadable record %r", record.registration_id)
+        extra = fields("unreadable", record.registration_id)
+        logger.error("copy reason=unreadable record %r", record.registration_id, extra=extra)
         counts.unreadable += 1
         return
     before = target.load(record.registration_id)
@@ -150,7 +153,8 @@ def _copy(record: SealedRecord, target: Storage, counts: Copied) -> None:
         target.save(_first_version(record))
     arrived = target.load(record.registration_id)
     if arrived is None or arrived.document != record.document:
-        logger.warning("copy reason=differing record %r", record.registration_id)
+        extra = fields("differing", record.registration_id)
+        logger.warning("copy reason=differing record %r", record.registration_id, extra=extra)
         counts.differing += 1
     elif before is None:
         counts.written += 1
@@ -166,7 +170,7 @@ def _is_stale(ledger: Ledger, record: SealedRecord, limit: datetime) -> bool:
     try:
         state = ledger.opened(record)
     except RecordUnreadable as error:
-        logger.error("purge reason=unreadable %s", error)
+        logger.error("purge reason=unreadable %s", error, extra=fields("unreadable", error.registration_id))
         return False
     registration = state.registration
     ended = registration.expires_at or registration.created_at

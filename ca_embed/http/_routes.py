@@ -11,9 +11,10 @@ from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 from werkzeug.routing import Map, RequestRedirect, Rule
 
 from ca_embed._core import Core
-from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RequestError
+from ca_embed._log import fields
+from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RecordUnreadable, RequestError
 from ca_embed.http import _health, _page, _sessions, _webhook
-from ca_embed.http._log import event_label
+from ca_embed.http._log import request_fields, request_label
 from ca_embed.http._messages import Headers, Request, Response, error_response, finished
 from ca_embed.http._origins import page_headers
 from ca_embed.http._steps import Steps
@@ -91,4 +92,6 @@ def _match(request: Request) -> tuple[_Route, dict[str, str]]:
 def _log_refusal(name: str, error: EmbedError, request: Request) -> None:
     reason = error.reason if isinstance(error, RequestError) else error.code
     level = logging.DEBUG if isinstance(error, NotFound | MethodNotAllowed) else logging.WARNING
-    logger.log(level, "%s reason=%s (%s)%s", name, reason, error, event_label(request))
+    registration_id = error.registration_id if isinstance(error, RecordUnreadable) else None
+    extra = fields(reason, registration_id, **request_fields(request))
+    logger.log(level, "%s reason=%s (%s)%s", name, reason, error, request_label(request), extra=extra)

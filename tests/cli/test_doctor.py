@@ -44,6 +44,8 @@ def examine(operate: Run) -> Callable[..., dict[str, dict[str, Any]]]:
         for finding in findings:
             assert bool(finding["advice"]) == (finding["result"] == "failed")
             assert finding["message"]
+            if finding["check"].startswith("mount: ") and finding["result"] == "failed":
+                assert finding["message"].startswith("http://127.0.0.1:")
         assert ran.code == (1 if "failed" in {finding["result"] for finding in findings} else 0)
         return {finding["check"]: finding for finding in findings}
 
@@ -83,6 +85,15 @@ def test_all_is_well(operate: Run) -> None:
 
     assert (ran.code, ran.err) == (0, "")
     assert lines == [("ok", check) for check in ALL[:-1]] + [("left out", "pages")]
+
+
+def test_its_requests_are_marked(operate: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Each line of the log about a request of the doctor says so."""
+    operate("doctor")
+    lines = [record for record in caplog.records if record.getMessage().startswith("webhook reason=")]
+
+    assert [record.__dict__["reason"] for record in lines] == ["bad_shape"]
+    assert all(record.getMessage().endswith(" probe=doctor") for record in lines)
 
 
 def test_json(examine: Run) -> None:

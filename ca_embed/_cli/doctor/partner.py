@@ -61,10 +61,10 @@ def _clock(reply: Reply, now: float, limit: float) -> Finding:
 def _tokens(settings: Settings) -> Iterator[Finding]:
     for place, token in enumerate(settings.tokens):
         with PartnerClient(settings.base_url, token, ask_deadline=5.0) as client:
-            yield _token(f"partner_token[{place}]", client)
+            yield _token(f"partner_token[{place}]", client, settings.base_url)
 
 
-def _token(check: str, client: PartnerClient) -> Finding:
+def _token(check: str, client: PartnerClient, base_url: str) -> Finding:
     """Ask for an unknown registration. With a right token the response is 404."""
     try:
         client.result(_unknown_id())
@@ -73,11 +73,12 @@ def _token(check: str, client: PartnerClient) -> Finding:
             return ok(check, "is accepted")
         if error.partner_status in (401, 403):
             advice = "Use the token that ChatArchitect gave you for this base_url; remove a retired one."
-            return fail(check, f"is refused ({error.partner_status})", advice)
-        return fail(check, str(error), _TRY_AGAIN)
+            return fail(check, f"is refused by {base_url} ({error.partner_status})", advice)
+        return fail(check, f"{base_url}: {error}", _TRY_AGAIN)
     except PartnerError as error:
-        return fail(check, str(error), _TRY_AGAIN)
-    return fail(check, "it knows a made-up registration, so it is not the Partner API", "Check base_url.")
+        return fail(check, f"{base_url}: {error}", _TRY_AGAIN)
+    message = f"{base_url} knows a made-up registration, so it is not the Partner API"
+    return fail(check, message, "Check base_url.")
 
 
 def _no_tokens(tokens: Sequence[str]) -> Iterator[Finding]:
