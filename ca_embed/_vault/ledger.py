@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ca_embed._host.user_ids import is_user_id
 from ca_embed._log import fields
@@ -34,6 +34,9 @@ from ca_embed.errors import (
 )
 from ca_embed.storage._base import DueCursor, SealedRecord, Storage
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 logger = logging.getLogger("ca_embed")
 
 _P = ParamSpec("_P")
@@ -50,6 +53,7 @@ class Ledger:
     def __init__(self, storage: Storage, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
         """Take the storage, the keyring whose first key seals, and a clock that returns Unix seconds."""
         self._storage = _StorageErrors(storage)
+        self.path: Path | None = getattr(storage, "path", None)  # of the storage's files, if it has some
         self._keyring = keyring
         self._clock = clock
         self._canary = Canary(self._storage.load, self._storage.save, keyring)

@@ -1,4 +1,4 @@
-"""`GET /health`: can the storage be read and written."""
+"""`GET /health`: can the storage be read and written. `GET /live`: does the process answer."""
 
 from __future__ import annotations
 
@@ -11,4 +11,9 @@ from ca_embed.http._steps import Steps, blocking
 def health(core: Core, _request: Request) -> Steps[Response]:
     """Read and write the storage once; StorageUnavailable becomes 503."""
     yield from blocking(Pool.STORAGE, core.ledger.probe)
+    return json_response(200, {"status": "ok"})
+
+
+def live(_core: Core, _request: Request) -> Response:
+    """Answer without touching anything."""
     return json_response(200, {"status": "ok"})

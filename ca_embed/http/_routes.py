@@ -56,6 +56,7 @@ _ROUTES = Map(
         _rule("GET", "/ca-embed.js", _Route("asset", _page.script)),
         _rule("GET", "/ca-embed.<digest>.js", _Route("hashed_asset", _page.hashed_script)),
         _rule("GET", "/health", _Route("health", _health.health)),
+        _rule("GET", "/live", _Route("live", _health.live)),
     ],
     merge_slashes=False,
 )
