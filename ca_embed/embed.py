@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 from ca_embed._config import collect, environment, read_settings
 from ca_embed._core import Core, build_core
 from ca_embed._frames import clears_locals
+from ca_embed._host.error_hooks import ErrorHook
 from ca_embed._host.handlers import Handler
 from ca_embed._host.identify import Identify
 from ca_embed._host.threads import Pool
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # imported when they are used: `import ca_embed` is light
 __all__ = ["Embed"]
 
 _H = TypeVar("_H", bound=Handler)
+_E = TypeVar("_E", bound=ErrorHook)
 
 
 class Embed:
@@ -186,6 +188,15 @@ class Embed:
             return function
 
         return keep if handler is None else keep(handler)
+
+    def on_error(self, hook: _E) -> _E:
+        """Register a function that gets `(error, where)` for each exception of your own code that is caught.
+
+        Use it as a decorator, for example to report to Sentry. The function may be asynchronous.
+        where: "identify", or "handler" with the handler's name. What the function raises is logged.
+        """
+        self._core.error_hooks.add(hook)
+        return hook
 
     # --- use ------------------------------------------------------------------------------------
 

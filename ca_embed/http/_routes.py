@@ -13,9 +13,10 @@ from werkzeug.routing import Map, RequestRedirect, Rule
 
 from ca_embed._core import Core
 from ca_embed._frames import clear_locals
-from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RequestError
+from ca_embed._log import fields
+from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RecordUnreadable, RequestError
 from ca_embed.http import _health, _page, _sessions, _webhook
-from ca_embed.http._log import event_label
+from ca_embed.http._log import request_fields, request_label
 from ca_embed.http._messages import Headers, Request, Response, error_response, finished
 from ca_embed.http._origins import page_headers
 from ca_embed.http._steps import Steps
@@ -66,6 +67,7 @@ _ROUTES = Map(
         _rule("GET", "/ca-embed.js", _Route("asset", _page.script)),
         _rule("GET", "/ca-embed.<digest>.js", _Route("hashed_asset", _page.hashed_script)),
         _rule("GET", "/health", _Route("health", _health.health)),
+        _rule("GET", "/live", _Route("live", _health.live)),
     ],
     merge_slashes=False,
 )
@@ -105,8 +107,11 @@ def _match(request: Request) -> tuple[_Route, dict[str, str]]:
 def _log_refusal(core: Core, name: str, error: EmbedError, request: Request) -> None:
     reason = error.reason if isinstance(error, RequestError) else error.code
     level = logging.DEBUG if isinstance(error, NotFound | MethodNotAllowed) else logging.WARNING
-    if level == logging.DEBUG or core.refusals.admits(f"{name} reason={reason}"):
-        logger.log(level, "%s reason=%s (%s)%s", name, reason, error, event_label(request))
+    if level != logging.DEBUG and not core.refusals.admits(f"{name} reason={reason}"):
+        return
+    registration_id = error.registration_id if isinstance(error, RecordUnreadable) else None
+    extra = fields(reason, registration_id, **request_fields(request))
+    logger.log(level, "%s reason=%s (%s)%s", name, reason, error, request_label(request), extra=extra)
 
 
 def _log_left_out(core: Core) -> None:
