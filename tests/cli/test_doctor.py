@@ -228,11 +228,17 @@ def test_the_file_system_of_a_path(path: str, kind: str) -> None:
     assert file_system_of(Path(path), mounts) == kind
 
 
-@pytest.mark.parametrize("variable", ["CA_EMBED_PARTNER_TOKEN", "CA_EMBED_ENCRYPTION_KEYS"])
-def test_a_comma(operate: Run, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("argument", ["partner_token", "encryption_keys"])
+def test_a_comma(operate: Run, argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret with a comma inside may be two. The doctor warns, and does not show it."""
-    monkeypatch.setenv(variable, "fake-secret-of-texts,fake-secret-of-tests")
-    ran = operate("doctor")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    module = f"comma_{argument}"
+    (tmp_path / f"{module}.py").write_text(
+        "from ca_embed import Embed\n"
+        f"embed = Embed.from_env({argument}=['fake-secret-of-texts,fake-secret-of-tests'])\n"
+    )
+    ran = operate("doctor", "--app", f"{module}:embed")
     (line,) = [line for line in ran.out.splitlines() if line.startswith("WARN")]
     assert "[0] has a comma inside" in line
     assert "white space" in line
