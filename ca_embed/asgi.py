@@ -13,7 +13,7 @@ from ca_embed._core import HasCore
 from ca_embed._host.threads import Pool
 from ca_embed.http import Request, arespond, read_chunks, relative_path
 from ca_embed.http._body import ClientGone
-from ca_embed.http._paths import require_mount_prefix
+from ca_embed.http._paths import path_at_door, prefixes_below, public_root, require_mount_prefix
 
 __all__ = ["Middleware"]
 
@@ -30,6 +30,7 @@ class AsgiApp:
     def __init__(self, embed: HasCore) -> None:
         """Serve this Embed."""
         self._embed = embed
+        self._public_root = public_root(embed)
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Answer one request; take part in lifespan without depending on it; refuse web sockets."""
@@ -43,7 +44,8 @@ class AsgiApp:
             raise ValueError(f"ca_embed does not speak {scope['type']!r}")
 
     async def _answer(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        request = _request(scope)
+        path = path_at_door(scope["path"], scope.get("root_path", ""), self._public_root)
+        request = _request(scope, path)
         try:
             response = await arespond(
                 self._embed, request, lambda: read_chunks(_body_chunks(receive), request)
@@ -62,7 +64,7 @@ class AsgiApp:
 class Middleware:
     """A whole ASGI application with an Embed under a prefix, for hosts that cannot mount.
 
-    prefix: a path like "/chatarchitect"; by default the path of `public_url`.
+    prefix: a path like "/chatarchitect"; by default the path of `public_url`, without `root_path`.
     """
 
     def __init__(self, app: _Application, embed: HasCore, prefix: str | None = None) -> None:
@@ -73,24 +75,28 @@ class Middleware:
         self._app = app
         self._endpoints = AsgiApp(embed)
         self._prefix = require_mount_prefix(embed, prefix)
+        self._is_public = prefix is None
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Answer one request, or pass it on."""
-        if scope["type"] == "lifespan" or not self._is_ours(scope["path"], scope.get("root_path", "")):
+        root_path = scope.get("root_path", "")
+        prefix = None if scope["type"] == "lifespan" else self._prefix_of(scope["path"], root_path)
+        if prefix is None:
             await self._app(scope, receive, send)
             return
-        below = {**scope, "root_path": scope.get("root_path", "").rstrip("/") + self._prefix}
-        await self._endpoints(below, receive, send)
+        await self._endpoints({**scope, "root_path": root_path.rstrip("/") + prefix}, receive, send)
 
-    def _is_ours(self, path: str, root_path: str) -> bool:
+    def _prefix_of(self, path: str, root_path: str) -> str | None:
+        """Return the prefix, inside the host, that the path is below; None if the path is the host's."""
         inside = relative_path(path, root_path)
-        return inside == self._prefix or inside.startswith(self._prefix + "/")
+        prefixes = prefixes_below(self._prefix, root_path if self._is_public else "")
+        return next((one for one in prefixes if inside == one or inside.startswith(one + "/")), None)
 
 
-def _request(scope: _Scope) -> Request:
+def _request(scope: _Scope, path: str) -> Request:
     return Request(
         method=scope["method"],
-        path=relative_path(scope["path"], scope.get("root_path", "")),
+        path=path,
         headers=tuple((name.decode("latin-1").lower(), bytes(value)) for name, value in scope["headers"]),
         native=scope,
     )

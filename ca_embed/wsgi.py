@@ -13,8 +13,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wsgi import get_input_stream
 
 from ca_embed._core import HasCore
-from ca_embed.http import Csrf, Request, Response, path_below, read_stream, relative_path, respond
-from ca_embed.http._paths import require_mount_prefix
+from ca_embed.http import Csrf, Request, Response, path_below, read_stream, respond
+from ca_embed.http._paths import path_at_door, prefixes_below, public_root, require_mount_prefix
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,10 +28,13 @@ class WsgiApp:
     def __init__(self, embed: HasCore) -> None:
         """Serve this Embed."""
         self._embed = embed
+        self._public_root = public_root(embed)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        request = _request(environ, relative_path(_text(environ.get("PATH_INFO", "")), root_path=""))
+        script_name, path = (_text(environ.get(name, "")) for name in ("SCRIPT_NAME", "PATH_INFO"))
+        script_name = script_name.rstrip("/")  # PATH_INFO is without it
+        request = _request(environ, path_at_door(script_name + path, script_name, self._public_root))
         response = respond(self._embed, request, partial(read_body, environ, request))
         phrase = HTTPStatus(response.status).phrase
         start_response(f"{response.status} {phrase}", response.headers)
@@ -41,7 +44,7 @@ class WsgiApp:
 class Middleware:
     """A whole WSGI application with an Embed under a prefix, for hosts that cannot mount.
 
-    prefix: a path like "/chatarchitect"; by default the path of `public_url`.
+    prefix: a path like "/chatarchitect"; by default the path of `public_url`, without SCRIPT_NAME.
     """
 
     def __init__(self, app: WSGIApplication, embed: HasCore, prefix: str | None = None) -> None:
@@ -50,12 +53,16 @@ class Middleware:
         Raises ConfigurationError for a prefix that is no path.
         """
         mount = require_mount_prefix(embed, prefix)
-        in_environ = mount.encode().decode("latin-1")  # PEP 3333: bytes as latin-1 text
-        self._dispatch = DispatcherMiddleware(app, {in_environ: WsgiApp(embed)})
+        self._mount = mount.encode().decode("latin-1")  # PEP 3333: bytes as latin-1 text
+        self._is_public = prefix is None
+        self._app, self._endpoints = app, WsgiApp(embed)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        return self._dispatch(environ, start_response)
+        root_path = environ.get("SCRIPT_NAME", "") if self._is_public else ""
+        prefixes = prefixes_below(self._mount, root_path)
+        mounts: dict[str, WSGIApplication] = dict.fromkeys(prefixes, self._endpoints)
+        return DispatcherMiddleware(self._app, mounts)(environ, start_response)
 
 
 def answer_environ(

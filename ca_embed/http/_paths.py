@@ -41,6 +41,37 @@ def mount_prefix(embed: HasCore, prefix: str | None = None) -> str:
     return unquote(embed._core.settings.public_path if prefix is None else prefix).rstrip("/")
 
 
+_ENDPOINTS = {"sessions", "webhook", "health", "live"}
+
+
+def public_root(embed: HasCore) -> str:
+    """Return the path that a door may take as its root: that of `public_url`.
+
+    A proxy before the door may keep it, or strip some of it. Both lead to the same path below the mount,
+    unless a segment has the name of an endpoint: then return "".
+    """
+    root = mount_prefix(embed)
+    return "" if _ENDPOINTS & {*root.split("/")} else root
+
+
+def path_at_door(path: str, root_path: str, public: str) -> str:
+    """Return the path below the mount, of a request that reaches `embed.wsgi` or `embed.asgi`.
+
+    If the host's `root_path` is only the beginning of the public root, the path may go on with the rest.
+    """
+    inside, root = relative_path(path, root_path), root_path.rstrip("/")
+    return relative_path(inside, public.removeprefix(root)) if public.startswith(root + "/") else inside
+
+
+def prefixes_below(mount: str, root_path: str) -> tuple[str, ...]:
+    """Return the prefixes inside a host whose own root is `root_path`, for a mount that the world sees.
+
+    It is the mount without `root_path`, or all of it, if the host does not know its root.
+    """
+    root = root_path.rstrip("/")
+    return (mount.removeprefix(root), mount) if root and mount.startswith(root + "/") else (mount,)
+
+
 def require_mount_prefix(embed: HasCore, prefix: str | None) -> str:
     """Return the path that a middleware takes over. Raises ConfigurationError for the root."""
     mount = mount_prefix(embed, prefix)

@@ -420,6 +420,7 @@ def test_another_path(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch,
 
     assert failed(findings) == {"mount: health", "mount: asset", "mount: webhook"}
     assert all("public_url" in findings[check]["advice"] for check in failed(findings))
+    assert all("proxy strips" in findings[check]["advice"] for check in ("mount: health", "mount: webhook"))
 
 
 def test_no_server_at_public_url(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:

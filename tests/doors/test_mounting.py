@@ -152,6 +152,60 @@ def test_a_litestar_mount(embed: Embed, driven: Callable[..., Client]) -> None:
     assert client.get("/chatarchitecthealth").status == 404
 
 
+# --- a proxy that keeps or strips a part of the path ----------------------------------------------
+
+BEHIND = "https://crm.example/app/chatarchitect"
+AT_THE_DOOR = [
+    # the host's root, the path without it, and whether it is the mount's /health
+    ("", "/app/chatarchitect/health", True),
+    ("", "/chatarchitect/health", True),
+    ("", "/health", True),
+    ("/app", "/chatarchitect/health", True),
+    ("/app", "/health", True),
+    ("/app/chatarchitect", "/health", True),
+    ("/app/chatarchitect", "/chatarchitect/health", False),
+    ("", "/app/health", False),
+    ("", "/other/chatarchitect/health", False),
+    ("", "/appX/health", False),
+]
+
+
+@pytest.mark.parametrize(("root", "path", "found"), AT_THE_DOOR)
+def test_a_proxy_before_a_door(driven: Callable[..., Client], root: str, path: str, found: bool) -> None:
+    """A door alone finds its path, whatever part of the public path is stripped."""
+    embed = build(public_url=BEHIND)
+    status = 200 if found else 404
+    assert WsgiClient(embed.wsgi, SCRIPT_NAME=root, PATH_INFO=path).get("/").status == status
+    assert driven(embed.asgi, AsgiClient, root_path=root).get(root + path).status == status
+
+
+@pytest.mark.parametrize("name", ["sessions", "live"])
+def test_a_public_path_named_like_an_endpoint(driven: Callable[..., Client], name: str) -> None:
+    """If the public path has the name of an endpoint, a door strips nothing by itself."""
+    embed = build(public_url=f"https://crm.example/{name}")
+    for client in (WsgiClient(embed.wsgi), driven(embed.asgi, AsgiClient)):
+        assert client.get(f"/{name}/health").status == 404
+        assert client.get("/live").status == 200
+        assert client.get("/sessions/abc123def456ghi789jkl0").status == 404
+
+
+def test_a_proxy_before_a_middleware(driven: Callable[..., Client]) -> None:
+    """A middleware by default leaves out what the host knows as its root. It takes nothing else."""
+    embed = build(public_url=BEHIND)
+    app = wsgi.Middleware(host_wsgi, embed)
+    for path in ("/chatarchitect/health", "/app/chatarchitect/health"):
+        assert WsgiClient(app, SCRIPT_NAME="/app", PATH_INFO=path).get("/").status == 200
+    asked = WsgiClient(app, SCRIPT_NAME="", PATH_INFO="/chatarchitect/health").get("/")
+    assert asked.body == b"host /chatarchitect/health"
+    inner = asgi.Middleware(host_asgi, embed)
+    for path in ("/chatarchitect/health", "/app/chatarchitect/health"):
+        assert driven(inner, AsgiClient, root_path="/app").get(path).status == 200
+    answer = driven(inner, AsgiClient).get("/chatarchitect/health")
+    assert answer.body == b"host /chatarchitect/health"
+    told = asgi.Middleware(host_asgi, embed, "/app/chatarchitect")  # a prefix that is given is not changed
+    assert driven(told, AsgiClient, root_path="/app").get("/chatarchitect/health").body.startswith(b"host ")
+
+
 # --- the middlewares -----------------------------------------------------------------------------
 
 

@@ -9,9 +9,13 @@ from ca_embed._cli.doctor.web import Reply
 
 _SIGN_IN = re.compile(r"log-?_?in|sign-?_?in|auth|sso|accounts?/", re.IGNORECASE)
 
-_MOUNT_IT = "Mount ca_embed there, or set public_url to where it is."
+_STRIPPED = (
+    "If a proxy strips a part of the path, give the rest as the prefix of the adapter, or tell the server "
+    "what is stripped (uvicorn --root-path, or SCRIPT_NAME)."
+)
+_MOUNT_IT = f"Mount ca_embed there, or set public_url to where it is. {_STRIPPED}"
 _LET_IT_THROUGH = "Exempt the mount from the sign-in: ca_embed calls your identify where it is needed."
-_OTHER_PATH = "public_url and the path that ca_embed is mounted under differ: make them the same."
+_OTHER_PATH = f"public_url and the path that ca_embed is mounted under differ: make them fit. {_STRIPPED}"
 _LET_64_KIB = "Allow bodies of 64 KiB: client_max_body_size in nginx, LimitRequestBody in Apache."
 # The advice for error codes of ca_embed itself.
 _OWN_ERRORS = {
