@@ -4,8 +4,7 @@
 
 `identify` gets `flask.request`, inside the request: `session`, `g` and `current_user` work, there and
 in handlers. A page shows the button with `{{ chatarchitect() }}`. Let cron run
-`flask chatarchitect reconcile`. The adapter exempts `/webhook` from Flask-WTF's CSRF protection, and no
-other endpoint.
+`flask chatarchitect reconcile`. The adapter exempts only `/webhook` from Flask-WTF's CSRF protection.
 """
 
 from __future__ import annotations

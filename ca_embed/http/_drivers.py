@@ -40,7 +40,9 @@ def respond(embed: HasCore, request: Request, read_body: Callable[[], bytes]) ->
 
 
 async def arespond(embed: HasCore, request: Request, read_body: Callable[[], Awaitable[bytes]]) -> Response:
-    """Answer a request on an event loop; what blocks runs in a thread. For adapters of frameworks with an event loop.
+    """Answer a request on an event loop. For adapters of frameworks that have one.
+
+    Calls that block run in a thread.
 
     read_body: returns the whole body; awaited once at most, and only if the body is needed. Use
         `read_chunks`, which stops at 64 KiB. A body of another length than announced is refused in any case.

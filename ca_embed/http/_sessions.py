@@ -13,7 +13,7 @@ from ca_embed._webhook import is_registration_id
 from ca_embed.errors import InvalidRequest, MethodNotAllowed, NotFound, PartnerBusy
 from ca_embed.http._handlers import run_handlers
 from ca_embed.http._messages import Request, Response, json_response
-from ca_embed.http._origins import require_allowed_origin, preflight_headers
+from ca_embed.http._origins import preflight_headers, require_allowed_origin
 from ca_embed.http._steps import Steps, blocking, identify, optional, read_body
 
 
