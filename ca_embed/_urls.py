@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+TEST_HOSTS: set[str] = set()  # hosts of test clients, which adapters add while tests run
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -68,8 +69,12 @@ def require_base(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether the host is 127.0.0.1, ::1 or localhost. Raises ValueError for no http or https URL."""
-    return _host(_split(url)) in LOOPBACK_HOSTS
+    """Tell whether the host is 127.0.0.1, ::1, localhost, or that of a test client.
+
+    Raises ValueError for no http or https URL.
+    """
+    host = _host(_split(url))
+    return host in LOOPBACK_HOSTS or host in TEST_HOSTS
 
 
 def _plain_path(path: str) -> str:

@@ -35,11 +35,12 @@ class Site:
         raise cherrypy.HTTPRedirect("/")
 
 
+sessions = {"/": {"tools.sessions.on": True}}
+cherrypy.tree.mount(Site(), "/", sessions)
+cherrypy.tree.mount(Endpoints(embed), "/chatarchitect", sessions)
+
 if __name__ == "__main__":
-    sessions = {"/": {"tools.sessions.on": True}}
     cherrypy.config.update({"server.socket_port": PORT, "log.screen": False, "engine.autoreload.on": False})
-    cherrypy.tree.mount(Site(), "/", sessions)
-    cherrypy.tree.mount(Endpoints(embed), "/chatarchitect", sessions)
     cherrypy.engine.signals.subscribe()
     cherrypy.engine.start()
     cherrypy.engine.block()

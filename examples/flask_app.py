@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, redirect, render_template_string, request, session
+from flask import Flask, current_app, redirect, render_template_string, request, session
 from local import PORT, home_page, login_page, settings
 from werkzeug.wrappers import Response
 
@@ -19,7 +19,7 @@ app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
     """Use the credentials. They are already stored."""
-    app.logger.warning("%s has connected %s", registration.user_id, credentials.phone)
+    current_app.logger.warning("%s has connected %s", registration.user_id, credentials.phone)
 
 
 @app.get("/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 from local import PORT, home_page, login_page, settings
-from quart import Quart, redirect, render_template_string, request, session
+from quart import Quart, current_app, redirect, render_template_string, request, session
 from werkzeug.wrappers import Response
 
 from ca_embed import Credentials, Embed, Registration
@@ -20,7 +20,7 @@ app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
 @embed.on_completed
 def connect(registration: Registration, credentials: Credentials) -> None:
     """Use the credentials. They are already stored."""
-    print(registration.user_id, "has connected", credentials.phone)
+    current_app.logger.warning("%s has connected %s", registration.user_id, credentials.phone)
 
 
 @app.get("/")

@@ -34,9 +34,14 @@ FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 _COMMANDS = (demo, sandbox, serve, sessions, reconcile, replay, records, verify, keys, maintain, doctor)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; argparse itself ends the process for wrong usage."""
-    args = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, *, prog: str = "ca-embed", app: str | None = None) -> int:
+    """Run one command and return its exit code; argparse itself ends the process for wrong usage.
+
+    prog: the name that the usage shows. app: what `--app` is if it is not given.
+    """
+    args = _parser(prog).parse_args(arguments)
+    if app is not None and getattr(args, "app", app) is None:
+        args.app = app
     _log_to_stderr(args.log_level)
     try:
         code: int = args.run(args)
@@ -50,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str = "ca-embed") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="ca-embed",
+        prog=prog,
         description="WhatsApp registration with ChatArchitect, inside any Python web application.",
         epilog="Settings come from the environment variables CA_EMBED_..., or from --app.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 import time
 from dataclasses import asdict
 from datetime import timedelta
@@ -17,10 +18,11 @@ from ca_embed._cli.output import WrongUsage, print_fields, print_json, say
 from ca_embed._cli.progress import progress
 from ca_embed._cli.source import add_app_option, ledger_of
 from ca_embed._host.user_ids import is_user_id
-from ca_embed._vault import maintenance
+from ca_embed._vault import copying, maintenance
+from ca_embed._vault.copying import Copied
 from ca_embed._vault.ledger import registrations_in
-from ca_embed._vault.maintenance import Copied
 from ca_embed.errors import ConfigurationError
+from ca_embed.storage._existing import create_nothing
 
 if TYPE_CHECKING:
     from ca_embed._vault.ledger import Ledger
@@ -43,9 +45,9 @@ def _add_copy(commands: Commands) -> argparse.ArgumentParser:
         "copy",
         help="copy all registrations to another storage",
         description="Copy all registrations, sealed as they are, from one storage URL to another, and read "
-        "each back. Records that TO has already are left alone, so after an interruption, run it again. Stop "
-        "the application first: what it changes meanwhile is not copied. Exits 1 if a record is unreadable, "
-        "or differs from the one that TO has already.",
+        "each back. The application may run meanwhile: run it again to carry over what has changed since. "
+        "What an application has written to TO itself is left alone. Exits 1 if a record is unreadable, or "
+        "differs from the one that TO has.",
     )
     parser.add_argument(
         "source",
@@ -62,7 +64,8 @@ def _add_purge(commands: Commands) -> argparse.ArgumentParser:
         "purge",
         help="remove expired sessions, or all registrations of one user",
         description="Remove sessions that expired without a completion, or all registrations of one user "
-        "with their credentials, or both. It does not ask for confirmation; try --dry-run first.",
+        "with their credentials, or both. Before it erases a user it asks, unless --yes is given. Try "
+        "--dry-run first.",
     )
     parser.add_argument(
         "--expired-for",
@@ -71,6 +74,7 @@ def _add_purge(commands: Commands) -> argparse.ArgumentParser:
         help="sessions that expired at least so many days ago",
     )
     parser.add_argument("--user", type=_user_id, metavar="USER_ID", help="all registrations of this user")
+    parser.add_argument("--yes", action="store_true", help="erase the user without asking, for scripts")
     parser.add_argument("--dry-run", action="store_true", help="remove nothing, show what would be removed")
     parser.set_defaults(run=purge)
     return parser
@@ -81,7 +85,7 @@ def copy(args: argparse.Namespace) -> int:
     source, target = _source("FROM", args.source), _storage("TO", args.target)
     try:
         with progress("Copying", partial(registrations_in, source)) as shown:
-            did = maintenance.copy(source, target, progress=shown)
+            did = copying.copy(source, target, progress=shown)
     finally:
         source.close()
         target.close()
@@ -95,6 +99,7 @@ def _source(name: str, given: str) -> Storage:
     path: Path | None = getattr(storage, "path", None)
     if path is not None and not path.exists():
         raise WrongUsage(f"{name}: there is no {path}; check the path")
+    create_nothing(storage)
     return storage
 
 
@@ -128,10 +133,14 @@ def _exit_code(did: Copied) -> int:
     if did == Copied():
         say("FROM holds no registrations. Check its URL.")
     if did.differing:
-        say("Differing records were left as they are in TO: one side changed after an earlier copy. The log")
-        say("names them; check which side is right.")
+        say("Differing records were left as they are in TO: its own application changed them. The log names")
+        say("them; check which side is right.")
+    if did.only_in_target:
+        say("TO has records of its own, which were left as they are.")
     if did.unreadable:
         say("Unreadable records were not copied. The log names them, and says what to do.")
+    if not did.equal and not did.apart:
+        say("FROM changed again and again meanwhile. Stop its application, and run this once more.")
     return 1 if did.differing or did.unreadable else 0
 
 
@@ -140,6 +149,9 @@ def purge(args: argparse.Namespace) -> int:
     if args.expired_for is None and args.user is None:
         raise WrongUsage("give --expired-for DAYS, --user USER_ID, or both")
     ledger = ledger_of(args)
+    if args.user is not None and not (args.yes or args.dry_run or _confirmed(args.user)):
+        say("Nothing was removed.")
+        return 1
     try:
         removed = _purge(args, ledger)
     finally:
@@ -148,6 +160,14 @@ def purge(args: argparse.Namespace) -> int:
     if args.user is not None:
         say("Only this storage was purged. ChatArchitect and Meta keep their data: ask them to erase it.")
     return 0
+
+
+def _confirmed(user_id: str) -> bool:
+    """Ask on the terminal whether to erase the user. Raises WrongUsage if there is no terminal to ask on."""
+    if not sys.stdin.isatty():
+        raise WrongUsage("purge --user asks before it erases, and there is no terminal here; give --yes")
+    print(f"Erase all registrations of user {user_id!r}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _purge(args: argparse.Namespace, ledger: Ledger) -> dict[str, object]:

@@ -6,16 +6,12 @@ A command reads only the settings that it needs: `verify` works with a partner t
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
 from functools import partial
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ca_embed._cli.output import WrongUsage
+from ca_embed._cli.application import HOW, load_app
 from ca_embed._config import collect, environment, read_base_url, read_keys, read_namespace, read_tokens
-from ca_embed.errors import ConfigurationError, EmbedError
+from ca_embed.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ca_embed._vault.ledger import Ledger
@@ -23,19 +19,20 @@ if TYPE_CHECKING:
 
 
 def add_app_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option --app, for the host's own Embed."""
+    """Add the option --app, for the host's own Embed or application."""
     parser.add_argument(
         "--app",
         metavar="MODULE:NAME",
         type=_not_empty,
-        help="your application's own Embed, like crm.whatsapp:embed, instead of the environment",
+        help="your own Embed, or the application with it, instead of the environment; also "
+        "MODULE:NAME.NAME and MODULE:FACTORY()",
     )
 
 
 def _not_empty(text: str) -> str:
     """Refuse an empty text: it is a shell variable that is not set, and does not mean the environment."""
     if not text:
-        raise argparse.ArgumentTypeError("give MODULE:NAME, like crm.whatsapp:embed")
+        raise argparse.ArgumentTypeError(f"give {HOW}")
     return text
 
 
@@ -47,13 +44,20 @@ def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:
 
 
 def ledger_of(args: argparse.Namespace) -> Ledger:
-    """Return the ledger of registrations. It needs the storage and the keys only."""
+    """Return the ledger of registrations. It needs the storage and the keys only.
+
+    It creates no storage. A wrong path, or a wrong working directory, would look like an empty storage.
+    """
+    ledger = load_app(args.app)._core.ledger if args.app else _ledger_from_environment()
+    ledger.create_nothing()
+    return ledger
+
+
+def _ledger_from_environment() -> Ledger:
     from ca_embed._vault.keyring import Keyring
     from ca_embed._vault.ledger import Ledger
     from ca_embed.storage._resolve import open_storage
 
-    if args.app:
-        return load_app(args.app)._core.ledger
     given, problems = environment(), list[str]()
     storage = collect(problems, partial(open_storage, given.get("storage")))
     keys = collect(problems, partial(read_keys, given.get("encryption_keys")))
@@ -82,35 +86,3 @@ def tokens_of(args: argparse.Namespace) -> tuple[tuple[str, ...], float]:
         settings = load_app(args.app)._core.settings
         return settings.tokens, settings.replay_window
     return read_tokens(environment().get("partner_token")), 300
-
-
-def load_app(path: str) -> Embed:
-    """Import the host's Embed from the working directory, as its server does. Raises WrongUsage."""
-    from ca_embed.embed import Embed
-
-    module_name, colon, names = path.partition(":")
-    if not module_name or not colon or not names:
-        raise WrongUsage("--app is MODULE:NAME, like crm.whatsapp:embed")
-    found: object = _import(module_name)
-    for name in names.split("."):
-        found = getattr(found, name, None)
-    if not isinstance(found, Embed):
-        raise WrongUsage(f"--app {path}: {module_name} has no Embed of this name")
-    return found
-
-
-def _import(module_name: str) -> object:
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for our data alone
-            return import_module(module_name)
-    except EmbedError:
-        raise
-    except ModuleNotFoundError as error:
-        message = f"--app: there is no module {error.name!r} here; run this where it can be imported"
-        raise WrongUsage(message) from None
-    except Exception as error:  # noqa: BLE001 (the host's code may raise anything)
-        # Its message may quote a secret of the host's settings.
-        kind = type(error).__name__
-        raise WrongUsage(f"--app: {kind} in {module_name}; see why with: python -m {module_name}") from None

@@ -18,7 +18,7 @@ def identify_sync(identify: Identify | None, native: object) -> str:
     if identify is None:
         raise NotSignedIn("Embed was built without identify, so no one can be signed in")
     try:
-        return _user_id(call_host(identify, native))
+        return _user_id(identify, call_host(identify, native))
     except NotSignedIn:
         raise
     except Exception as error:  # noqa: BLE001 (the host may raise anything)
@@ -35,18 +35,30 @@ async def identify_async(identify: Identify | None, native: object) -> str:
     if identify is None or not _is_coroutine_function(identify):
         return await sync_to_async(identify_sync, thread_sensitive=True)(identify, native)
     try:
-        return _user_id(await identify(native))
+        return _user_id(identify, await identify(native))
     except NotSignedIn:
         raise
     except Exception as error:  # noqa: BLE001 (the host may raise anything)
         raise _identify_failed(error) from None
 
 
-def _user_id(identified: object) -> str:
+def _user_id(identify: Identify, identified: object) -> str:
     """Return what `identify` returned as text. None, an empty text and False mean: no one is signed in."""
     if identified is None or identified is False or identified == "":
         raise NotSignedIn("identify says that no one is signed in")
-    return user_id_of(identified)
+    try:
+        return user_id_of(identified)
+    except (TypeError, ValueError) as problem:
+        raise NotSignedIn(
+            f"{_named(identify)} returned no user id: {problem}; return the user's id, like user.id, or None",
+            reason="identify_failed",
+        ) from None
+
+
+def _named(identify: Identify) -> str:
+    """Return "identify", and the name of the function, by which the operator finds it."""
+    name = getattr(identify, "__name__", "")
+    return f"identify ({name})" if name.isidentifier() and name != "identify" else "identify"
 
 
 def _is_coroutine_function(function: object) -> bool:

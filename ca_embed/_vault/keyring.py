@@ -84,8 +84,8 @@ class Keyring:
         if cipher is None:
             raise UnknownKey(
                 f"sealed under key {key_id}, which this process does not have. If the key is new: deploy "
-                "the key list with the new key last before it is put first. If it is old: add it again, and "
-                "run `ca-embed rotate-keys` before you remove it",
+                "the key list with the new key last before it is put first. If it is old: add it to "
+                "encryption_keys again, and run `ca-embed rotate-keys` before you remove it",
                 registration_id=registration_id,
             )
         bound_to = _associated_data(header, registration_id, field)

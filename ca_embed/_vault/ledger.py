@@ -12,7 +12,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from ca_embed._frames import clears_locals
@@ -34,6 +33,7 @@ from ca_embed.errors import (
     Tampered,
 )
 from ca_embed.storage._base import DueCursor, SealedRecord, Storage
+from ca_embed.storage._existing import create_nothing
 from ca_embed.storage._namespace import NamespacedStorage
 
 logger = logging.getLogger("ca_embed")
@@ -105,10 +105,10 @@ class Ledger:
             version = record.version + 1 if record else 1
             if following is not None and following != known:
                 written = self._seal(following, version)
-            elif record is not None and proves(result) and not self._proven.has(record):
+            elif record is not None and known and proves(result) and not self._proven.has(record):
                 # A record that can be read may not outlast a crash: it may still be on its way to the disk
                 # or to a standby. Written once more, it outlasts it.
-                written = replace(record, version=version)
+                written = self._seal(known, version)
             else:
                 return result
             if self._storage.save(written):
@@ -189,6 +189,10 @@ class Ledger:
             self._owner.before_writing()
         self._canary.before_sealing()
 
+    def create_nothing(self) -> None:
+        """Let the storage create no file, folder or table. If there is none, each call says so."""
+        create_nothing(self._storage.inner)
+
     def close(self) -> None:
         """Close the storage. The next use opens it again."""
         self._storage.close()
@@ -268,6 +272,7 @@ class _StorageErrors:
     """A storage that raises StorageUnavailable for every error of its driver."""
 
     def __init__(self, storage: Storage) -> None:
+        self.inner = storage
         self.load = _with_storage_errors(storage.load)
         self.save = _with_storage_errors(storage.save)
         self.delete = _with_storage_errors(storage.delete)

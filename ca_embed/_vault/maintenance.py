@@ -1,4 +1,4 @@
-"""Maintenance of a storage: rotate keys, erase users, remove expired sessions, copy to another storage.
+"""Maintenance of a storage: rotate keys, erase users, remove expired sessions.
 
 Each function goes record by record and uses the storage's compare-and-swap. So it may run while the
 application runs. After an interruption, run it again: it continues with what is left.
@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ca_embed._registration import State, erased
-from ca_embed._vault.canary import copy_canary
 from ca_embed._vault.keyring import key_id_of
-from ca_embed._vault.ledger import Ledger, registrations_in
+from ca_embed._vault.ledger import Ledger
 from ca_embed.errors import RecordUnreadable
-from ca_embed.storage._base import SealedRecord, Storage
+from ca_embed.storage._base import SealedRecord
 
 logger = logging.getLogger("ca_embed")
 
@@ -36,22 +35,6 @@ class Rotation:
 
     resealed: int = 0
     current: int = 0
-    unreadable: int = 0
-
-
-@dataclass(slots=True)
-class Copied:
-    """What a copy did, in numbers of records.
-
-    written: are new in the target.
-    present: were in the target already.
-    differing: have another content in the target, which was not changed. The log names them.
-    unreadable: are not records of ca_embed, and were not copied. The log names them.
-    """
-
-    written: int = 0
-    present: int = 0
-    differing: int = 0
     unreadable: int = 0
 
 
@@ -133,43 +116,6 @@ def purge_expired(ledger: Ledger, *, older_than: timedelta, now: float, dry_run:
     return sum(
         dry_run or ledger.delete(record) for record in ledger.records() if _is_stale(ledger, record, limit)
     )
-
-
-def copy(source: Storage, target: Storage, *, progress: Progress | None = None) -> Copied:
-    """Copy all sealed records to another storage, and read each back to see that it arrived.
-
-    Records that the target already has are not changed. Records stay sealed, so the same encryption keys
-    open them there. Raises StorageUnavailable.
-    """
-    counts = Copied()
-    copy_canary(source, target)
-    for seen, record in enumerate(registrations_in(source), start=1):
-        _copy(record, target, counts)
-        if progress:
-            progress(seen)
-    return counts
-
-
-def _copy(record: SealedRecord, target: Storage, counts: Copied) -> None:
-    if key_id_of(record.document) is None:
-        logger.error("copy reason=unreadable record %r", record.registration_id)
-        counts.unreadable += 1
-        return
-    before = target.load(record.registration_id)
-    if before is None:
-        target.save(_first_version(record))
-    arrived = target.load(record.registration_id)
-    if arrived is None or arrived.document != record.document:
-        logger.warning("copy reason=differing record %r", record.registration_id)
-        counts.differing += 1
-    elif before is None:
-        counts.written += 1
-    else:
-        counts.present += 1
-
-
-def _first_version(record: SealedRecord) -> SealedRecord:
-    return SealedRecord(record.registration_id, 1, record.user_id, record.due_at, record.document)
 
 
 def _is_stale(ledger: Ledger, record: SealedRecord, limit: datetime) -> bool:

@@ -30,7 +30,7 @@ def router(
 
     def for_users(rest: str) -> Callable[..., Awaitable[Response]]:
         async def endpoint(request: Request, user: Any = user_dependency) -> Response:
-            identify = None if current_user is None else lambda _request: user
+            identify = None if current_user is None else _returning(user, current_user)
             return await _respond(embed, request, rest.format(**request.path_params), identify)
 
         return endpoint
@@ -56,6 +56,16 @@ def router(
             routes.add_api_route(path + slash, page, methods=read, name="chatarchitect", **hidden)
     routes.add_api_route(f"{path}/{{rest:path}}", for_all, methods=list(METHODS), **hidden)
     return routes
+
+
+def _returning(user: Any, dependency: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return an `identify` that returns what the dependency did, under its name for the log."""
+
+    def identify(_request: Request) -> Any:
+        return user
+
+    identify.__name__ = getattr(dependency, "__name__", "current_user")
+    return identify
 
 
 async def _no_dependency() -> None:

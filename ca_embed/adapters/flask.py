@@ -9,15 +9,15 @@ in handlers. A page shows the button with `{{ chatarchitect() }}`. Let cron run
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
-import click
-from flask import Blueprint, Response, current_app, request, url_for
+from flask import Blueprint, Response, current_app, has_app_context, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask.sansio.app import App
 
+from ca_embed.adapters._flask_cli import reconcile_command
 from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, Csrf, Request, mount_prefix, read_stream
@@ -45,6 +45,7 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
 
     def set_up(state: BlueprintSetupState) -> None:
         exempt_webhook(state.app)
+        embed._core.handlers.context = partial(_app_context, state.app)
         mount = f"{state.name_prefix}.{state.name}.endpoints".lstrip(".")
 
         def snippet(**options: Any) -> Html:
@@ -57,13 +58,13 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **route)
     adapter.add_url_rule("/webhook", view_func=webhook, provide_automatic_options=False, **route)
     adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **route)
-
-    @adapter.cli.command("reconcile")
-    def reconcile() -> None:
-        """Finish what a lost webhook, a crash or a failed handler left open."""
-        click.echo(json.dumps(asdict(embed.reconcile())))
-
+    adapter.cli.add_command(reconcile_command(embed))
     return adapter
+
+
+def _app_context(app: Any) -> AbstractContextManager[Any]:
+    """Return the application context for a handler. Within a request there is one already."""
+    return nullcontext() if has_app_context() else app.app_context()
 
 
 class _UntypedResponse(Response):

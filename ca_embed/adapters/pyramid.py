@@ -10,14 +10,18 @@ template, `embed.snippet(csrf=csrf_token(request))` returns the button.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.csrf import get_csrf_token
 from pyramid.interfaces import IDefaultCSRFOptions
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.scripting import prepare
 from pyramid.security import NO_PERMISSION_REQUIRED
+from pyramid.threadlocal import get_current_request
 
 from ca_embed.embed import Embed
 from ca_embed.http import Csrf
@@ -40,6 +44,7 @@ def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurat
         return Response(app_iter=[response.body], status=response.status, headerlist=response.headers)
 
     def include(config: Configurator) -> None:
+        embed._core.handlers.context = partial(_threadlocals, config.registry)
         config.add_route(f"{name}.webhook", r"/{rest:webhook/?}")
         config.add_route(f"{name}.page", "", inherit_slash=True)
         config.add_route(name, "/{rest:.*}")
@@ -50,6 +55,11 @@ def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurat
             config.add_view(view, route_name=route, permission=NO_PERMISSION_REQUIRED)
 
     return include
+
+
+def _threadlocals(registry: Any) -> AbstractContextManager[Any]:
+    """Return the current registry and a request for a handler. Within a request they are there already."""
+    return nullcontext() if get_current_request() is not None else prepare(registry=registry)
 
 
 def csrf_token(request: Request) -> Csrf | None:

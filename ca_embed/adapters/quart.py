@@ -8,10 +8,16 @@ handlers. A page shows the button with `{{ chatarchitect() }}`.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from quart import Blueprint, Response, request, url_for
+from asgiref.sync import async_to_sync
+from quart import Blueprint, Response, has_app_context, request, url_for
 from quart.blueprints import BlueprintSetupState
+from quart.globals import _cv_app
 
 from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
@@ -37,6 +43,7 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
         return _UntypedResponse([response.body], response.status, dict(response.headers))
 
     def set_up(state: BlueprintSetupState) -> None:
+        embed._core.handlers.context = partial(_app_context, state.app)
         mount = f"{state.name_prefix}.{state.name}.endpoints".lstrip(".")
 
         def snippet(**options: Any) -> Html:
@@ -48,6 +55,20 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **route)
     adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **route)
     return adapter
+
+
+@contextmanager
+def _app_context(app: Any) -> Iterator[None]:
+    """Enter the application context for a handler. Within a request there is one already."""
+    if has_app_context():
+        yield
+        return
+    entered = _cv_app.set(app.app_context())  # Quart's own push and pop must be awaited in one task
+    try:
+        yield
+    finally:
+        async_to_sync(app.do_teardown_appcontext)(sys.exception())
+        _cv_app.reset(entered)
 
 
 class _UntypedResponse(Response):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, AnyStr
 
 from ca_embed._core import Core, HasCore
+from ca_embed._frames import clear_locals
 from ca_embed._host.identify import Identify, identify_async, identify_sync
 from ca_embed.assets._html import Csrf
 from ca_embed.http._body import announced_length, checked_body, read_chunks
@@ -37,6 +38,9 @@ def respond(embed: HasCore, request: Request, read_body: Callable[[], bytes]) ->
     except StopIteration as end:
         response: Response = end.value
         return response
+    except BaseException as error:
+        clear_locals(error)  # the host's server gets it
+        raise
 
 
 async def arespond(embed: HasCore, request: Request, read_body: Callable[[], Awaitable[bytes]]) -> Response:
@@ -63,6 +67,9 @@ async def arespond(embed: HasCore, request: Request, read_body: Callable[[], Awa
     except StopIteration as end:
         response: Response = end.value
         return response
+    except BaseException as error:
+        clear_locals(error)  # the host's server gets it
+        raise
 
 
 def _take(core: Core, request: Request, read_body: Callable[[], bytes], step: Step) -> Any:

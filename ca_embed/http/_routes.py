@@ -77,9 +77,6 @@ def response_to(core: Core, request: Request) -> Steps[Response]:
         clear_locals(error)  # the log's handlers get it
         _log_refusal(name, error, request)
         response = error_response(error)
-    except BaseException as error:
-        clear_locals(error)  # the host's server gets it
-        raise
     return finished(response, request.method, extra_headers)
 
 

@@ -14,6 +14,7 @@ from asgiref.sync import SyncToAsync, async_to_sync
 from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._async_deadline import DeadlineExceeded, within
 from ca_embed.storage._checks import is_async
+from ca_embed.storage._existing import create_nothing
 from ca_embed.storage._forks import LONGEST_OPERATION, ForkGate
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class SyncBridge:
     ) -> Sequence[SealedRecord]:
         """See `Storage.list`."""
         return self._call(self._storage.list, user_id=user_id, limit=limit, after=after)
+
+    def _create_nothing(self) -> None:
+        create_nothing(self._storage)
 
     def close(self) -> None:
         """Close the storage. Close the bridge's own loop as soon as no call runs on it."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ca_embed.storage._base import DueCursor, SealedRecord, Storage
+from ca_embed.storage._existing import create_nothing
 
 
 class NamespacedStorage:
@@ -54,6 +55,9 @@ class NamespacedStorage:
     def close(self) -> None:
         """Release connections and files. The next call opens them again."""
         self._storage.close()
+
+    def _create_nothing(self) -> None:
+        create_nothing(self._storage)
 
     def _inside(self, record: SealedRecord) -> SealedRecord:
         return replace(record, registration_id=record.registration_id.removeprefix(self._prefix))

@@ -59,10 +59,17 @@ def _sqlite(rest: str) -> Storage:
     if path == rest or not path or path.endswith("/"):
         raise _wrong(
             "sqlite: needs three slashes and the path of a file; a fourth slash begins an absolute path"
+            + _instead(_sqlite_url(path))
         )
     if path == ":memory:" or "?" in path:
         raise _wrong("sqlite: takes the path of a file and no options; memory: keeps nothing on disk")
     return SQLiteStorage(path)
+
+
+def _sqlite_url(path: str) -> str:
+    """Return the URL that was meant, or nothing if the text may contain more than a path."""
+    path = path.removeprefix("//")
+    return f"sqlite:///{path}" if re.fullmatch(r"/?[A-Za-z0-9_.-][A-Za-z0-9_./-]*(?<!/)", path) else ""
 
 
 def _sql(scheme: str, extra: str) -> Callable[[str], Storage]:
@@ -77,6 +84,33 @@ def _sql(scheme: str, extra: str) -> Callable[[str], Storage]:
         return SQLAlchemyStorage(f"{scheme}:{rest}", create_table=True)
 
     return build
+
+
+def _asyncpg(rest: str) -> Storage:
+    """Build an asynchronous SQL storage behind a bridge. A pool that is asynchronous needs its own limits."""
+    with _installed("postgres"):
+        from sqlalchemy.exc import ArgumentError
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        from ca_embed.storage._bridge import as_sync
+        from ca_embed.storage._sql.storage import AsyncSQLAlchemyStorage
+    try:
+        engine = create_async_engine(
+            f"postgresql+asyncpg:{rest}",
+            connect_args={"timeout": 2},
+            pool_timeout=3,
+            pool_size=16,
+            max_overflow=0,
+            hide_parameters=True,
+        )
+    except ModuleNotFoundError as error:
+        problem = f"the storage needs {error.name}, which is missing: pip install {error.name}"
+        raise ConfigurationError([problem + _instead("postgresql+psycopg://")]) from None
+    except (ArgumentError, ValueError):
+        engine = None  # leave the block first: the chained error could show the URL with its password
+    if engine is None or not engine.url.database:
+        raise _wrong("postgresql+asyncpg: needs a host and the name of a database")
+    return as_sync(AsyncSQLAlchemyStorage(engine, create_table=True))
 
 
 def _redis(scheme: str) -> Callable[[str], Storage]:
@@ -102,15 +136,37 @@ _BUILDERS: dict[str, Callable[[str], Storage]] = {
     "memory": _memory,
     "file": _filesystem,
     "sqlite": _sqlite,
-    **{scheme: _sql(scheme, "postgres") for scheme in ("postgresql", "postgresql+psycopg")},
+    **{
+        scheme: _sql("postgresql+psycopg", "postgres")
+        for scheme in ("postgres", "postgresql", "postgresql+psycopg")  # many hosters give postgres://
+    },
+    "postgresql+asyncpg": _asyncpg,
     **{scheme: _sql(scheme, "mysql") for scheme in ("mysql", "mysql+pymysql", "mariadb", "mariadb+pymysql")},
     **{scheme: _redis(scheme) for scheme in ("redis", "rediss")},
 }
 
 
+_NEAREST = {  # the right spelling, by a pattern of what people write
+    r"postgres.*|pgsql.*|psql": "postgresql+psycopg://",
+    r"mysql.*|mariadb.*": "mysql+pymysql://",
+    r"sqlite.*": "sqlite:///",
+    r"redis.*": "redis://",
+    r"valkeys?": "redis://",
+    r"files?|filesystem": "file:/",
+    r"mem|inmemory|ram": "memory:",
+}
+
+
 def _unknown(scheme: str) -> ConfigurationError:
-    named = f" (it begins with {scheme}:)" if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme) else ""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,30}", scheme):
+        return ConfigurationError([f"the storage URL has no known form; the forms are {_FORMS}"])
+    nearest = (right for pattern, right in _NEAREST.items() if re.fullmatch(pattern, scheme.lower()))
+    named = f" (it begins with {scheme}:){_instead(next(nearest, ''))}"
     return ConfigurationError([f"the storage URL has no known form{named}; the forms are {_FORMS}"])
+
+
+def _instead(right: str) -> str:
+    return f"; write {right} instead" if right else ""
 
 
 def _wrong(words: str) -> ConfigurationError:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from ca_embed.assets._script import javascript
 from ca_embed.http import MAX_BODY
-from ca_embed.testing._adapter_host import Host, Site, running
+from ca_embed.testing._adapter_host import Host, Site, reconcile_program, running
 from ca_embed.testing._raw_http import TIMEOUT, HttpResponse, NoResponse
 from ca_embed.testing._webhooks import signed_webhook
 
@@ -42,12 +44,17 @@ class AdapterContract(ABC):
     buffers_bodies: True if the framework's server reads a whole body before it calls the adapter.
     sees_repeated_headers: False if the server keeps only the last of repeated headers.
     writes_zero_length: True if the framework adds `Content-Length: 0` to responses that must not have it.
+    program: the path of a Python file with an application, your adapter in it, and one handler. The Embed is
+        built with `Embed.from_env()`. The suite runs `ca-embed reconcile --app` on it.
+    program_app: what `--app` names in that file.
     """
 
     csrf: ClassVar[bool] = False
     buffers_bodies: ClassVar[bool] = False
     sees_repeated_headers: ClassVar[bool] = True
     writes_zero_length: ClassVar[bool] = False
+    program: ClassVar[Path | None] = None
+    program_app: ClassVar[str] = "app"
 
     @abstractmethod
     def serve(self, site: Site) -> AbstractContextManager[None]:
@@ -58,7 +65,10 @@ class AdapterContract(ABC):
         """Return the value of the header X-User, read from the framework's own request, or None."""
 
     def in_handler(self) -> None:  # noqa: B027 (most frameworks have nothing to check)
-        """Raise if something of the framework is missing. The suite calls it inside a completion handler."""
+        """Raise if something of the framework is missing.
+
+        The suite calls it inside a completion handler: in a request, in `reconcile()` and in threads.
+        """
 
     @pytest.fixture(name="host", scope="class")
     @classmethod
@@ -101,6 +111,40 @@ class AdapterContract(ABC):
         assert opened.status == 201
         registration_id = opened.json()["registration_id"]
         assert host.send("GET", f"/sessions/{registration_id}/", user="alice").status == 200
+
+    # --- the host's context -------------------------------------------------------------------------
+
+    def test_handler_in_reconcile(self, host: Host) -> None:
+        """In `reconcile()`, a handler has the context that it has in a request."""
+        lost = host.lose_webhook()
+        with host.later():
+            report = host.embed.reconcile()
+        assert (host.runs_of(lost), report.handlers_failed) == (1, 0)
+
+    def test_handler_in_thread(self, host: Host) -> None:
+        """A handler has its context also in a thread that calls `reconcile()`, time after time."""
+        with ThreadPoolExecutor(1) as threads:
+            for _ in range(2):
+                lost = host.lose_webhook()
+                with host.later():
+                    report = threads.submit(host.embed.reconcile).result()
+                assert (host.runs_of(lost), report.handlers_failed) == (1, 0)
+
+    def test_handler_on_event_loop(self, host: Host, nested_host: Host) -> None:
+        """A handler has its context also in `areconcile()`, asynchronous or not."""
+        for one in (host, nested_host):
+            lost = one.lose_webhook()
+            with one.later():
+                report = asyncio.run(one.embed.areconcile())
+            assert (one.runs_of(lost), report.handlers_failed) == (1, 0)
+
+    def test_handler_on_command_line(self, tmp_path: Path) -> None:
+        """`ca-embed reconcile --app` finds the Embed of the application, and the handler runs."""
+        if self.program is None:
+            return
+        storage = f"sqlite:///{tmp_path}/registrations.db"
+        report = reconcile_program(self.program, self.program_app, storage=storage)
+        assert (report["completed"], report["handlers_done"], report["handlers_failed"]) == (1, 1, 0)
 
     # --- users and origins --------------------------------------------------------------------------
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
+from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
@@ -97,6 +102,17 @@ class GatedStorage(MemoryStorage):
         return super().load(registration_id)
 
 
+class Clock:
+    """The time of the host, which a test may set ahead: `reconcile()` asks about older sessions only."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0  # seconds
+
+    def __call__(self) -> float:
+        """Return Unix seconds."""
+        return time.time() + self.ahead
+
+
 @dataclass(slots=True, kw_only=True)
 class Host:
     """A served host application: requests to it, and the calls of its completion handler."""
@@ -106,6 +122,7 @@ class Host:
     gate: Gate
     port: int
     path: str
+    clock: Clock
     completed: list[tuple[Registration, Credentials]] = field(default_factory=list)
 
     def send(
@@ -143,6 +160,21 @@ class Host:
         headers, body = signed_webhook(self.sandbox.partner_token, registration_id=registration_id, **fields)
         return self.send("POST", "/webhook", headers.items(), body)
 
+    def lose_webhook(self) -> str:
+        """Complete a registration whose webhook never comes, and return its id. `reconcile()` finds it."""
+        registration_id: str = self.open_session().json()["registration_id"]
+        self.sandbox.complete(registration_id, deliver=False)
+        return registration_id
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        """Set the clock ahead inside the block, so that open sessions are due for `reconcile()`."""
+        self.clock.ahead = 10.0
+        try:
+            yield
+        finally:
+            self.clock.ahead = 0.0
+
     def signed(self, body: bytes) -> list[tuple[str, str]]:
         """Return the two headers that sign these bytes."""
         return list(signature_headers(self.sandbox.partner_token, body).items())
@@ -159,7 +191,7 @@ def running(contract: Serving, *, prefix: str, below: str = "", asynchronous: bo
     asynchronous: make `identify` and the handler coroutine functions.
     """
     with Sandbox() as sandbox, socket.create_server(("127.0.0.1", 0)) as listener:
-        port, gate = listener.getsockname()[1], Gate()
+        port, gate, clock = listener.getsockname()[1], Gate(), Clock()
         embed = Embed(
             base_url=sandbox.base_url,
             partner_token=sandbox.partner_token,
@@ -167,12 +199,44 @@ def running(contract: Serving, *, prefix: str, below: str = "", asynchronous: bo
             storage=GatedStorage(gate),
             encryption_keys="contract-encryption-key",
             identify=_identify(contract, gate, asynchronous=asynchronous),
+            clock=clock,
         )
-        host = Host(sandbox=sandbox, embed=embed, gate=gate, port=port, path=below + prefix)
+        host = Host(sandbox=sandbox, embed=embed, gate=gate, port=port, path=below + prefix, clock=clock)
         embed.on_completed(name="contract")(_handler(contract, host, asynchronous=asynchronous))
         with contract.serve(Site(embed, prefix, below, listener)):
             yield host
         embed.close()
+
+
+def reconcile_program(program: Path, app: str, *, storage: str) -> dict[str, int]:
+    """Lose a webhook, run `ca-embed reconcile --app` on the program, and return the report.
+
+    storage: the URL of an empty storage that both processes can use.
+    """
+    with Sandbox() as sandbox:
+        settings: dict[str, Any] = {
+            "base_url": sandbox.base_url,
+            "partner_token": sandbox.partner_token,
+            "public_url": "http://127.0.0.1:9/chatarchitect",
+            "storage": storage,
+            "encryption_keys": "contract-encryption-key",
+        }
+        with closing(Embed(**settings, clock=lambda: time.time() - 10)) as embed:
+            sandbox.complete(embed.create_session("alice").registration_id, deliver=False)
+        variables = {f"CA_EMBED_{name.upper()}": value for name, value in settings.items()}
+        command = ("-m", "ca_embed", "reconcile", "--json", "--app", f"{program.stem}:{app}")
+        ran = subprocess.run(  # noqa: S603 (our own command)
+            [sys.executable, *command],
+            cwd=program.parent,
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stderr
+    report: dict[str, int] = json.loads(ran.stdout.splitlines()[-1])  # a handler may print too
+    return report
 
 
 def _identify(contract: Serving, gate: Gate, *, asynchronous: bool) -> Callable[[Any], Any]:

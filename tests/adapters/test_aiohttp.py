@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ca_embed.adapters.aiohttp import routes
 from ca_embed.testing import AdapterContract, Site, serve_on_loop, signed_webhook
+from tests.adapters.programs import EXAMPLES
 
 USER = web.RequestKey("user", str | None)
 
@@ -24,6 +25,8 @@ async def sign_in(request: web.Request, handler: Any) -> web.StreamResponse:
 
 
 class TestAiohttp(AdapterContract):
+    program = EXAMPLES / "aiohttp_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = web.Application(middlewares=[sign_in])

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Request, Response
 from ca_embed import wsgi
 from ca_embed.adapters.aws import lambda_handler
 from ca_embed.testing import AdapterContract, Site, serve_wsgi
+from tests.adapters.programs import EXAMPLES
 
 Event = dict[str, Any]
 
@@ -125,6 +126,8 @@ class MangumContract(AdapterContract):
 
 
 class TestLambdaFunctionURL(MangumContract):
+    program, program_app = EXAMPLES / "aws_app.py", "handler"
+
     to_event = staticmethod(function_url_event)
 
 

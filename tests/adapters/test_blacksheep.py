@@ -13,9 +13,11 @@ from blacksheep.server.routing import Router
 from ca_embed.adapters.blacksheep import mount
 from ca_embed.testing import AdapterContract, Site, serve_asgi
 from ca_embed.testing._adapter_host import running
+from tests.adapters.programs import EXAMPLES
 
 
 class TestBlackSheep(AdapterContract):
+    program = EXAMPLES / "blacksheep_app.py"
     writes_zero_length = True
 
     @contextmanager

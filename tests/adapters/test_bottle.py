@@ -10,9 +10,12 @@ from bottle import Bottle, request
 
 from ca_embed.adapters.bottle import mount
 from ca_embed.testing import AdapterContract, Site, serve_wsgi, signed_webhook
+from tests.adapters.programs import EXAMPLES
 
 
 class TestBottle(AdapterContract):
+    program = EXAMPLES / "bottle_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = Bottle()

@@ -12,9 +12,11 @@ from cherrypy._cptree import Tree
 
 from ca_embed.adapters.cherrypy import Endpoints
 from ca_embed.testing import AdapterContract, Site
+from tests.adapters.programs import EXAMPLES
 
 
 class TestCherryPy(AdapterContract):
+    program, program_app = EXAMPLES / "cherrypy_app.py", "cherrypy.tree"
     sees_repeated_headers = False
 
     @contextmanager

@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,15 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connection, connections, transaction
 from django.template import Context, Template
 from django.test import Client, RequestFactory, override_settings
+from django.test.utils import setup_test_environment, teardown_test_environment
 from django.urls import clear_url_caches, include, path
 from sqlalchemy import make_url
 
-from ca_embed.errors import StorageUnavailable
+from ca_embed._urls import require_base
+from ca_embed.errors import ConfigurationError, StorageUnavailable
 from ca_embed.storage import SealedRecord
 from ca_embed.testing import AdapterContract, Site, StorageContract, serve_asgi, serve_wsgi, signed_webhook
+from tests.adapters.programs import EXAMPLES
 from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 
 HOST = "ca_embed_django_host"
@@ -94,7 +98,7 @@ django.setup()
 pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks of the driver that it stands in for
 pymysql.install_as_MySQLdb()
 
-from ca_embed.adapters.django import _get_embed, embed  # noqa: E402 (after the settings)
+from ca_embed.adapters.django import embed  # noqa: E402 (after the settings)
 from ca_embed.adapters.django._storage import DjangoStorage  # noqa: E402
 from ca_embed.adapters.django._views import patterns  # noqa: E402
 from ca_embed.adapters.django.admin import RegistrationAdmin  # noqa: E402
@@ -149,6 +153,8 @@ class DjangoContract(AdapterContract):
 
 
 class TestDjangoWSGI(DjangoContract):
+    program = EXAMPLES / "django_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         with included(site), serve_wsgi(get_wsgi_application(), site.listener, site.below):
@@ -238,6 +244,20 @@ def test_settings(rows: Any, included_app: None) -> None:
     assert embed.credentials("django").app_id == "ca_app_123"
 
 
+def test_handler_in_a_thread(rows: Any) -> None:
+    """Outside a request, a handler runs on a connection that works, and leaves none open in its thread."""
+    seen: list[Any] = []
+
+    def run() -> Any:
+        with embed._core.handlers.context():
+            seen.append(Registration.objects.count())
+        return connection.connection
+
+    with ThreadPoolExecutor(1) as threads:
+        assert [threads.submit(run).result() for _ in range(2)] == [None, None]
+    assert seen == [0, 0]
+
+
 def test_template_tag(included_app: None) -> None:
     """The tag shows the element with the mount's URL and a token that Django accepts."""
     request = RequestFactory().get("/")
@@ -253,17 +273,102 @@ def test_template_tag(included_app: None) -> None:
 
 
 def test_command(rows: Any, included_app: None) -> None:
-    """`manage.py chatarchitect` reconciles and lists, and shows no secret."""
+    """`manage.py chatarchitect` reconciles and lists as `ca-embed` does, and shows no secret."""
     test_settings(rows, included_app)
     said = io.StringIO()
     for action in ("reconcile", "list"):
-        call_command("chatarchitect", action, stdout=said)
+        call_command("chatarchitect", action, "--json", stdout=said)
     reconciled, listed = said.getvalue().splitlines()
     assert json.loads(reconciled)["expired"] == 0
-    assert [row["registration_id"] for row in json.loads(listed)] == ["django"]
+    assert json.loads(listed)["registration_id"] == "django"
     assert "fake-app-secret" not in listed
-    with pytest.raises(CommandError, match="not known"):
-        call_command("chatarchitect", "retry-webhook", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("show", "unknown"), 1, "no registration"),
+        (("show", "un known"), 2, "a registration id is"),
+        (("no-such-command",), 2, "usage: manage.py chatarchitect"),
+        (("list", "--no-such-option"), 2, "usage: manage.py chatarchitect"),
+    ],
+)
+def test_command_that_fails(rows: Any, arguments: tuple[str, ...], code: int, said: str) -> None:
+    """What fails raises CommandError with the exit code of `ca-embed`, and stderr says why."""
+    errors = io.StringIO()
+    with pytest.raises(CommandError) as raised:
+        call_command("chatarchitect", *arguments, stderr=errors)
+    assert raised.value.returncode == code
+    assert said in errors.getvalue()
+
+
+def test_overridden_settings(rows: Any) -> None:
+    """A test that overrides the settings gets an Embed of its own, with the same handlers."""
+    ran: list[str] = []
+    embed.on_completed(name="overridden")(lambda registration, _: ran.append(registration.registration_id))
+    headers, body = signed_webhook("fake-partner-token-of-the-test", registration_id="overridden")
+    pattern = path("chatarchitect/", include("ca_embed.adapters.django.urls"))
+    urls.urlpatterns.append(pattern)
+    clear_url_caches()
+    overridden = {**settings.CA_EMBED, "PARTNER_TOKEN": "fake-partner-token-of-the-test"}
+    try:
+        with override_settings(CA_EMBED=overridden):
+            client = Client(headers=headers)
+            accepted = client.generic("POST", "/chatarchitect/webhook", body, headers["Content-Type"])
+            assert embed._core.settings.tokens == ("fake-partner-token-of-the-test",)
+        refused = client.generic("POST", "/chatarchitect/webhook", body, headers["Content-Type"])
+    finally:
+        urls.urlpatterns.remove(pattern)
+        clear_url_caches()
+        embed.__dict__["_registrations"].pop()
+        embed._forget()
+    assert (accepted.status_code, refused.status_code, ran) == (200, 401, ["overridden"])
+    assert embed._core.settings.tokens == ("fake-partner-token",)
+
+
+def test_host_of_the_test_client() -> None:
+    """Under a test runner, http://testserver can be a `public_url`. Elsewhere it is refused."""
+    with override_settings(CA_EMBED={**settings.CA_EMBED, "PUBLIC_URL": "http://testserver/chatarchitect"}):
+        with pytest.raises(ConfigurationError, match="public_url"):
+            embed.snippet()
+        setup_test_environment()
+        try:
+            assert embed._core.settings.webhook_url == "http://testserver/chatarchitect/webhook"
+        finally:
+            teardown_test_environment()
+    with pytest.raises(ValueError, match="https"):
+        require_base("http://testserver/chatarchitect")
+
+
+def test_handlers_are_checked_with_the_settings() -> None:
+    """A handler of the wrong form is reported by the system checks, and does not break its import."""
+    try:
+        with override_settings(CA_EMBED=dict(settings.CA_EMBED)):
+            embed.on_completed(lambda: None)
+            assert [one.id for one in run_checks() if "must take" in one.msg] == ["ca_embed.E001"]
+    finally:
+        embed.__dict__["_registrations"].pop()
+        embed._forget()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"PARTNER_TOKENS": "fake-partner-token"}, "did you mean 'PARTNER_TOKEN'?"),
+        ({"ENCRYPTION_KEY": "fake-encryption-key"}, "did you mean 'ENCRYPTION_KEYS'?"),
+        ({"XYZ": 1}, "the keys are BASE_URL"),
+        ({"IDENTIFY": "no.such.function"}, "IDENTIFY cannot be imported"),
+    ],
+)
+def test_wrong_keys(changed: dict[str, Any], said: str) -> None:
+    """An unknown key is named with the nearest known one, and shows no value."""
+    with (
+        override_settings(CA_EMBED={**settings.CA_EMBED, **changed}),
+        pytest.raises(ConfigurationError) as raised,
+    ):
+        embed.snippet()
+    assert said in str(raised.value)
+    assert "fake-" not in str(raised.value)
 
 
 def test_admin(rows: Any, included_app: None) -> None:
@@ -293,10 +398,8 @@ def test_no_complaints(included_app: None) -> None:
 )
 def test_complaints(included_app: None, settings_override: dict[str, Any], complaint: str) -> None:
     """A system check finds what is wrong, and nothing else."""
-    _get_embed.cache_clear()
     with override_settings(**settings_override):
         assert _complaints() == {complaint}
-    _get_embed.cache_clear()
 
 
 def test_urls_not_included() -> None:

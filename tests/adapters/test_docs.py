@@ -47,6 +47,39 @@ from django.urls import include, path
 {shown}
 urlpatterns = urlpatterns[1:]
 """
+HOST_VARIABLES = {
+    "DJANGO_SETTINGS_MODULE": "host_settings",
+    "PARTNER_TOKEN": "a-fake-partner-token",
+    "ENCRYPTION_KEY": "a-fake-encryption-key",
+    "PYTHONPATH": str(ROOT),
+}
+# What pytest-django does, in a few lines.
+LIKE_PYTEST_DJANGO = """
+import django, pytest
+django.setup()
+
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.test.utils import get_runner, setup_test_environment
+from django.conf import settings
+
+setup_test_environment()
+
+@pytest.fixture
+def db():
+    runner = get_runner(settings)(interactive=False, verbosity=0)
+    databases = runner.setup_databases()
+    yield
+    runner.teardown_databases(databases)
+
+@pytest.fixture
+def client():
+    return Client()
+
+@pytest.fixture
+def django_user_model():
+    return get_user_model()
+"""
 VISIT = """
 import django
 django.setup()
@@ -62,26 +95,40 @@ print(Client(headers={"host": "crm.example"}).get("/chatarchitect/health").text)
 
 def test_django(tmp_path: Path) -> None:
     """The settings that are shown leave Django nothing to object to, and the endpoints answer."""
-    (shown,) = python_blocks(SECTIONS["Django"])
+    shown, _ = python_blocks(SECTIONS["Django"])
     settings, urls = shown.split("\n\n")
     (tmp_path / "host_settings.py").write_text(SETTINGS.format(shown=settings))
     (tmp_path / "host_urls.py").write_text(URLS.format(shown=urls))
     visited = subprocess.run(
         [sys.executable, "-W", "error", "-c", VISIT],
         cwd=tmp_path,
-        env=os.environ
-        | {
-            "DJANGO_SETTINGS_MODULE": "host_settings",
-            "PARTNER_TOKEN": "a-fake-partner-token",
-            "ENCRYPTION_KEY": "a-fake-encryption-key",
-            "PYTHONPATH": str(ROOT),
-        },
+        env=os.environ | HOST_VARIABLES,
         check=False,
         capture_output=True,
         text=True,
     )
     assert visited.returncode == 0, visited.stderr
     assert visited.stdout.splitlines()[-1] == '{"status": "ok"}'
+
+
+def test_django_fixtures(tmp_path: Path) -> None:
+    """The test that is shown passes in a project with the settings that are shown, under pytest-django."""
+    shown, recipe = python_blocks(SECTIONS["Django"])
+    settings, urls = shown.split("\n\n")
+    (tmp_path / "host_settings.py").write_text(SETTINGS.format(shown=settings))
+    (tmp_path / "host_urls.py").write_text(URLS.format(shown=urls))
+    (tmp_path / "conftest.py").write_text(LIKE_PYTEST_DJANGO)
+    (tmp_path / "test_recipe.py").write_text(recipe)
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)],
+        cwd=tmp_path,
+        env=os.environ | HOST_VARIABLES,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert tested.returncode == 0, tested.stdout
+    assert "1 passed" in tested.stdout
 
 
 def test_every_block_is_run() -> None:

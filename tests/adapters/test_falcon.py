@@ -11,6 +11,7 @@ import falcon.asgi
 
 from ca_embed.adapters.falcon import mount
 from ca_embed.testing import AdapterContract, Site, serve_asgi, serve_wsgi
+from tests.adapters.programs import EXAMPLES
 
 
 class SignIn:
@@ -29,6 +30,8 @@ class FalconContract(AdapterContract):
 
 
 class TestFalconWSGI(FalconContract):
+    program = EXAMPLES / "falcon_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = falcon.App(middleware=[SignIn()])

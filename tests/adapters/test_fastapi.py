@@ -14,9 +14,12 @@ from fastapi.testclient import TestClient
 
 from ca_embed.adapters.fastapi import router
 from ca_embed.testing import AdapterContract, Site, serve_asgi, signed_webhook
+from tests.adapters.programs import EXAMPLES
 
 
 class TestFastAPI(AdapterContract):
+    program = EXAMPLES / "fastapi_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = FastAPI()
@@ -71,6 +74,25 @@ def test_dependency_that_refuses(client: TestClient, ca_partner_token: str) -> N
     headers, body = signed_webhook(ca_partner_token)
     assert client.post("/chatarchitect/webhook", headers=headers, content=body).status_code == 200
     assert client.get("/chatarchitect/health").status_code == 200
+
+
+def test_dependency_that_returns_an_object(ca_embed_factory: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A dependency that returns the user, not the id, signs no one in. The log says what to return."""
+
+    class User:
+        id = 7
+
+    def signed_in() -> User:
+        return User()
+
+    app = FastAPI()
+    app.include_router(router(ca_embed_factory(), current_user=signed_in))
+    assert TestClient(app).get("/chatarchitect/").status_code == 401
+    (line,) = [record.getMessage() for record in caplog.records if "page reason" in record.getMessage()]
+    assert "reason=identify_failed" in line
+    assert "identify (signed_in) returned no user id" in line
+    assert "text, an integer or a UUID, not User" in line
+    assert "return the user's id" in line
 
 
 def test_openapi(client: TestClient) -> None:

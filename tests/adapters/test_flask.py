@@ -15,9 +15,11 @@ from flask_wtf import CSRFProtect
 
 from ca_embed.adapters.flask import blueprint
 from ca_embed.testing import AdapterContract, Site, serve_wsgi, signed_webhook
+from tests.adapters.programs import EXAMPLES
 
 
 class TestFlask(AdapterContract):
+    program = EXAMPLES / "flask_app.py"
     csrf = True
 
     @contextmanager

@@ -11,9 +11,11 @@ from litestar.config.csrf import CSRFConfig
 
 from ca_embed.adapters.litestar import router
 from ca_embed.testing import AdapterContract, Site, serve_asgi
+from tests.adapters.programs import EXAMPLES
 
 
 class TestLitestar(AdapterContract):
+    program = EXAMPLES / "litestar_app.py"
     csrf = True
 
     @contextmanager

@@ -11,6 +11,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from ca_embed import asgi, wsgi
 from ca_embed.testing import AdapterContract, Site, serve_asgi, serve_wsgi
+from tests.adapters.programs import EXAMPLES
 
 
 async def nothing(scope: Any, receive: Any, send: Any) -> None:
@@ -35,6 +36,8 @@ class TestPlainWSGI(PlainWSGIContract):
 
 
 class TestWSGIMiddleware(PlainWSGIContract):
+    program = EXAMPLES / "wsgi_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = wsgi.Middleware(NotFound(), site.embed, site.prefix)
@@ -43,6 +46,8 @@ class TestWSGIMiddleware(PlainWSGIContract):
 
 
 class TestASGIMiddleware(AdapterContract):
+    program = EXAMPLES / "asgi_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = asgi.Middleware(nothing, site.embed, site.prefix)

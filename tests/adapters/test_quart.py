@@ -10,9 +10,12 @@ from quart import Quart, current_app, g, request
 
 from ca_embed.adapters.quart import blueprint
 from ca_embed.testing import AdapterContract, Site, serve_asgi
+from tests.adapters.programs import EXAMPLES
 
 
 class TestQuart(AdapterContract):
+    program = EXAMPLES / "quart_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = Quart("host")

@@ -10,9 +10,12 @@ from sanic import Sanic
 
 from ca_embed.adapters.sanic import blueprint
 from ca_embed.testing import AdapterContract, Site, serve_on_loop
+from tests.adapters.programs import EXAMPLES
 
 
 class TestSanic(AdapterContract):
+    program = EXAMPLES / "sanic_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = Sanic(f"host-{site.listener.getsockname()[1]}", configure_logging=False)

@@ -10,9 +10,12 @@ from starlette.applications import Starlette
 
 from ca_embed.adapters.starlette import routes
 from ca_embed.testing import AdapterContract, Site, serve_asgi
+from tests.adapters.programs import EXAMPLES
 
 
 class TestStarlette(AdapterContract):
+    program = EXAMPLES / "starlette_app.py"
+
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = Starlette(routes=routes(site.embed, site.prefix))

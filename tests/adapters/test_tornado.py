@@ -11,6 +11,7 @@ from tornado.web import Application, RequestHandler
 
 from ca_embed.adapters.tornado import rules
 from ca_embed.testing import AdapterContract, Site, serve_on_loop
+from tests.adapters.programs import EXAMPLES
 
 
 class Base(RequestHandler):
@@ -21,6 +22,7 @@ class Base(RequestHandler):
 
 
 class TestTornado(AdapterContract):
+    program = EXAMPLES / "tornado_app.py"
     csrf = True
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -41,12 +42,18 @@ def spoil(url: str, **changes: Any) -> str:
     return record.registration_id
 
 
+def counts(**fields: int) -> dict[str, int]:
+    """Return what `copy --json` prints. Counts that are not given are 0."""
+    names = ("written", "replaced", "removed", "present", "differing", "only_in_target", "unreadable")
+    return dict.fromkeys(names, 0) | fields
+
+
 def test_copy(operate: Run, world: Any, here: str, there: str) -> None:
     """All registrations arrive, credentials and all; a second copy finds them present."""
     first, second = operate("copy", here, there, "--json"), operate("copy", here, there)
 
     assert (first.code, first.err, second.code) == (0, "", 0)
-    assert json.loads(first.out) == {"written": 2, "present": 0, "differing": 0, "unreadable": 0}
+    assert json.loads(first.out) == counts(written=2, equal=True)
     assert dict(line.split() for line in second.out.splitlines())["present"] == "2"
     moved = Embed.from_env(storage=there)
     assert {one.user_id for one in moved.registrations()} == {"ada", "bob"}
@@ -64,6 +71,23 @@ def test_copy_goes_on_where_it_was(operate: Run, world: Any, here: str, there: s
     assert (did["written"], did["present"]) == (1, 2)
 
 
+def test_copy_while_the_application_runs(operate: Run, world: Any, here: str, there: str) -> None:
+    """A later copy brings over what changed since, and says when both are equal."""
+    operate("copy", here, there)
+    keys = f"fake-encryption-key-newer {world.environment['CA_EMBED_ENCRYPTION_KEYS']}"
+    newer = Embed.from_env(encryption_keys=keys.split())
+    newer.rotate_keys()
+    world.completed("eve")
+    ran = operate("copy", here, there, "--json")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out) == counts(written=1, replaced=2, equal=True)
+    moved = Embed.from_env(storage=there, encryption_keys=keys.split())
+    assert {one.user_id for one in moved.registrations()} == {"ada", "bob", "eve"}
+    moved.close()
+    newer.close()
+
+
 def test_copy_needs_no_settings(run: Run, here: str, there: str) -> None:
     """Records are copied sealed, so no key is needed."""
     assert run("copy", here, there).code == 0
@@ -73,13 +97,13 @@ def test_copy_of_what_differs(operate: Run, world: Any, here: str, there: str) -
     """A record that differs in the target is left, and the exit code is 1."""
     operate("copy", here, there)
     keys = f"fake-encryption-key-newer {world.environment['CA_EMBED_ENCRYPTION_KEYS']}"
-    newer = Embed.from_env(encryption_keys=keys.split())
+    newer = Embed.from_env(encryption_keys=keys.split(), storage=there)
     newer.rotate_keys()
     newer.close()
     ran = operate("copy", here, there, "--json")
 
     assert ran.code == 1
-    assert json.loads(ran.out) == {"written": 0, "present": 0, "differing": 2, "unreadable": 0}
+    assert json.loads(ran.out) == counts(differing=2, equal=False)
     assert "left as they are" in ran.err
 
 
@@ -91,7 +115,7 @@ def test_copy_of_what_is_broken(
     ran = operate("copy", here, there, "--json")
 
     assert ran.code == 1
-    assert json.loads(ran.out) == {"written": 1, "present": 0, "differing": 0, "unreadable": 1}
+    assert json.loads(ran.out) == counts(written=1, unreadable=1, equal=False)
     assert registration_id in caplog.text
 
 
@@ -213,12 +237,45 @@ def test_purge_a_user(operate: Run, world: Any) -> None:
     world.completed("ada")
     world.session("ada")
     world.completed("bob")
-    ran = operate("purge", "--user", "ada")
+    ran = operate("purge", "--user", "ada", "--yes")
 
     assert ran.code == 0
     assert ran.out.split() == ["of_user", "2", "dry_run", "no"]
     assert "ChatArchitect" in ran.err
     assert left(world) == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "remaining"),
+    [("y\n", 0, []), ("YES\n", 0, []), ("n\n", 1, ["ada"]), ("\n", 1, ["ada"]), ("", 1, ["ada"])],
+)
+def test_purge_asks_on_a_terminal(
+    operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch, *, answer: str, code: int, remaining: list[str]
+) -> None:
+    """Before a user is erased, the operator is asked. Only a yes erases."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    world.completed("ada")
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    ran = operate("purge", "--user", "ada")
+
+    assert ran.code == code
+    assert "Erase all registrations of user 'ada'? [y/N]" in ran.err
+    assert left(world) == remaining
+
+
+def test_purge_without_a_terminal(operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal there is no one to ask: a script must give --yes."""
+    world.completed("ada")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    ran = operate("purge", "--user", "ada", "--expired-for", "0")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "--yes" in ran.err
+    assert left(world) == ["ada"]
 
 
 def test_purge_dry_run(operate: Run, world: Any) -> None:

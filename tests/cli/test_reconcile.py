@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,100 @@ def test_runs_the_hosts_handlers(
 
     assert report["handlers_done"] == 1
     assert sys.modules.pop("fake_shop").ran == [registration_id]
+
+
+@pytest.fixture
+def crm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A module with an Embed in all the places where hosts keep one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "fake_crm.py").write_text(CRM)
+    yield
+    sys.modules.pop("fake_crm", None)
+
+
+CRM = """
+from types import SimpleNamespace
+from flask import Flask, current_app
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
+from ca_embed import Embed
+from ca_embed.adapters.flask import blueprint
+
+print("a line that the host prints")
+
+def build():
+    embed = Embed.from_env()
+    @embed.on_completed(name="connect")
+    def connect(registration, credentials):
+        ran.append(registration.registration_id)
+    return embed
+
+def create_app(name="crm", *, embeds=1):
+    app = Flask(name)
+    for number in range(embeds):
+        app.register_blueprint(blueprint(build(), f"whatsapp{number}"), url_prefix=f"/whatsapp{number}")
+    return app
+
+async def create_later():
+    return create_app()
+
+def fail():
+    raise RuntimeError("fake-secret-of-the-host")
+
+ran = []
+embed = build()
+place = SimpleNamespace(inner=SimpleNamespace(embed=embed))
+app = create_app()
+wrapped = ProxyFix(app)
+mounted = DispatcherMiddleware(NotFound(), {"/chatarchitect": embed.wsgi})
+empty = Flask("empty")
+other = SimpleNamespace()
+"""
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "embed", "place.inner.embed", "app", "wrapped", "mounted", "create_app()", "create_app('shop')",
+        "create_app(name='shop')", "create_later()", "build()", "embed.wsgi", "embed.asgi",
+    ],
+)  # fmt: skip
+def test_app(operate: Run, world: Any, crm: None, named: str) -> None:
+    """--app takes an Embed, an application with one in it, a dotted path and a factory."""
+    registration_id = lost(world)
+    report = json.loads(operate("reconcile", "--json", "--app", f"fake_crm:{named}").out)
+
+    assert report["handlers_done"] == 1
+    assert sys.modules["fake_crm"].ran == [registration_id]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("fake_crm", "crm.whatsapp:embed"),
+        ("fake_crm:nothing", "fake_crm has no 'nothing'"),
+        ("fake_crm:place.nothing", "a SimpleNamespace has no 'nothing'"),
+        ("fake_crm:empty", "app.register_blueprint(ca_embed.adapters.flask.blueprint(embed))"),
+        ("fake_crm:other", "mount embed.wsgi, embed.asgi or an adapter"),
+        ("fake_crm:create_app", "call it: fake_crm:create_app()"),
+        ("fake_crm:embed()", "embed cannot be called"),
+        ("fake_crm:create_app(embeds=2)", "several Embeds"),
+        ("fake_crm:create_app(ran)", "plain values"),
+        ("fake_crm:ran[0]", "plain values"),
+        ("fake_crm:create_app(", "plain values"),
+        ("fake_crm:fail()", "RuntimeError in fail()"),
+        ("no_such_module_here:embed", "no module 'no_such_module_here'"),
+    ],
+)
+def test_wrong_app(operate: Run, crm: None, named: str, said: str) -> None:
+    """A wrong --app is wrong usage. The error says what to write, and quotes nothing of the host's."""
+    ran = operate("reconcile", "--app", named)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert "fake-secret" not in ran.err
 
 
 def test_what_cannot_be_done(operate: Run, world: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,8 +41,9 @@ def test_list_a_part(operate: Run, world: Any, option: str, value: str, user: st
     assert [one["user_id"] for one in listed] == [user]
 
 
-def test_list_of_nothing(operate: Run) -> None:
+def test_list_of_nothing(operate: Run, world: Any) -> None:
     """An empty storage is listed as a heading alone, and with --json as no line."""
+    world.embed.registrations()  # the first use creates the storage
     assert operate("list").out.count("\n") == 1
     assert operate("list", "--json").out == ""
 
@@ -93,12 +96,76 @@ def test_show_all(operate: Run, world: Any) -> None:
     assert all(registration_id in operate("show").out for registration_id in ids)
 
 
-def test_show_an_unknown_one(operate: Run) -> None:
+def test_show_an_unknown_one(operate: Run, world: Any) -> None:
     """An unknown registration exits with 1, a malformed id with 2."""
+    world.embed.registrations()  # the first use creates the storage
     unknown, malformed = operate("show", "a" * 22), operate("show", "../x")
 
     assert (unknown.code, unknown.out, malformed.code) == (1, "", 2)
     assert "ca-embed list" in unknown.err
+
+
+READING = (
+    ("list",), ("list", "--json"), ("show",), ("show", "a" * 22), ("keys",), ("rotate-keys",),
+    ("purge", "--expired-for", "0"), ("purge", "--user", "ada", "--yes"),
+    ("purge", "--user", "ada", "--dry-run"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+@pytest.mark.parametrize("form", ["sqlite:///{}/x.db", "file:{}/x.db"])
+@pytest.mark.parametrize("app", [False, True], ids=["environment", "app"])
+def test_reading_creates_no_storage(
+    operate: Run, module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *,
+    command: tuple[str, ...], form: str, app: bool,
+) -> None:  # fmt: skip
+    """If there is no storage, the command says so and exits with 1. It creates no file and no folder."""
+    monkeypatch.setenv("CA_EMBED_STORAGE", form.format(tmp_path))
+    options = (
+        ("--app", module("from ca_embed import Embed\nembed = Embed.from_env()\n") + ":embed") if app else ()
+    )
+    before = sorted(tmp_path.glob("*"))
+    ran = operate(*command, *options)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert f"{tmp_path}/x.db: there is no storage here" in ran.err
+    assert [path for path in sorted(tmp_path.glob("*")) if path.name != "__pycache__"] == before
+
+
+def test_reading_creates_no_table(operate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty file and an empty database without our table are left as they are."""
+    for name, statements in (("empty.db", ()), ("wal.db", ("PRAGMA journal_mode = WAL",))):
+        with contextlib.closing(sqlite3.connect(tmp_path / name)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        (tmp_path / name).touch()
+        before = (tmp_path / name).read_bytes()
+        monkeypatch.setenv("CA_EMBED_STORAGE", f"sqlite:///{tmp_path}/{name}")
+
+        assert (operate("list").code, (tmp_path / name).read_bytes()) == (1, before)
+
+
+def test_times_have_one_form(operate: Run, world: Any) -> None:
+    """Each command and the HTTP API print a time as ISO 8601 in UTC, with +00:00."""
+
+    @world.embed.on_completed(name="connect")
+    def connect(registration: object, credentials: object) -> None:
+        raise RuntimeError
+
+    registration_id = world.completed("ada")
+    (registration,) = world.embed.registrations()
+    for command in ("list", "show"):
+        shown = json.loads(operate(command, "--json").out)
+        for name in ("created_at", "expires_at", "completed_at"):
+            assert shown[name] == getattr(registration, name).isoformat()
+            assert shown[name].endswith("+00:00")
+    assert shown["handlers"][0]["due_at"].endswith("+00:00")
+    result = json.loads(operate("result", registration_id, "--json").out)
+    assert result["completed_at"] == registration.completed_at.isoformat()
+    session = json.loads(operate("create-session", "bob", "--json").out)
+    assert (
+        session["expires_at"] == world.embed.registration(session["registration_id"]).expires_at.isoformat()
+    )
 
 
 def test_wrong_key(operate: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,20 +14,21 @@ import pytest
 from webtest import TestApp
 
 from ca_embed import Embed, InvalidArgument, StorageUnavailable
+from ca_embed._vault.copying import Copied, copy
 from ca_embed._vault.keyring import Keyring
-from ca_embed._vault.maintenance import Copied, Rotation, copy
+from ca_embed._vault.maintenance import Rotation
 from ca_embed.errors import UnknownKey
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import FilesystemStorage, MemoryStorage, SQLiteStorage
-from ca_embed.storage._base import SealedRecord
+from ca_embed.storage._base import SealedRecord, Storage
 from tests.flow.kit import KEY, OLD_KEY, SECRET, Clock, at_sandbox, build, closing, delivery
 
 
-def complete(embed: Embed, *registration_ids: str, user_id: str = "user_456") -> None:
+def complete(embed: Embed, *registration_ids: str, user_id: str = "user_456", **fields: str) -> None:
     """Deliver a completion for each, as ChatArchitect does."""
     app = TestApp(embed.wsgi)
     for registration_id in registration_ids:
-        headers, body = delivery(registration_id=registration_id, partner_user_id=user_id)
+        headers, body = delivery(registration_id=registration_id, partner_user_id=user_id, **fields)
         assert app.post("/webhook", body, headers=headers).json == {"status": "accepted"}
 
 
@@ -227,6 +229,141 @@ def test_a_copy_refuses_keys_that_do_not_fit_as_its_source_does() -> None:
         with pytest.raises(UnknownKey, match="this storage is sealed under key"):
             wrong.registrations()
         assert right.credentials("one") is not None
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Embed, Embed]]:
+    """Two applications, each with a storage of its own. The second storage is a copy of the first."""
+    here, there = build(storage=MemoryStorage()), build(storage=MemoryStorage())
+    with closing(here, there):
+        complete(here, "one", "two", "three")
+        assert copy_of(here, there) == Copied(written=3)
+        yield here, there
+
+
+def copy_of(here: Embed, there: Embed) -> Copied:
+    """Copy the storage of one application to that of the other."""
+    return copy(storage_of(here), storage_of(there))
+
+
+def storage_of(embed: Embed) -> Storage:
+    """Return the storage of an application."""
+    return embed._core.ledger._storage.inner
+
+
+def records(embed: Embed) -> dict[str, bytes]:
+    """Return the documents of an application's registrations."""
+    found = storage_of(embed).list(limit=99)
+    return {one.registration_id: one.document for one in found if "~" not in one.registration_id}
+
+
+def test_a_second_copy_carries_over_what_changed(pair: tuple[Embed, Embed]) -> None:
+    """What is new, changed or removed in the source is so in the target after another copy, which says so."""
+    here, there = pair
+    complete(here, "four", user_id="new")
+    complete(here, "two", app_secret="fake-newer-secret", completed_at="2126-01-01T00:00:00+00:00")
+    storage_of(here).delete("three", 1)
+    did = copy_of(here, there)
+
+    assert did == Copied(written=1, replaced=1, removed=1, present=1)
+    assert did.equal
+    assert records(there) == records(here)
+    credentials = there.credentials("two")
+    assert credentials is not None
+    assert credentials.app_secret == "fake-newer-secret"
+    again = copy_of(here, there)
+    assert (again, again.equal) == (Copied(present=3), True)
+
+
+def test_copies_follow_a_record_again_and_again(pair: tuple[Embed, Embed]) -> None:
+    """A record that changes before each copy is replaced by each copy."""
+    here, there = pair
+    for year in range(2101, 2105):
+        complete(here, "two", app_secret=f"fake-secret-{year}", completed_at=f"{year}-01-01T00:00:00+00:00")
+        assert copy_of(here, there) == Copied(replaced=1, present=2)
+    assert records(there) == records(here)
+
+
+def test_a_copy_never_overwrites_what_the_targets_application_wrote(pair: tuple[Embed, Embed]) -> None:
+    """What the target's own application changed, added or removed stays as it is, in all later copies."""
+    here, there = pair
+    complete(there, "one", app_secret="fake-secret-there", completed_at="2126-01-01T00:00:00+00:00")
+    complete(there, "own")
+    storage_of(there).delete("two", 1)
+    complete(here, "one", app_secret="fake-secret-here", completed_at="2127-01-01T00:00:00+00:00")
+    storage_of(here).delete("three", 1)
+    before = records(there)
+    for _ in range(2):
+        did = copy_of(here, there)
+        assert did == Copied(differing=2, only_in_target=2)
+        assert not did.equal
+        assert records(there) == before
+
+
+def test_a_copy_from_an_empty_source_removes_nothing(pair: tuple[Embed, Embed]) -> None:
+    """A wrong FROM must not empty the target."""
+    _, there = pair
+    before = records(there)
+
+    assert copy(MemoryStorage(), storage_of(there)) == Copied(only_in_target=3)
+    assert records(there) == before
+
+
+def test_a_copy_that_was_interrupted_goes_on(pair: tuple[Embed, Embed]) -> None:
+    """Wherever a copy is cut off, the next one brings all changes over."""
+    here, there = pair
+    target = storage_of(there)
+    complete(here, "two", app_secret="fake-newer-secret", completed_at="2126-01-01T00:00:00+00:00")
+    complete(here, "four")
+    storage_of(here).delete("three", 1)
+    cut_off = 0
+    for allowed in range(20):
+        writes = iter(range(allowed))
+
+        def cut(act: Any, writes: Any = writes) -> Any:
+            def counted(*args: Any) -> Any:
+                if next(writes, None) is None:
+                    raise KeyboardInterrupt
+                return act(*args)
+
+            return counted
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("save", "delete"):
+                patch.setattr(target, name, cut(getattr(target, name)))
+            try:
+                copy_of(here, there)
+            except KeyboardInterrupt:
+                cut_off += 1
+    assert cut_off > 1
+    assert copy_of(here, there).equal
+    assert records(there) == records(here)
+
+
+def test_a_change_during_the_copy_is_carried_over(pair: tuple[Embed, Embed]) -> None:
+    """Equal is said only after a whole pass that found nothing to change."""
+    here, there = pair
+    seen: list[int] = []
+
+    def change(done: int) -> None:
+        if done == 3 and not seen:
+            seen.append(done)
+            complete(here, "one", app_secret="fake-newer-secret", completed_at="2126-01-01T00:00:00+00:00")
+
+    did = copy(storage_of(here), storage_of(there), progress=change)
+    assert (did.replaced, did.equal, seen) == (1, True, [3])
+    assert records(there) == records(here)
+
+
+def test_a_copy_carries_over_rotated_keys(pair: tuple[Embed, Embed]) -> None:
+    """After a rotation in the source, the target opens with the new key alone."""
+    here, there = pair
+    both = build(storage=storage_of(here), encryption_keys=[OLD_KEY, KEY])
+    new = build(storage=storage_of(there), encryption_keys=[OLD_KEY])
+    with closing(both, new):
+        both.rotate_keys()
+        assert copy_of(here, there) == Copied(replaced=3)
+        assert new.credentials("one") is not None
 
 
 def test_copying_leaves_what_differs() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -237,12 +239,18 @@ def failing(world: World) -> list[BaseException]:
         ]
 
 
+def foreign(world: World) -> list[BaseException]:
+    """Use the storage of another application."""
+    with closing(world.build(public_url="https://other.example/x", partner_token=f"{TOKEN}-other")) as embed:
+        return world.raised(embed.registrations)
+
+
 def busy(world: World) -> list[BaseException]:
     """Let all places of Partner API calls be taken for long."""
     embed = world.build()
     embed._core.threads._creating._begun.extend([0.0, 0.0])
     found = world.raised(
-        lambda: embed._core.threads.run_here(threads_module.Pool.PARTNER, embed._core.clients.newest.close)
+        lambda: embed._core.threads.run_here(threads_module.Pool.PARTNER, embed._core.clients.close)
     )
     embed.close()
     return found
@@ -359,6 +367,7 @@ PROVOKED: dict[type[EmbedError], Provoke] = {
     ],
     errors.StorageUnavailable: failing,
     errors.StorageContention: contended,
+    errors.ForeignStorage: foreign,
 }
 
 
@@ -466,7 +475,7 @@ def test_no_frame_of_an_error_that_no_one_expects_holds_a_secret(
     [
         ("ca_embed._vault.keyring.Keyring.seal", Embed.rotate_keys),
         ("ca_embed._vault.keyring.Keyring.open", Embed.registrations),
-        ("ca_embed._vault.document.State", lambda embed: embed.credentials(ID)),
+        ("ca_embed._vault.document._read", lambda embed: embed.credentials(ID)),
         ("ca_embed._partner.client.PartnerHttp", lambda embed: embed.retry_webhook(ID)),
         ("ca_embed._partner.client.PartnerClient", lambda embed: embed.create_session(USER)),
     ],
@@ -493,7 +502,7 @@ def test_a_bug_below_a_call_brings_no_secret_along(
 
 def test_the_settings_of_django_are_in_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Embed that Django's settings describe shows no secret of them when one is wrong."""
-    from ca_embed.adapters import django
+    from ca_embed.adapters.django import _settings
 
     described = {
         "PARTNER_TOKEN": TOKEN,
@@ -501,9 +510,9 @@ def test_the_settings_of_django_are_in_no_frame(monkeypatch: pytest.MonkeyPatch)
         "STORAGE": "memory:",
         "BASE_URL": "ftp://x",
     }
-    monkeypatch.setattr(django, "settings", SimpleNamespace(CA_EMBED=described))
+    monkeypatch.setattr(_settings, "settings", SimpleNamespace(CA_EMBED=described, ALLOWED_HOSTS=[]))
     with pytest.raises(errors.ConfigurationError) as raised:
-        django._get_embed.__wrapped__()
+        _settings._build([])
     assert leaks_of(raised.value) == []
 
 
@@ -531,3 +540,36 @@ def test_an_interruption_brings_no_secret_along(
                 if not frame.f_globals["__name__"].startswith("tests.")
             ]
             assert [leak for frame in below for leak in leaks_in(frame)] == []
+
+
+def test_a_request_that_is_stopped_while_its_body_arrives() -> None:
+    """What has arrived of a webhook is in no frame, when its worker or its task is stopped."""
+    headers, body = delivery()
+
+    class Stopping(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(len(body) - 2) or self.stop()
+
+        def stop(self) -> bytes:
+            raise KeyboardInterrupt
+
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/webhook", "wsgi.input_terminated": True}
+    messages = [{"type": "http.request", "body": body[:-2], "more_body": True}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        raise asyncio.CancelledError
+
+    async def send(message: object) -> None: ...
+
+    named = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/webhook", "headers": named}
+    with closing(build()) as embed:
+        with pytest.raises(KeyboardInterrupt) as interrupted:
+            embed.wsgi({**environ, "wsgi.input": Stopping(body)}, lambda *args: None)  # type: ignore[arg-type, return-value]
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            asyncio.run(embed.asgi(scope, receive, send))
+    for stopped in (interrupted, cancelled):
+        assert any(frame.f_code.co_name.startswith("read_") for frame in frames_of(stopped.value))
+        assert leaks_of(stopped.value) == []

@@ -250,6 +250,160 @@ def test_everything_is_for_its_owner_alone(folder, storage):
         assert stat.S_IMODE(entry.stat().st_mode) == (0o700 if entry.is_dir() else 0o600), entry
 
 
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777, 0o1777], ids=oct)
+def test_a_folder_that_others_may_write_to_is_refused(storage, folder, mode):
+    """Others could plant a link in the folder. The error names the command that helps."""
+    storage.save(BEFORE)
+    storage.close()
+    folder.chmod(mode)
+    with pytest.raises(StorageUnavailable, match=f"other users may write to it: run `chmod go-w {folder}`"):
+        storage.load("r")
+    folder.chmod(0o700)
+    assert storage.load("r") == BEFORE
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777], ids=oct)
+def test_a_folder_that_others_could_replace_is_refused(place, mode):
+    """Others must not write to a folder above it. Nothing is created there. A sticky bit protects it."""
+    shared = place / "shared one"
+    (shared / "ours").mkdir(parents=True)
+    (place / "link").symlink_to(shared / "ours")
+    shared.chmod(mode)
+    for folder in (shared / "ours" / "folder", place / "link" / "folder"):
+        with pytest.raises(
+            StorageUnavailable, match=f"run `chmod go-w '{shared}'`, or `chmod .t '{shared}'`"
+        ):
+            FilesystemStorage(folder).load("r")
+        assert not folder.exists()
+    shared.chmod(mode | stat.S_ISVTX)
+    assert FilesystemStorage(shared / "ours" / "folder").save(BEFORE) is True
+
+
+@pytest.mark.parametrize("above", [False, True], ids=["itself", "above it"])
+def test_the_folder_of_another_user_is_refused(storage, folder, place, monkeypatch, above):
+    """The owner of a folder could change it. The error names that user."""
+    storage.save(BEFORE)
+    storage.close()
+    owner, other = os.geteuid(), os.geteuid() + 1
+    real = Path.stat
+
+    def foreign(path, **options):
+        status = list(real(path, **options))
+        status[4] = other if path == (place if above else folder) else owner
+        return os.stat_result(status)
+
+    monkeypatch.setattr(Path, "stat", foreign)
+    with pytest.raises(StorageUnavailable, match=f"belongs to user {other}"):
+        storage.load("r")
+
+
+def test_no_planted_link_is_followed(storage, folder, place):
+    """Whatever file of the storage is a link, the file that it names is not changed and not read."""
+    storage.save(BEFORE)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {str(path.relative_to(folder)) for path in files}
+    assert {"format", "index/root", "index/lock", "locks/layout"} < names
+    victim = place / "victim"
+    for path in [*files, *(path.with_name(f"{path.name}.new") for path in files)]:
+        moved = path.rename(place / "moved") if path.exists() else None
+        victim.write_bytes(moved.read_bytes() if moved else b"")
+        before = victim.read_bytes()
+        for _ in range(2):
+            storage.close()
+            path.unlink(missing_ok=True)
+            path.symlink_to(victim)
+            for act in (
+                lambda: storage.load("r"),
+                lambda: storage.save(record("r", storage.load("r").version + 1)),
+                lambda: storage.list(limit=9),
+                storage.rebuild_index,
+            ):
+                try:
+                    act()
+                except StorageUnavailable as error:
+                    assert "link" in str(error) or "rebuild_index()" in str(error)  # noqa: PT017
+            assert victim.read_bytes() == before
+        if moved:
+            moved.replace(path)
+        else:
+            path.unlink(missing_ok=True)
+        storage.rebuild_index()
+    assert storage.save(record("r", storage.load("r").version + 1)) is True
+
+
+def test_a_record_that_is_a_link_harms_no_other(storage, place):
+    """A planted link or pipe is an unreadable record, and all other records are listed."""
+    for name in ("linked", "pipe", "whole"):
+        storage.save(record(name))
+    path = storage._path_of("linked")
+    path.rename(place / "record")
+    path.symlink_to(place / "record")
+    storage._path_of("pipe").unlink()
+    os.mkfifo(storage._path_of("pipe"))
+    for name in ("linked", "pipe"):
+        with pytest.raises(RecordUnreadable, match="is no file, but a link or the like: remove it"):
+            storage.load(name)
+    assert [(one.registration_id, one.version) for one in storage.list(limit=9)] == [
+        ("linked", 0),
+        ("pipe", 0),
+        ("whole", 1),
+    ]
+
+
+@pytest.mark.parametrize("name", ["records", "index", "locks", "of the record"])
+def test_no_planted_folder_is_followed(storage, folder, place, name):
+    """A link in place of a folder of the storage is an error."""
+    storage.save(BEFORE)
+    storage.close()
+    path = storage._path_of("r").parent if name == "of the record" else folder / name
+    path.rename(place / "elsewhere")
+    path.symlink_to(place / "elsewhere")
+    for act in (lambda: storage.load("r"), lambda: storage.save(record("r", 2))):
+        with pytest.raises(StorageUnavailable, match="link"):
+            act()
+
+
+def test_the_folder_itself_may_be_a_link(place):
+    """A link to the folder was made by us or by root, because no one else may write beside it."""
+    (place / "disk").mkdir(mode=0o700)
+    (place / "link").symlink_to(place / "disk")
+    assert FilesystemStorage(place / "link").save(BEFORE) is True
+    assert FilesystemStorage(place / "disk").load("r") == BEFORE
+
+
+@pytest.mark.parametrize("name", ["", "records", "index", "locks"])
+def test_a_replaced_folder_is_noticed(storage, folder, place, name):
+    """If another folder is in the place of one in use, nothing is read from it or acknowledged."""
+    storage.save(BEFORE)
+    shutil.copytree(folder / name, place / "other")
+    (folder / name).rename(place / "moved")
+    (place / "other").rename(folder / name)
+    for act in (
+        lambda: storage.load("r"),
+        lambda: storage.list(limit=9),
+        lambda: storage.save(record("new")),
+    ):
+        with pytest.raises(StorageUnavailable, match=f"{folder / name} was replaced while it was in use"):
+            act()
+    storage.close()
+    assert storage.save(record("new")) is True
+
+
+def test_a_record_in_a_folder_that_was_just_replaced_is_not_acknowledged(storage, folder, place, monkeypatch):
+    """A folder that is replaced during the write makes the write fail."""
+    storage.save(BEFORE)
+    write = storage._write
+
+    def write_and_replace(saved):
+        write(saved)
+        folder.rename(place / "moved")
+        shutil.copytree(place / "moved", folder)
+
+    monkeypatch.setattr(storage, "_write", write_and_replace)
+    with pytest.raises(StorageUnavailable, match="was replaced while it was in use"):
+        storage.save(record("r", 2))
+
+
 def test_no_id_becomes_a_path(place, storage):
     """File names are digests and numbers, and contain no part of an id."""
     for registration_id in ("../../escape", "/absolute", "recognisable"):

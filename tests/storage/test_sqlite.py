@@ -152,7 +152,9 @@ def test_the_database_of_another_program_is_left_alone(path, storage, sign):
     """The database of another program is refused, because its version numbers have other meanings."""
     with _connection(path, sign):
         pass
+    before = path.read_bytes()
     assert "it belongs to another program" in _refusal(storage)
+    assert path.read_bytes() == before
 
 
 def test_a_newer_schema_is_refused(path, storage):
@@ -194,6 +196,83 @@ def test_a_replaced_database_is_noticed(path, storage):
     path.with_name("other.db").touch()
     path.with_name("other.db").replace(path)
     assert "it was replaced while it was in use" in _refusal(storage)
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm"])
+@pytest.mark.parametrize("loss", ["deleted", "replaced"])
+def test_a_lost_companion_is_missed(path, storage, ending, loss):
+    """If -wal or -shm is deleted or replaced, nothing more is acknowledged, and the error says so."""
+    storage.save(record("r"))
+    companion = path.with_name(path.name + ending)
+    companion.rename(path.with_name("elsewhere"))
+    if loss == "replaced":
+        companion.touch()
+    assert f"its file ca_embed.db{ending} was {loss} while it was in use" in _refusal(storage)
+    companion.unlink(missing_ok=True)
+    path.with_name("elsewhere").rename(companion)
+    assert storage.save(record("other")) is True
+
+
+@pytest.mark.parametrize("endings", [["-wal"], ["-shm"], ["-wal", "-shm"]], ids="".join)
+def test_a_lost_companion_costs_no_acknowledged_record(path, storage, endings):
+    """What was saved before the loss is there for the next process, even if this process is killed."""
+    storage.save(record("r"))
+    for ending in endings:
+        path.with_name(path.name + ending).unlink()
+    _refusal(storage)
+    copy = path.with_name("as-after-a-kill.db")
+    copy.write_bytes(path.read_bytes())
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists():
+        copy.with_name(copy.name + "-wal").write_bytes(wal.read_bytes())
+    restarted = SQLiteStorage(copy)
+    assert restarted.load("r") == record("r")
+    restarted.close()
+    storage.close()
+    assert storage.load("r") == record("r")
+
+
+@pytest.mark.parametrize("lost", ["", "-wal", "-shm"])
+def test_a_commit_into_a_file_that_just_went_is_not_acknowledged(path, storage, lost):
+    """A file that is lost during the write makes the write fail."""
+    storage.save(record("r"))
+    lend = storage._connections.lend_to_write
+
+    @contextmanager
+    def lend_and_lose(deadline):
+        with lend(deadline) as connection:
+            yield connection
+            path.with_name(path.name + lost).unlink()
+
+    storage._connections.lend_to_write = lend_and_lose
+    with pytest.raises(StorageUnavailable, match="was deleted while it was in use"):
+        storage.save(record("r", 2))
+
+
+def test_companions_may_come_and_go_with_the_connections(path, storage):
+    """SQLite removes -wal and -shm with the last connection. The next connection has new ones."""
+    for version in range(1, 4):
+        assert storage.save(record("r", version)) is True
+        storage._connections._close_idle()
+        assert [file.name for file in path.parent.iterdir()] == ["ca_embed.db"]
+    with pytest.raises(RuntimeError), storage._connections.lend(time.monotonic() + 4.0):
+        raise RuntimeError  # a connection that failed is closed
+    assert storage.load("r") == record("r", 3)
+
+
+def test_a_moved_folder_is_missed(place):
+    """If the folder is moved, or another is in its place, nothing more is acknowledged."""
+    (place / "folder").mkdir()
+    storage, other = SQLiteStorage(place / "folder" / "x.db"), SQLiteStorage(place / "other.db")
+    storage.save(record("r"))
+    (place / "folder").rename(place / "moved")
+    assert "it was deleted while it was in use" in _refusal(storage)
+    (place / "folder").mkdir()
+    other.save(record("r"))
+    other.close()
+    (place / "other.db").rename(place / "folder" / "x.db")
+    assert "it was replaced while it was in use" in _refusal(storage)
+    storage.close()
 
 
 def test_a_damaged_database_is_told(path, storage):

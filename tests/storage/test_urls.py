@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from ca_embed.errors import ConfigurationError
-from ca_embed.storage import MemoryStorage
+from ca_embed.storage import AsyncSQLAlchemyStorage, MemoryStorage
+from ca_embed.storage._bridge import SyncBridge
 from ca_embed.storage._resolve import open_storage
 from ca_embed.storage._urls import _FORMS, storage_from_url
 
@@ -54,7 +57,10 @@ def test_paths_are_taken_as_they_stand(url, expected):
         "sqlite:///:memory:",
         "sqlite:///x.db?timeout=5",
         "SQLite:///x.db",
-        "postgres://user:fake-password@host/name",
+        "mysql+aiomysql://user:fake-password@host/name",
+        "postgresql+asyncpg://user:fake-password@host",
+        "postgresql+asyncpg://user:fake-password@host:port/name",
+        "sqlite:user:fake-password@host",
         "user:fake-password@host",
         "fake-password",
     ],
@@ -65,6 +71,54 @@ def test_a_mistyped_url_is_told_the_forms(url):
         storage_from_url(url)
     assert _FORMS in str(caught.value)
     assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgres://user:fake-password@host/name", "SQLAlchemyStorage('postgresql+psycopg://host/name'"),
+        ("postgresql://host/name", "SQLAlchemyStorage('postgresql+psycopg://host/name'"),
+        ("mysql://host/name", "SQLAlchemyStorage('mysql+pymysql://host/name'"),
+        ("rediss://:fake-password@host:6380/1", "RedisStorage("),
+    ],
+)
+def test_other_spellings_are_understood(url, expected):
+    """The URLs that hosters give work as they are."""
+    assert repr(storage_from_url(url)).startswith(expected)
+    assert "password" not in repr(storage_from_url(url))
+
+
+def test_asyncpg_is_used_if_it_is_installed(monkeypatch):
+    """The URL of an application that uses asyncpg gives a bridge to the asynchronous storage."""
+    url = "postgresql+asyncpg://user:fake-password@host/name"
+    storage = storage_from_url(url)
+    assert isinstance(storage, SyncBridge)
+    assert isinstance(storage._storage, AsyncSQLAlchemyStorage)
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(
+        ConfigurationError, match=r"pip install asyncpg; write postgresql\+psycopg://"
+    ) as caught:
+        storage_from_url(url)
+    assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "right"),
+    [
+        ("sqlite:relative.db", "sqlite:///relative.db"),
+        ("sqlite://folder/relative.db", "sqlite:///folder/relative.db"),
+        ("sqlite:/var/absolute.db", "sqlite:////var/absolute.db"),
+        ("sqlite+aiosqlite:///x.db", "sqlite:///"),
+        ("SQLite:///x.db", "sqlite:///"),
+        ("postgresql+psycopg2://host/name", "postgresql+psycopg://"),
+        ("mysql+aiomysql://host/name", "mysql+pymysql://"),
+        ("redis+tls://host", "redis://"),
+    ],
+)
+def test_the_right_spelling_is_named(url, right):
+    """A URL that is nearly right is refused, and the error names the spelling to use."""
+    with pytest.raises(ConfigurationError, match=re.escape(f"write {right} instead")):
+        storage_from_url(url)
 
 
 @pytest.mark.parametrize("nothing", [None, ""])

@@ -18,46 +18,19 @@ is imported at the start:
     @embed.on_completed
     def connect(registration, credentials): ...
 
-Let cron run `manage.py chatarchitect reconcile`.
+`manage.py chatarchitect` has all commands of `ca-embed`. Let cron run `manage.py chatarchitect reconcile`.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from os import environ
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
-from django.conf import settings
-from django.utils.functional import SimpleLazyObject
-from django.utils.module_loading import import_string
-
-from ca_embed._frames import clears_locals
+from ca_embed.adapters.django._settings import SettingsEmbed
 
 if TYPE_CHECKING:
     from ca_embed.embed import Embed
 
 __all__ = ["embed"]
 
-
-def _signed_in_user(request: Any) -> Any:
-    """Return the primary key of `request.user`, or None. This is the default of `IDENTIFY`."""
-    return request.user.pk if request.user.is_authenticated else None
-
-
-@cache
-@clears_locals
-def _get_embed() -> Embed:
-    """Return the Embed that the settings describe. Raises ConfigurationError."""
-    from ca_embed.embed import Embed
-
-    arguments = {key.lower(): value for key, value in getattr(settings, "CA_EMBED", {}).items()}
-    identify = arguments.pop("identify", _signed_in_user)
-    arguments["identify"] = import_string(identify) if isinstance(identify, str) else identify
-    if not arguments.get("storage", environ.get("CA_EMBED_STORAGE")):
-        from ca_embed.adapters.django._storage import DjangoStorage
-
-        arguments["storage"] = DjangoStorage()
-    return Embed.from_env(**arguments)
-
-
-embed: Embed = SimpleLazyObject(_get_embed)
+# Built from the settings at its first use. Registering a handler is no use.
+embed: Embed = cast("Embed", SettingsEmbed())

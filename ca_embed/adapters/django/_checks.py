@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Caution
 from django.urls import NoReverseMatch, reverse
 
-from ca_embed.adapters.django import _get_embed
+from ca_embed.adapters.django import embed
 from ca_embed.errors import ConfigurationError
 
 _SECURITY = "django.middleware.security.SecurityMiddleware"
@@ -19,7 +19,7 @@ _SECURITY = "django.middleware.security.SecurityMiddleware"
 def configuration(**_: Any) -> list[CheckMessage]:
     """Report each setting that is missing or wrong."""
     try:
-        _get_embed()
+        embed._core  # noqa: B018 (builds it)
     except ConfigurationError as error:
         hint = "Set it in settings.CA_EMBED, in capitals, or in the environment."
         return [Error(problem, hint=hint, id="ca_embed.E001") for problem in error.problems]
@@ -30,7 +30,7 @@ def configuration(**_: Any) -> list[CheckMessage]:
 def mounted_where_it_says(**_: Any) -> list[CheckMessage]:
     """Report URLs that are not included, or not at the path of `public_url`."""
     try:
-        public_path = _get_embed()._core.settings.public_path
+        public_path = embed._core.settings.public_path
         mount = reverse("chatarchitect:page").rstrip("/")
     except ConfigurationError:
         return []

@@ -1,22 +1,27 @@
 """Files with a checksum. They are replaced in one step, flushed to the disk, and checked when they are read.
 
 The first line of a file contains the SHA-256 digest of the rest. Files have mode 0600, folders 0700.
+No function follows a symbolic link in place of a file: another user could have planted it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 _MAGIC = b"ca_embed "
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe in place of the file must not make us wait
 _HEADER_LENGTH = len(_MAGIC) + 64 + 1
 
 
 class DamagedFile(Exception):
-    """The content of the file does not match its checksum."""
+    """The content of the file does not match its checksum, or it is no file."""
 
 
 def write(path: Path, payload: bytes) -> None:
@@ -27,7 +32,7 @@ def write(path: Path, payload: bytes) -> None:
     """
     temporary = path.with_name(f"{path.name}.new")
     try:
-        with os.fdopen(os.open(temporary, _CREATE, 0o600), "wb") as file:
+        with os.fdopen(_create(temporary), "wb") as file:
             file.write(header_of(payload) + payload)
             file.flush()
             os.fsync(file.fileno())
@@ -41,7 +46,8 @@ def write(path: Path, payload: bytes) -> None:
 
 def read(path: Path) -> bytes:
     """Return the content. Raises FileNotFoundError, or DamagedFile if the checksum is wrong."""
-    content = path.read_bytes()
+    with _open(path) as file:
+        content = file.read()
     head, payload = content[:_HEADER_LENGTH], content[_HEADER_LENGTH:]
     if head != header_of(payload):
         raise DamagedFile(f"{path} is damaged: restore it from a backup")
@@ -50,7 +56,7 @@ def read(path: Path) -> bytes:
 
 def read_header(path: Path) -> bytes:
     """Return the first line only. It differs whenever the content differs."""
-    with path.open("rb", buffering=0) as file:
+    with _open(path) as file:
         return file.read(_HEADER_LENGTH)
 
 
@@ -66,10 +72,49 @@ def remove(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create the folder if it does not exist. Its parent folder must exist."""
-    with suppress(FileExistsError):
+    """Create the folder if it does not exist. Its parent folder must exist. Refuse a symbolic link."""
+    try:
         path.mkdir(mode=0o700)
+    except FileExistsError:
+        require_folder(path)
+    else:
         _flush_folder(path.parent)
+
+
+def require_folder(path: Path) -> os.stat_result:
+    """Return the status of the folder. Raises NotADirectoryError for a symbolic link to a folder, too."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    return status
+
+
+def _create(path: Path) -> int:
+    """Create the file and return its descriptor. Remove what a crash has left there, or a planted link."""
+    try:
+        return os.open(path, _CREATE, 0o600)
+    except FileExistsError:
+        path.unlink()
+        return os.open(path, _CREATE, 0o600)
+
+
+def _open(path: Path) -> FileIO:
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError:
+        if path.is_symlink():
+            raise _no_file(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_file(path)
+    return FileIO(descriptor)
+
+
+def _no_file(path: Path) -> DamagedFile:
+    return DamagedFile(
+        f"{path} is no file, but a link or the like: remove it, restore the file from a backup"
+    )
 
 
 def _flush_folder(path: Path) -> None:

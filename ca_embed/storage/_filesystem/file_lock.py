@@ -45,7 +45,7 @@ class FileLock:
     def _lock(self, deadline: float) -> int:
         pause = _FIRST_PAUSE
         while True:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if self._is_file_of(descriptor):
@@ -64,7 +64,7 @@ class FileLock:
     def _is_file_of(self, descriptor: int) -> bool:
         """Return False if the file was deleted or replaced meanwhile: others would lock another file."""
         try:
-            return os.path.samestat(os.fstat(descriptor), self._path.stat())
+            return os.path.samestat(os.fstat(descriptor), self._path.lstat())
         except FileNotFoundError:
             return False
 

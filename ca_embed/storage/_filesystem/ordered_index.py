@@ -170,7 +170,7 @@ class OrderedIndex:
     def _is_current(self, root: _Root) -> bool:
         try:
             return checked_files.read_header(self._folder / "root") == root.header
-        except FileNotFoundError:
+        except (FileNotFoundError, checked_files.DamagedFile):
             return False
 
     def _read(self, path: Path) -> bytes:

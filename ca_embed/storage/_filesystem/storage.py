@@ -42,7 +42,7 @@ class FilesystemStorage:
     """Keeps records as files in one folder of a local POSIX file system.
 
     folder: it is created with mode 0700 at the first use, or it exists and is empty. Its parent folder
-        must exist.
+        must exist. It is refused if other users may write to it, or could replace it.
 
     A saved record has been flushed to the disk, together with its folder.
     """
@@ -79,6 +79,7 @@ class FilesystemStorage:
                 self._index.add(key, deadline)
             self._write(record)
             self._discard_keys(old - new, deadline)
+            self._layout.require_presence()  # a record in a replaced folder must not be acknowledged
             return True
 
     def delete(self, registration_id: str, version: int) -> bool:
@@ -89,6 +90,7 @@ class FilesystemStorage:
                 return False
             checked_files.remove(self._path_of(registration_id))
             self._discard_keys(index_keys.keys_of(stored), deadline)
+            self._layout.require_presence()
             return True
 
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
@@ -118,6 +120,9 @@ class FilesystemStorage:
         """Let the next call check the folder again. No file is open between two calls."""
         self._layout.recheck()
 
+    def _create_nothing(self) -> None:
+        self._layout.creates = False
+
     def rebuild_index(self) -> None:
         """Build the index again from the record files. Meanwhile no other call can load or write a record.
 
@@ -129,6 +134,7 @@ class FilesystemStorage:
             files = [path for path in self._layout.records.glob("*/*") if not path.suffix]
             keys = (key for path in files for key in index_keys.keys_of(record_files.read(path)))
             self._index.fill(keys, deadline)
+        self._layout.recheck()  # the folder of the index may be a new one
 
     @contextmanager
     def _operation(self) -> Generator[float]:
@@ -177,6 +183,9 @@ class FilesystemStorage:
 
     def _read(self, registration_id: str) -> SealedRecord | None:
         path = self._path_of(registration_id)
+        if path.parent.is_symlink():
+            message = f"{path.parent} is a link: remove it, and restore the folder from a backup"
+            raise RecordUnreadable(message, registration_id=registration_id)
         try:
             record = record_files.read(path)
         except FileNotFoundError:

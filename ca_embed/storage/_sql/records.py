@@ -32,7 +32,7 @@ class SQLRecords:
         """With `create_table`, the table is created when a statement fails because it does not exist."""
         self.table = table
         self.server = server
-        self._creates = create_table
+        self.creates = create_table
 
     def load(self, connection: Connection, registration_id: str) -> SealedRecord | None:
         """See `Storage.load`."""
@@ -128,7 +128,7 @@ class SQLRecords:
         code = self.server.code(error)
         if code not in self.server.missing_table:
             return code in self.server.conflicts
-        if not self._creates:
+        if not self.creates:
             raise StorageUnavailable(
                 f"the table {self.table.fullname} does not exist: call the storage's create_table() once, or "
                 "have your migrations create it (docs/storage.md)"

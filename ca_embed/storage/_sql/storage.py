@@ -97,6 +97,9 @@ class SQLAlchemyStorage:
         with self._gate.passing():
             self._engine.close()
 
+    def _create_nothing(self) -> None:
+        self._records.creates = False
+
     def _run(
         self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
@@ -174,6 +177,9 @@ class AsyncSQLAlchemyStorage:
     async def close(self) -> None:
         """Close the storage's connections. The next call opens them again."""
         await self._engines.close()
+
+    def _create_nothing(self) -> None:
+        self._records.creates = False
 
     async def _run(
         self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs

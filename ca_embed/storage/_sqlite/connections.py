@@ -6,17 +6,19 @@ import os
 import sqlite3
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
+from ca_embed.errors import StorageUnavailable
+from ca_embed.storage._existing import NO_STORAGE
 from ca_embed.storage._forks import ForkGate
+from ca_embed.storage._sqlite import open_files
 from ca_embed.storage._sqlite.errors import is_locked, locked, unavailable
-from ca_embed.storage._sqlite.schema import migrate
+from ca_embed.storage._sqlite.open_files import COMPANIONS, DATABASE, OpenFiles
+from ca_embed.storage._sqlite.schema import migrate, refuse_foreign
 
 _MAX_IDLE = 8  # connections kept open between operations
-
-_FileIdentity = tuple[int, int]
 
 # Closing a file releases all locks that this process holds on it, also those of SQLite (a rule of POSIX).
 # So no other thread may open the database while one creates the file.
@@ -34,13 +36,15 @@ class SQLiteConnections:
 
     def __init__(self, path: Path) -> None:
         """Keep the path. A connection is opened when it is first needed."""
+        self.creates = True  # the file and the table, if they are missing
         self._path = path
         self._gate = ForkGate(before_fork=self._close_idle)
         self._lock = Lock()
         self._writing = Lock()
         self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
-        self._file: _FileIdentity | None = None
+        self._open_count = 0  # idle and lent
+        self._files: OpenFiles = {}
         self._closings = 0
 
     @contextmanager
@@ -65,29 +69,36 @@ class SQLiteConnections:
         """Close all connections. One that is lent is closed when it is returned."""
         with self._lock:
             self._closings += 1
-            self._file = None
+            self._files = {}
         self._close_idle()
 
     @contextmanager
     def _lent(self, deadline: float) -> Generator[sqlite3.Connection]:
         closings = self._closings
         connection = self._take_idle() or self._open(deadline)
+        files = self._files
         try:
             _wait_until(deadline, connection)
             yield connection
         except BaseException:
-            connection.close()  # it may be inside a transaction, so it is not used again
+            self._close_one(connection)  # it may be inside a transaction, so it is not used again
             raise
-        self._give_back(connection, closings)
+        try:
+            # A commit into a file that was deleted meanwhile must not be acknowledged.
+            open_files.require_same(self._path, files)
+        finally:
+            self._give_back(connection, closings)
 
     def _take_idle(self) -> sqlite3.Connection | None:
-        if self._file is not None:
-            self._require_same_file(self._file)
         with self._lock:
             if self._pid != os.getpid():
                 _inherited.extend(self._idle)
                 self._idle.clear()
                 self._pid = os.getpid()
+                self._open_count = 0
+                self._forget_companions()
+        self._require_same_files()
+        with self._lock:
             return self._idle.pop() if self._idle else None
 
     def _give_back(self, connection: sqlite3.Connection, closings: int) -> None:
@@ -95,48 +106,75 @@ class SQLiteConnections:
             if closings == self._closings and len(self._idle) < _MAX_IDLE:
                 self._idle.append(connection)
                 return
-        connection.close()
+        self._close_one(connection)
 
     def _close_idle(self) -> None:
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
+            self._close_one(connection)
+
+    def _close_one(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            self._open_count -= 1
+            if not self._open_count and self._companions_are_same():
+                self._forget_companions()  # with its last connection, SQLite may remove them
+        connection.close()
 
     def _open(self, deadline: float) -> sqlite3.Connection:
-        if self._file is None:
-            _create_private(self._path)
-        connection = _connect(self._path, deadline)
+        if DATABASE not in self._files:
+            self._create_or_find()
+        connection = _connect(self._path, deadline, creates=self.creates)
         with self._lock:
-            self._file = self._file or _identity(self._path)
+            self._open_count += 1
+        try:
+            with self._lock:
+                # The connections that are open already determine which files are the right ones.
+                self._files = open_files.identify(self._path, (DATABASE, *COMPANIONS)) | self._files
+            self._require_same_files()
+        except BaseException:
+            self._close_one(connection)
+            raise
         return connection
 
-    def _require_same_file(self, file: _FileIdentity) -> None:
-        """Raise if the file was deleted or replaced: a connection would still write to the old file."""
+    def _create_or_find(self) -> None:
+        if self.creates:
+            _create_private(self._path)
+        elif not self._path.exists() or self._path.stat().st_size == 0:
+            raise unavailable(self._path, NO_STORAGE)
+
+    def _require_same_files(self) -> None:
+        """Raise if a file was deleted or replaced: a connection would still write to the old file."""
         try:
-            same = _identity(self._path) == file
-        except FileNotFoundError:
-            raise unavailable(
-                self._path,
-                "it was deleted while it was in use: put the file back, or restart the application to "
-                "begin with an empty one",
-            ) from None
-        if not same:
-            raise unavailable(
-                self._path,
-                "it was replaced while it was in use: restart the application to go on with the new file",
-            )
+            open_files.require_same(self._path, self._files)
+        except StorageUnavailable:
+            self._save_deleted_log()
+            raise
+
+    def _save_deleted_log(self) -> None:
+        """Write into the database what only the deleted write-ahead log has. Records are not lost then."""
+        if not open_files.is_log_deleted(self._path):
+            return
+        with self._lock, suppress(sqlite3.Error):
+            for connection in self._idle[:1]:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _companions_are_same(self) -> bool:
+        companions = {ending: self._files[ending] for ending in COMPANIONS if ending in self._files}
+        try:
+            open_files.require_same(self._path, companions)
+        except (StorageUnavailable, OSError):
+            return False
+        return True
+
+    def _forget_companions(self) -> None:
+        self._files = {DATABASE: self._files[DATABASE]} if DATABASE in self._files else {}
 
 
 def _wait_until(deadline: float, connection: sqlite3.Connection) -> None:
     """Let the connection wait for locks until the deadline, and no longer."""
     milliseconds = max(0, round((deadline - time.monotonic()) * 1000))
     connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
-
-
-def _identity(path: Path) -> _FileIdentity:
-    status = path.stat()
-    return status.st_dev, status.st_ino
 
 
 def _create_private(path: Path) -> None:
@@ -148,15 +186,17 @@ def _create_private(path: Path) -> None:
             return
 
 
-def _connect(path: Path, deadline: float) -> sqlite3.Connection:
+def _connect(path: Path, deadline: float, *, creates: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
     )
     try:
+        _wait_until(deadline, connection)
+        refuse_foreign(connection, path)  # before anything changes the file
         _use_wal(connection, path, deadline)
         connection.execute("PRAGMA synchronous = FULL")
         _wait_until(deadline, connection)
-        migrate(connection, path)
+        migrate(connection, path, creates=creates)
     except BaseException:
         connection.close()
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from ca_embed.storage._existing import NO_STORAGE
 from ca_embed.storage._sqlite.errors import unavailable
 
 _APPLICATION_ID = 0x63614562  # "caEb": marks the database as one of ca_embed
@@ -32,10 +33,16 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (  # each leads to the next schema ve
 )
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Run the missing migrations in one transaction. If several processes start, only one runs them."""
-    if _version(connection, path) == len(_MIGRATIONS):
+def migrate(connection: sqlite3.Connection, path: Path, *, creates: bool = True) -> None:
+    """Run the missing migrations in one transaction. If several processes start, only one runs them.
+
+    creates: create the table if it does not exist. Otherwise raise StorageUnavailable.
+    """
+    version = _version(connection, path)
+    if version == len(_MIGRATIONS):
         return
+    if not version and not creates:
+        raise unavailable(path, NO_STORAGE)
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         for migration in _MIGRATIONS[_read_version(connection, path) :]:
@@ -43,6 +50,11 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StorageUnavailable for the database of another program or of a newer release."""
+    _version(connection, path)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

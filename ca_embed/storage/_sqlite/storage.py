@@ -88,6 +88,9 @@ class SQLiteStorage:
         """Close the database. The next call opens it again."""
         self._connections.close()
 
+    def _create_nothing(self) -> None:
+        self._connections.creates = False
+
     def _read(self, query: str, *values: object) -> Sequence[SealedRecord]:
         with translate_errors(self._path), self._connections.lend(_deadline()) as connection:
             return [SealedRecord(*row) for row in connection.execute(query, values).fetchall()]

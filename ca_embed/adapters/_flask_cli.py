@@ -1,0 +1,21 @@
+"""The command `flask chatarchitect reconcile`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from ca_embed.embed import Embed
+
+
+def reconcile_command(embed: Embed) -> click.Command:
+    """Return the command, which prints its report as JSON."""
+
+    @click.command()
+    def reconcile() -> None:
+        """Finish what a lost webhook, a crash or a failed handler left open."""
+        click.echo(json.dumps(asdict(embed.reconcile())))
+
+    return reconcile

@@ -1,0 +1,20 @@
+"""Keeps a command that only looks from creating a storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ca_embed.storage._base import AsyncStorage, Storage
+
+NO_STORAGE = "there is no storage here: check the path, or start the application, which creates one"
+
+
+def create_nothing(storage: Storage | AsyncStorage) -> None:
+    """Let the storage create no file, folder or table. If there is none, each call raises StorageUnavailable.
+
+    This does nothing for a storage class of the host's own.
+    """
+    forbid = getattr(storage, "_create_nothing", None)
+    if forbid is not None:
+        forbid()
