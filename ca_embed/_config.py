@@ -23,6 +23,8 @@ SHORTEST_SECRET = 16
 _NAMESPACE = re.compile(r"[a-z0-9-]{1,40}")
 LONGEST_WINDOW = 3600
 _SEPARATORS = {",": "comma", ";": "semicolon"}  # that look right for several values, and are not
+MOST_SESSIONS = 1000  # in the limit: the storage keeps the time of each
+LONGEST_LIMIT = 86_400  # seconds
 
 # What `from_env` reads: the argument of Embed, its variable, and whether that may hold several values.
 _VARIABLES = {
@@ -58,6 +60,7 @@ class Settings:
     lang: str
     replay_window: float
     namespace: str | None
+    session_limit: tuple[int, float] | None
 
     @property
     def webhook_url(self) -> str:
@@ -104,6 +107,7 @@ def read_settings(
     lang: str | None,
     replay_window: float,
     namespace: str | None,
+    session_limit: tuple[int, float] | None,
 ) -> Settings:
     """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
@@ -114,6 +118,7 @@ def read_settings(
     parents = reader.origins("parent_origins", parent_origins)
     reader.check_window(replay_window)
     reader.check_namespace(namespace)
+    reader.check_session_limit(session_limit)
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
     reader.raise_problems()
     return Settings(
@@ -129,6 +134,7 @@ def read_settings(
         lang=fitting_language(lang),
         replay_window=replay_window,
         namespace=namespace or None,
+        session_limit=session_limit and (session_limit[0], session_limit[1]),
     )
 
 
@@ -249,6 +255,22 @@ class _Reader:
             or not 0 < seconds <= LONGEST_WINDOW
         ):
             self._problems.append(f"replay_window must be more than 0 and at most {LONGEST_WINDOW} seconds")
+
+    def check_session_limit(self, limit: object) -> None:
+        if limit is None:
+            return
+        match limit:
+            case [int() as at_most, int() | float() as seconds] if not (
+                isinstance(at_most, bool) or isinstance(seconds, bool)
+            ):
+                fits = 1 <= at_most <= MOST_SESSIONS and 0 < seconds <= LONGEST_LIMIT
+            case _:
+                fits = False
+        if not fits:
+            self._problems.append(
+                f"session_limit must be None, or (sessions, seconds) of at most {MOST_SESSIONS} sessions "
+                f"and {LONGEST_LIMIT} seconds, like (10, 600)"
+            )
 
     def _secrets(
         self, name: str, values: object, problem_of: Callable[[object], str | None], hint: str = ""

@@ -9,13 +9,16 @@ from typing import Protocol
 from ca_embed._config import Settings
 from ca_embed._host.handlers import Handlers
 from ca_embed._host.identify import Identify
+from ca_embed._host.log_limit import LogLimit
 from ca_embed._host.threads import Threads
 from ca_embed._partner.breaker import Breaker
 from ca_embed._partner.clients import PartnerClients
 from ca_embed._registrar import Registrar
+from ca_embed._vault.health import Health
 from ca_embed._vault.keyring import Keyring
 from ca_embed._vault.ledger import Ledger
 from ca_embed._vault.owner import Identity
+from ca_embed._vault.session_limit import SessionLimit
 from ca_embed._webhook import Verifier, token_id
 from ca_embed.storage._base import Storage
 
@@ -34,6 +37,9 @@ class Core:
     clients: PartnerClients
     ledger: Ledger
     registrar: Registrar
+    session_limit: SessionLimit
+    health: Health
+    refusals: LogLimit
 
     def close(self) -> None:
         """Release connections, files and threads. The next use opens them again."""
@@ -78,5 +84,8 @@ def build_core(
         breaker=breaker,
         clients=clients,
         ledger=ledger,
+        session_limit=ledger.session_limit(settings.session_limit),
+        health=Health(ledger.probe),
+        refusals=LogLimit(),
         registrar=Registrar(ledger, clients, handlers, breaker, clock, handlers_at_once=handlers_at_once),
     )

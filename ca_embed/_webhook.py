@@ -66,6 +66,14 @@ class Verifier:
         """Show no token."""
         return f"<Verifier with {len(self._macs)} tokens>"
 
+    @staticmethod
+    def check_shape(timestamps: Sequence[bytes], signatures: Sequence[bytes]) -> None:
+        """Raise InvalidSignature for headers that no signed body can have. It needs no body.
+
+        timestamps, signatures: all values of X-CA-Timestamp and X-CA-Signature. There must be one of each.
+        """
+        _read_headers(timestamps, signatures)
+
     def verify(
         self, body: bytes, timestamps: Sequence[bytes], signatures: Sequence[bytes], now: float
     ) -> Authenticated:

@@ -51,6 +51,7 @@ class Embed:
     parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
     integration, lang: what sessions are created with where the call does not say.
     replay_window: seconds by which a webhook's timestamp may differ from this clock, either way.
+    session_limit: how many sessions a user's page may open, and in how many seconds. None: any number.
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
         only in `reconcile()`.
     namespace: a part of the storage for this Embed alone, like "brand-a"; 1 to 40 of a-z 0-9 -.
@@ -73,6 +74,7 @@ class Embed:
         integration: str | None = None,
         lang: str | None = None,
         replay_window: float = 300,
+        session_limit: tuple[int, float] | None = (10, 600),
         handlers: Literal["request", "reconcile"] = "request",
         namespace: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -91,6 +93,7 @@ class Embed:
                 integration=integration,
                 lang=lang,
                 replay_window=replay_window,
+                session_limit=session_limit,
                 namespace=namespace,
             ),
         )
@@ -287,7 +290,9 @@ class Embed:
 
         For requests to erase personal data. It does not unregister the number with ChatArchitect.
         """
-        return maintenance.forget(self._core.ledger, checked_user_id(user_id))
+        whose = checked_user_id(user_id)
+        self._core.session_limit.forget(whose)
+        return maintenance.forget(self._core.ledger, whose)
 
     def purge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
         """Remove sessions that expired that long ago without a completion; return how many.

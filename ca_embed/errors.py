@@ -9,7 +9,7 @@
     │   ├── NotSignedIn       401      ├── ForbiddenOrigin   403
     │   ├── BodyTooLarge      413      ├── UnreadableBody    400
     │   ├── InvalidRequest    400      ├── NotFound          404
-    │   └── MethodNotAllowed  405
+    │   ├── MethodNotAllowed  405      └── TooManySessions   429
     ├── PartnerError               a call of the Partner API failed
     │   ├── PartnerTimeout    504
     │   │   └── PartnerBusy            not called: too many calls are under way here
@@ -58,6 +58,7 @@ __all__ = [
     "StorageContention",
     "StorageUnavailable",
     "Tampered",
+    "TooManySessions",
     "UnknownKey",
     "UnreadableBody",
 ]
@@ -211,6 +212,25 @@ class MethodNotAllowed(RequestError):
         """Keep the methods that the path takes."""
         super().__init__(f"Use {' or '.join(allowed)} here.")
         self.allowed: tuple[str, ...] = tuple(allowed)
+
+
+class TooManySessions(RequestError):
+    """A user opened more sessions than `session_limit` allows. `retry_after` is the wait in seconds."""
+
+    code: ClassVar[str] = "too_many_sessions"
+    status: ClassVar[int] = 429
+    _default_reason: ClassVar[str] = "too_many_sessions"
+    _public_text: ClassVar[str | None] = (
+        "Too many registrations were started in a short time. Try again in a few minutes."
+    )
+
+    def __init__(self, at_most: int, seconds: float, *, retry_after: int) -> None:
+        """Name the limit in the message, and keep the seconds until it allows the next session."""
+        super().__init__(
+            f"one user may open {at_most} sessions in {seconds:g} s; the next one in {retry_after} s; "
+            "session_limit sets this"
+        )
+        self.retry_after: int = retry_after
 
 
 class PartnerError(EmbedError):

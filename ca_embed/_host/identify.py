@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ca_embed._host.calls import call_host, described
+from ca_embed._host.threads import Pool, Threads
 from ca_embed._host.user_ids import user_id_of
 from ca_embed.errors import NotSignedIn
 
@@ -19,27 +21,48 @@ def identify_sync(identify: Identify | None, native: object) -> str:
         raise NotSignedIn("Embed was built without identify, so no one can be signed in")
     try:
         return _user_id(identify, call_host(identify, native))
-    except NotSignedIn:
+    except (NotSignedIn, KeyboardInterrupt):  # the operator ends the process
         raise
-    except Exception as error:  # noqa: BLE001 (the host may raise anything)
+    except BaseException as error:  # noqa: BLE001 (the host may raise anything: gevent's Timeout, SystemExit)
         raise _identify_failed(error) from None
 
 
-async def identify_async(identify: Identify | None, native: object) -> str:
+async def identify_async(identify: Identify | None, native: object, threads: Threads) -> str:
     """Return the signed-in user's id: await a coroutine function, give any other a thread.
 
-    Raises NotSignedIn.
+    Raises NotSignedIn, or StorageUnavailable if no thread is free within 5 seconds.
     """
-    from asgiref.sync import sync_to_async
-
-    if identify is None or not _is_coroutine_function(identify):
-        return await sync_to_async(identify_sync, thread_sensitive=True)(identify, native)
+    if identify is None:
+        return identify_sync(None, native)
+    if not _is_coroutine_function(identify):
+        return await _identify_in_thread(identify, native, threads)
     try:
         return _user_id(identify, await identify(native))
-    except NotSignedIn:
+    except (NotSignedIn, KeyboardInterrupt):
         raise
-    except Exception as error:  # noqa: BLE001 (the host may raise anything)
+    except BaseException as error:
+        if _is_cancelled(error):
+            raise
         raise _identify_failed(error) from None
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Tell whether the server cancels this request. The host may also raise a CancelledError of its own."""
+    import asyncio
+
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+async def _identify_in_thread(identify: Identify, native: object, threads: Threads) -> str:
+    """Run a function that may block. Many run side by side, each with the context of its request."""
+    from asgiref.sync import SyncToAsync, sync_to_async
+
+    call = partial(identify_sync, identify, native)
+    if SyncToAsync.thread_sensitive_context.get(None) is not None:
+        # Inside Django's own handler: the connection of its ORM belongs to the thread of this context.
+        return await sync_to_async(call, thread_sensitive=True)()
+    return await threads.run(Pool.IDENTIFY, call)
 
 
 def _user_id(identify: Identify, identified: object) -> str:
@@ -67,6 +90,6 @@ def _is_coroutine_function(function: object) -> bool:
     )
 
 
-def _identify_failed(error: Exception) -> NotSignedIn:
+def _identify_failed(error: BaseException) -> NotSignedIn:
     """Sign no one in, and tell the operator why: the host's own function failed."""
     return NotSignedIn(f"identify raised {described(error)}", reason="identify_failed")

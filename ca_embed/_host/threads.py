@@ -17,10 +17,8 @@ from ca_embed.errors import EmbedError, PartnerBusy, StorageUnavailable
 _T = TypeVar("_T")
 
 _LONGEST_WAIT = 5.0  # seconds in a queue after which a call gives up: the response is due in 10
-_MAX_CREATING, _MAX_ASKING = (
-    2,
-    1,
-)  # threads of the host's server in a Partner API call: many servers have only 4
+# Threads of the host's server that may be in a Partner API call. Many servers have only 4 threads.
+_MAX_CREATING, _MAX_ASKING = 2, 1
 _HANGS_AFTER = 1.0  # seconds; no thread waits behind a call this old, for waiting takes a thread as well
 
 
@@ -30,6 +28,8 @@ class Pool(Enum):
     STORAGE = ("storage", 16)
     PARTNER = ("partner", 16)
     HANDLERS = ("handlers", 8)
+    IDENTIFY = ("identify", 16)
+    HEALTH = ("health", 1)
 
 
 class Threads:

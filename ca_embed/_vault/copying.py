@@ -233,7 +233,9 @@ def _registrations(storage: Storage) -> Iterator[SealedRecord]:
 def _is_copied(stored_id: str) -> bool:
     """Tell whether this is the id of a registration, or of a namespace's registration or canary."""
     namespace, _, own_id = stored_id.rpartition(":")
-    return is_registration_id(own_id) or bool(namespace and own_id == "~canary")
+    if not namespace:
+        return is_registration_id(own_id)
+    return not namespace.startswith("~") and (is_registration_id(own_id) or own_id == "~canary")
 
 
 def _notes(storage: Storage) -> Iterator[SealedRecord]:

@@ -23,6 +23,7 @@ from ca_embed._vault.handler_names import HandlerNames
 from ca_embed._vault.keyring import Keyring
 from ca_embed._vault.lease import Lease
 from ca_embed._vault.owner import Identity, Owner
+from ca_embed._vault.session_limit import SessionLimit
 from ca_embed._webhook import is_registration_id
 from ca_embed.errors import (
     EmbedError,
@@ -192,6 +193,11 @@ class Ledger:
     def create_nothing(self) -> None:
         """Let the storage create no file, folder or table. If there is none, each call says so."""
         create_nothing(self._storage.inner)
+
+    def session_limit(self, limit: tuple[int, float] | None) -> SessionLimit:
+        """Return what counts the sessions that each user opens, in the same storage."""
+        storage = self._storage
+        return SessionLimit(storage.load, storage.save, storage.delete, limit=limit, clock=self._clock)
 
     def close(self) -> None:
         """Close the storage. The next use opens it again."""

@@ -87,6 +87,7 @@ def forget(ledger: Ledger, user_id: str) -> int:
     count = 0
     while records := list(ledger.records(user_id)):
         count += sum(_erase(ledger, record) for record in records)
+    ledger.session_limit(None).forget(user_id)
     return count
 
 

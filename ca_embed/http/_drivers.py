@@ -10,10 +10,11 @@ from ca_embed._frames import clear_locals
 from ca_embed._host.identify import Identify, identify_async, identify_sync
 from ca_embed.assets._html import Csrf
 from ca_embed.http._body import announced_length, checked_body, read_chunks
+from ca_embed.http._handlers import hand_over_in_time
 from ca_embed.http._messages import Request, Response
 from ca_embed.http._paths import path_below
 from ca_embed.http._routes import response_to
-from ca_embed.http._steps import Blocking, IdentifyUser, ReadBody, Step
+from ca_embed.http._steps import Blocking, IdentifyUser, ReadBody, RunHandlers, Step
 
 
 def respond(embed: HasCore, request: Request, read_body: Callable[[], bytes]) -> Response:
@@ -81,6 +82,8 @@ def _take(core: Core, request: Request, read_body: Callable[[], bytes], step: St
             return identify_sync(request.identify or core.identify, request.native)
         case Blocking(pool, call, optional):
             return core.threads.run_here(pool, call, optional=optional)
+        case RunHandlers(handover):
+            return core.registrar.hand_over_safely(handover)
 
 
 async def _take_async(
@@ -91,9 +94,11 @@ async def _take_async(
             announced_length(request)  # before a byte is read
             return checked_body(await read_body(), request)
         case IdentifyUser():
-            return await identify_async(request.identify or core.identify, request.native)
+            return await identify_async(request.identify or core.identify, request.native, core.threads)
         case Blocking(pool, call):
             return await core.threads.run(pool, call)
+        case RunHandlers(handover):
+            return await hand_over_in_time(core, handover)
 
 
 async def answer(

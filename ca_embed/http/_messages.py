@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from ca_embed._host.identify import Identify
 from ca_embed.assets._html import Csrf
-from ca_embed.errors import EmbedError, MethodNotAllowed, StorageUnavailable
+from ca_embed.errors import EmbedError, MethodNotAllowed, StorageUnavailable, TooManySessions
 
 Headers: TypeAlias = list[tuple[str, str]]
 
@@ -75,6 +75,8 @@ def error_response(error: EmbedError) -> Response:
         headers.append(("Allow", ", ".join(error.allowed)))
     if isinstance(error, StorageUnavailable):
         headers.append(("Retry-After", "5"))
+    if isinstance(error, TooManySessions):
+        headers.append(("Retry-After", str(error.retry_after)))
     return json_response(
         error.status, {"status": "error", "code": error.code, "message": error.answer}, headers
     )

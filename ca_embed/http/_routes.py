@@ -66,6 +66,7 @@ _ROUTES = Map(
 def response_to(core: Core, request: Request) -> Steps[Response]:
     """Find the endpoint of a request, run it, and complete its response. An error becomes a response too."""
     name, extra_headers = "request", Headers()
+    _log_left_out(core)
     try:
         route, values = _match(request)
         name = route.name
@@ -75,7 +76,7 @@ def response_to(core: Core, request: Request) -> Steps[Response]:
         response = answered if isinstance(answered, Response) else (yield from answered)
     except EmbedError as error:
         clear_locals(error)  # the log's handlers get it
-        _log_refusal(name, error, request)
+        _log_refusal(core, name, error, request)
         response = error_response(error)
     return finished(response, request.method, extra_headers)
 
@@ -92,7 +93,14 @@ def _match(request: Request) -> tuple[_Route, dict[str, str]]:
         raise NotFound("no such path") from None
 
 
-def _log_refusal(name: str, error: EmbedError, request: Request) -> None:
+def _log_refusal(core: Core, name: str, error: EmbedError, request: Request) -> None:
     reason = error.reason if isinstance(error, RequestError) else error.code
     level = logging.DEBUG if isinstance(error, NotFound | MethodNotAllowed) else logging.WARNING
-    logger.log(level, "%s reason=%s (%s)%s", name, reason, error, event_label(request))
+    if level == logging.DEBUG or core.refusals.admits(f"{name} reason={reason}"):
+        logger.log(level, "%s reason=%s (%s)%s", name, reason, error, event_label(request))
+
+
+def _log_left_out(core: Core) -> None:
+    """Log how many refusals of each kind were not logged, so that a flood shows in a few lines."""
+    for kind, count in core.refusals.left_out().items():
+        logger.warning("%s ... and %d more", kind, count)

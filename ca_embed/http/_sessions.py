@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 
 from ca_embed._core import Core
@@ -22,7 +23,11 @@ def create_session(core: Core, request: Request) -> Steps[Response]:
     origin = require_allowed_origin(core.settings, request)
     user_id = yield from identify()
     lang = _asked_language((yield from read_body()))
-    order = order_session(core.settings, user_id, parent_origin=origin, lang=lang)
+    partner_state = secrets.token_urlsafe(16)  # the webhook must bring it back
+    order = order_session(
+        core.settings, user_id, parent_origin=origin, partner_state=partner_state, lang=lang
+    )
+    yield from blocking(Pool.STORAGE, core.session_limit.count, user_id)
     created = yield from blocking(Pool.PARTNER, core.registrar.create_session, order)
     yield from blocking(Pool.STORAGE, core.registrar.store_session, order, created)
     session = created.session
@@ -59,7 +64,7 @@ def show_registration(core: Core, request: Request, registration_id: str) -> Ste
     noted = yield from blocking(Pool.STORAGE, core.registrar.note_result, claimed, result)
     # The record is missing if the registration was erased meanwhile.
     state = (yield from blocking(Pool.STORAGE, core.ledger.load, registration_id)) or claimed
-    yield from run_handlers(core, noted.accepted)
+    yield from run_handlers(noted.accepted)
     return _registration_response(state)
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from ca_embed._host.threads import Pool
+from ca_embed._registrar import Handover
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -42,7 +43,14 @@ class Blocking:
     optional: bool = False
 
 
-Step: TypeAlias = ReadBody | IdentifyUser | Blocking
+@dataclass(frozen=True, slots=True)
+class RunHandlers:
+    """Run the handlers that this worker has claimed. Where there is an event loop, with a time limit."""
+
+    handover: Handover
+
+
+Step: TypeAlias = ReadBody | IdentifyUser | Blocking | RunHandlers
 Steps: TypeAlias = Generator[Step, Any, _T]
 
 

@@ -9,6 +9,7 @@ from ca_embed._host.threads import Pool
 from ca_embed._registrar import log_outcome
 from ca_embed._registration import Outcome
 from ca_embed._webhook import read_event
+from ca_embed.http._body import announced_length
 from ca_embed.http._handlers import run_handlers
 from ca_embed.http._log import event_label
 from ca_embed.http._messages import Request, Response, json_response
@@ -19,17 +20,19 @@ logger = logging.getLogger("ca_embed")
 
 def webhook(core: Core, request: Request) -> Steps[Response]:
     """Verify a delivery, store its credentials, run the handlers, and acknowledge it."""
+    timestamps, signatures = request.all("x-ca-timestamp"), request.all("x-ca-signature")
+    announced_length(request)
+    # Before the body is read: who only holds the connection open must not hold a thread.
+    core.verifier.check_shape(timestamps, signatures)
     body = yield from read_body()
     # Verified on the event loop: a forged delivery costs no thread.
-    authenticated = core.verifier.verify(
-        body, request.all("x-ca-timestamp"), request.all("x-ca-signature"), core.clock()
-    )
+    authenticated = core.verifier.verify(body, timestamps, signatures, core.clock())
     completion = read_event(body, authenticated)
     if completion is None:
         logger.info("webhook reason=ignored%s", event_label(request))
         return json_response(200, {"status": "ignored"})
     accepted = yield from blocking(Pool.STORAGE, core.registrar.accept, completion)
     log_outcome("webhook", completion, accepted.outcome, event_label(request))
-    yield from run_handlers(core, accepted)
+    yield from run_handlers(accepted)
     status = "accepted" if accepted.outcome is Outcome.ACCEPTED else "duplicate"
     return json_response(200, {"status": status})

@@ -200,6 +200,7 @@ def running(contract: Serving, *, prefix: str, below: str = "", asynchronous: bo
             encryption_keys="contract-encryption-key",
             identify=_identify(contract, gate, asynchronous=asynchronous),
             clock=clock,
+            session_limit=None,
         )
         host = Host(sandbox=sandbox, embed=embed, gate=gate, port=port, path=below + prefix, clock=clock)
         embed.on_completed(name="contract")(_handler(contract, host, asynchronous=asynchronous))

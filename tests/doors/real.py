@@ -90,6 +90,9 @@ def _command(kind: str, file: int, workers: int, threads: int) -> Sequence[str]:
     if kind == "gunicorn":
         options = f"--bind fd://{file} -k gthread --workers {workers} --threads {threads} --log-level error"
         return [sys.executable, "-m", "gunicorn", *options.split(), "tests.doors.served:wsgi_app"]
+    if kind == "gevent":
+        options = f"--bind fd://{file} -k gevent --workers {workers} --log-level error"
+        return [sys.executable, "-m", "gunicorn", *options.split(), "tests.doors.served:wsgi_app"]
     options = f"--fd {file} --workers {workers} --log-level warning"
     return [sys.executable, "-m", "uvicorn", *options.split(), "tests.doors.served:asgi_app"]
 

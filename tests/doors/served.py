@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
 from ca_embed import Credentials, Embed, Registration, asgi, wsgi
 
-embed = Embed.from_env(identify=lambda native: "user_456")
+
+def identify(native: Any) -> str:
+    """One user makes all requests."""
+    return "user_456"
 
 
-@embed.on_completed(name="note")
+async def identify_asynchronously(native: Any) -> str:
+    """The same user, found while other requests go on."""
+    await asyncio.sleep(0.02)
+    return "user_456"
+
+
+ASYNCHRONOUS = "ASYNCHRONOUS" in os.environ
+
+embed = Embed.from_env(identify=identify_asynchronously if ASYNCHRONOUS else identify, session_limit=None)
+
+
 def note(registration: Registration, credentials: Credentials) -> None:
     """Append a line to a file, in one write."""
     file = os.open(os.environ["HANDLED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(file, f"{registration.registration_id}\n".encode())
     os.close(file)
+
+
+async def note_asynchronously(registration: Registration, credentials: Credentials) -> None:
+    """Append it while other requests go on."""
+    await asyncio.sleep(0.02)
+    note(registration, credentials)
+
+
+embed.on_completed(note_asynchronously if ASYNCHRONOUS else note, name="note")
 
 
 def host_wsgi(environ: Any, start_response: Any) -> list[bytes]:

@@ -46,7 +46,7 @@ def test_a_body_in_pieces(client: AsgiClient) -> None:
 def test_an_endless_body(client: AsgiClient) -> None:
     """A body without a length is refused once it is too long. The rest is not read."""
     endless = [{"type": "http.request", "body": b" " * 30_000, "more_body": True}] * 3
-    answer = answer_of(client.exchange("POST", "/webhook", (), endless), "POST")
+    answer = answer_of(client.exchange("POST", "/webhook", list(delivery()[0].items()), endless), "POST")
     assert (answer.status, answer.code) == (413, "body_too_large")
 
 
@@ -58,9 +58,9 @@ def test_an_announced_endless_body(client: AsgiClient) -> None:
 
 def test_a_chunked_body_that_was_dropped(client: AsgiClient) -> None:
     """A body that is announced as chunked but empty gets its own error, which names the proxy."""
-    messages = client.exchange(
-        "POST", "/webhook", [("Transfer-Encoding", "chunked")], [{"type": "http.request"}]
-    )
+    headers, _ = delivery()
+    chunked = [*headers.items(), ("Transfer-Encoding", "chunked")]
+    messages = client.exchange("POST", "/webhook", chunked, [{"type": "http.request"}])
     answer = answer_of(messages, "POST")
     assert (answer.status, answer.code) == (400, "unreadable_body")
     assert "Content-Length" in answer.json["message"]

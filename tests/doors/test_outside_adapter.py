@@ -92,4 +92,4 @@ def test_what_the_reader_raises() -> None:
         raise OSError("the socket is gone")
 
     with closing(embed := build()), pytest.raises(OSError, match="the socket is gone"):
-        respond(embed, request_of({}), read)
+        respond(embed, request_of(signature_headers(TOKEN, b"", int(time.time()))), read)

@@ -107,11 +107,24 @@ def test_a_huge_body_is_not_read(server: Server) -> None:
 
 def test_a_huge_chunked_body_is_not_read(server: Server) -> None:
     """An endless chunked body is read only until it is too long."""
-    head = request(b"POST", "/webhook", [("Transfer-Encoding", "chunked")])
+    headers, _ = delivery()
+    head = request(b"POST", "/webhook", [*headers.items(), ("Transfer-Encoding", "chunked")])
     with server.connect() as connection:
         connection.sendall(head + b"10001\r\n" + b" " * 65_537 + b"\r\n")
         status, said = answer(connection)
     assert (status, json.loads(said)["code"]) == (413, "body_too_large")
+
+
+def test_a_body_without_a_signature_is_not_awaited(server: Server) -> None:
+    """A delivery without a signature is answered before its body has come, on 16 connections at once."""
+    announced = request(b"POST", "/webhook", **{"Content-Length": "100"})
+    connections = [server.connect() for _ in range(16)]
+    for connection in connections:
+        connection.sendall(announced)
+    with ThreadPoolExecutor(16) as readers:  # each is closed as soon as it is answered
+        for status, said in readers.map(answer_and_close, connections):
+            assert (status, json.loads(said)["code"]) == (401, "invalid_signature")
+    assert server.deliver(delivery(registration_id="beside")) == ACCEPTED
 
 
 def test_slow_bodies(server: Server) -> None:
@@ -194,3 +207,19 @@ def _is_silent(connection: socket.socket) -> bool:
     finally:
         connection.settimeout(20)
     return False
+
+
+# --- gevent --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variables", [{}, {"ASYNCHRONOUS": "1"}], ids=["plain", "asynchronous"])
+def test_gevent(variables: dict[str, str], tmp_path: Path) -> None:
+    """Under gevent every request is answered right, with plain and with asynchronous host functions."""
+    ids = [f"r{number}" for number in range(20)]
+    with running("gevent", tmp_path, "sqlite:///{}/r.db", workers=1, **variables) as server:
+        with ThreadPoolExecutor(20) as clients:
+            pages = [clients.submit(server.ask, b"GET", "/") for _ in range(40)]
+            webhooks = [clients.submit(server.deliver, delivery(registration_id=one)) for one in ids]
+            assert Counter(page.result()[0] for page in pages) == {200: 40}
+            assert [webhook.result() for webhook in webhooks] == [ACCEPTED] * 20
+        assert sorted(server.handled.read_text().split()) == sorted(ids)

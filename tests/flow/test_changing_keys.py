@@ -13,8 +13,9 @@ import pytest
 from webtest import TestApp
 
 from ca_embed import Embed
+from ca_embed._vault.copying import copy
 from ca_embed._vault.keyring import Keyring
-from ca_embed._vault.maintenance import Rotation, copy
+from ca_embed._vault.maintenance import Rotation
 from ca_embed.errors import ForeignFormat, Tampered, UnknownKey
 from ca_embed.storage import MemoryStorage, SQLiteStorage
 from ca_embed.storage._base import SealedRecord, Storage

@@ -239,6 +239,13 @@ def failing(world: World) -> list[BaseException]:
         ]
 
 
+def too_many(world: World) -> list[BaseException]:
+    """Open more sessions than one user may."""
+    with closing(world.build(session_limit=(1, 600))) as embed:
+        embed._core.session_limit.count(USER)
+        return world.logged(lambda client: client.post("/sessions", b""), embed)
+
+
 def foreign(world: World) -> list[BaseException]:
     """Use the storage of another application."""
     with closing(world.build(public_url="https://other.example/x", partner_token=f"{TOKEN}-other")) as embed:
@@ -297,6 +304,7 @@ PROVOKED: dict[type[EmbedError], Provoke] = {
     errors.NotSignedIn: lambda world: world.logged(
         lambda client: client.post("/sessions"), world.build(identify=lambda native: None)
     ),
+    errors.TooManySessions: too_many,
     errors.InvalidRequest: lambda world: world.logged(lambda client: client.post("/sessions", b"[")),
     errors.BodyTooLarge: lambda world: world.delivered(signed(payload() + b" " * 70_000)),
     errors.UnreadableBody: lambda world: with_headers(world, Content_Length="9999"),

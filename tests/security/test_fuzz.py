@@ -138,8 +138,10 @@ class Doors:
 @pytest.fixture(scope="module")
 def doors() -> Iterator[Doors]:
     """Both doors of an Embed whose Partner API does not listen."""
-    made = Doors(build())
-    yield made
+    made = Doors(build(session_limit=None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ca_embed._host.log_limit.LINES_A_SECOND", 1_000_000)
+        yield made
     made.close()
 
 

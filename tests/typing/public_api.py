@@ -39,6 +39,7 @@ def build(storage: Storage | AsyncStorage) -> Embed:
         integration="My CRM",
         lang="en",
         replay_window=300,
+        session_limit=(10, 600),
         handlers="reconcile",
     )
 
