@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ca_embed._strict_json import is_unicode
-from ca_embed._urls import origin_of, require_bare_origin, require_base
+from ca_embed._urls import origin_of, require_bare_origin, require_base, require_link
 from ca_embed.errors import ConfigurationError
 
 _T = TypeVar("_T")
@@ -61,6 +61,7 @@ class Settings:
     replay_window: float
     namespace: str | None
     session_limit: tuple[int, float] | None
+    login_url: str | None
 
     @property
     def webhook_url(self) -> str:
@@ -108,6 +109,7 @@ def read_settings(
     replay_window: float,
     namespace: str | None,
     session_limit: tuple[int, float] | None,
+    login_url: str | None,
 ) -> Settings:
     """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
@@ -120,6 +122,7 @@ def read_settings(
     reader.check_namespace(namespace)
     reader.check_session_limit(session_limit)
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
+    login_url = reader.link("login_url", login_url)
     reader.raise_problems()
     return Settings(
         base_url=base,
@@ -135,6 +138,7 @@ def read_settings(
         replay_window=replay_window,
         namespace=namespace or None,
         session_limit=session_limit and (session_limit[0], session_limit[1]),
+        login_url=login_url,
     )
 
 
@@ -211,6 +215,16 @@ class _Reader:
         except ValueError as problem:
             self._problems.append(f"{name}: {problem}")
             return "", ""
+
+    def link(self, name: str, value: object) -> str | None:
+        """Return a URL that a browser may be sent to, or None."""
+        if (url := self.text(name, value)) is None:
+            return None
+        try:
+            return require_link(url)
+        except ValueError as problem:
+            self._problems.append(f"{name}: {problem}; give a path like /login, or an https URL")
+            return None
 
     def tokens(self, values: object) -> tuple[str, ...]:
         return self._secrets("partner_token", values, _problem_of_token)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ca_embed._config import Settings
+from ca_embed._host.error_hooks import ErrorHooks
 from ca_embed._host.handlers import Handlers
 from ca_embed._host.identify import Identify
 from ca_embed._host.log_limit import LogLimit
@@ -32,6 +33,7 @@ class Core:
     identify: Identify | None
     verifier: Verifier
     threads: Threads
+    error_hooks: ErrorHooks
     handlers: Handlers
     breaker: Breaker
     clients: PartnerClients
@@ -64,7 +66,8 @@ def build_core(
     handlers_at_once: bool,
 ) -> Core:
     """Wire the parts together; open nothing yet."""
-    handlers = Handlers()
+    error_hooks = ErrorHooks()
+    handlers = Handlers(error_hooks)
     clients = PartnerClients(settings.base_url, settings.tokens)
     breaker = Breaker(clock)
     ledger = Ledger(
@@ -80,6 +83,7 @@ def build_core(
         identify=identify,
         verifier=Verifier(settings.tokens, settings.replay_window),
         threads=Threads(),
+        error_hooks=error_hooks,
         handlers=handlers,
         breaker=breaker,
         clients=clients,

@@ -24,6 +24,7 @@ from typing import ParamSpec, TypeVar
 
 from ca_embed import _registration as rules
 from ca_embed._core import Core
+from ca_embed._log import fields
 from ca_embed._registrar import Accepted, Handover
 from ca_embed._registration import MAX_AHEAD, PARKED_BAND, Outcome, State
 from ca_embed.errors import (
@@ -128,6 +129,7 @@ class Pass:
             logger.warning(
                 "reconcile reason=clock_ahead registration_id=%s; set the clocks of all hosts (NTP)",
                 record.registration_id,
+                extra=fields("clock_ahead", record.registration_id),
             )
             yield record
 
@@ -142,6 +144,7 @@ class Pass:
                 "reconcile reason=unknown_handler name=%s registration_id=%s; register it, or replay",
                 ",".join(unknown),
                 registration_id,
+                extra=fields("unknown_handler", registration_id),
             )
             self._guarded(registration_id, self._registrar.put_off_handlers, registration_id, known)
 
@@ -290,12 +293,15 @@ class Pass:
         try:
             result = call(*args, **kwargs)
         except RecordUnreadable as error:
-            logger.error("reconcile reason=unreadable %s", error)
+            logger.error("reconcile reason=unreadable %s", error, extra=fields("unreadable", registration_id))
             with self._lock:
                 self._counts.unreadable += 1
             return None
         except StorageUnavailable as error:
-            logger.warning("reconcile reason=failed registration_id=%s (%s)", registration_id, error)
+            extra = fields("failed", registration_id)
+            logger.warning(
+                "reconcile reason=failed registration_id=%s (%s)", registration_id, error, extra=extra
+            )
             with self._lock:
                 self._counts.failed += 1
                 self._storage_failures += 1

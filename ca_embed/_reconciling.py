@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from ca_embed._host.calls import described
+from ca_embed._log import fields
 from ca_embed.errors import InvalidArgument, StorageUnavailable
 
 logger = logging.getLogger("ca_embed")
@@ -80,4 +81,5 @@ class Reconciling:
 def _log(error: Exception) -> None:
     # Our own errors name no secret; of any other, only type and place are safe to show.
     words = str(error) if isinstance(error, StorageUnavailable) else described(error)
-    logger.error("reconcile reason=pass_failed %s; the next pass tries again", words)
+    extra = fields("pass_failed")
+    logger.error("reconcile reason=pass_failed %s; the next pass tries again", words, extra=extra)

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from ca_embed._config import Settings, fitting_language
 from ca_embed._host.handlers import Handlers
 from ca_embed._host.heartbeat import Heartbeat
 from ca_embed._host.user_ids import UserId, user_id_of
+from ca_embed._log import fields
 from ca_embed._partner.breaker import Breaker
 from ca_embed._partner.clients import PartnerClients
 from ca_embed._registration import Claim, Completion, Outcome, Registration, Session, State
@@ -202,7 +203,8 @@ class Registrar:
                 f"ChatArchitect gave out {session.registration_id!r} again, for another user; ask them why"
             )
         self._note_handler_names()
-        logger.info("sessions reason=created registration_id=%s", session.registration_id)
+        extra = fields("created", session.registration_id)
+        logger.info("sessions reason=created registration_id=%s", session.registration_id, extra=extra)
 
     # --- accept ---------------------------------------------------------------------------------
 
@@ -263,7 +265,8 @@ class Registrar:
         try:
             self.hand_over(handover)
         except EmbedError as error:
-            logger.error("handler reason=not_noted %s; reconcile() runs it again", error)
+            extra = fields("not_noted", handover.state.registration.registration_id)
+            logger.error("handler reason=not_noted %s; reconcile() runs it again", error, extra=extra)
 
     def claim_handlers(self, registration_id: str, *, without: Collection[str] = ()) -> Handover | None:
         """Claim the handlers of a registration that are due. None if another worker has claimed them."""
@@ -390,7 +393,10 @@ class Registrar:
         try:
             result = self._clients.result(state.token_id, registration_id)
         except PartnerError as error:
-            logger.warning("result reason=%s registration_id=%s (%s)", error.code, registration_id, error)
+            extra = fields(error.code, registration_id)
+            logger.warning(
+                "result reason=%s registration_id=%s (%s)", error.code, registration_id, error, extra=extra
+            )
             result = error
         self._breaker.report(result)
         return result
@@ -455,7 +461,8 @@ class _Running:
             self._registrar.renew_claim(self._state, self._worker, self._name, give_up=self._given_up)
             self._renewed = now
         except EmbedError as error:  # tried again at the next beat
-            logger.warning("handler reason=not_renewed name=%s (%s)", self._name, error)
+            extra = fields("not_renewed", self._state.registration.registration_id)
+            logger.warning("handler reason=not_renewed name=%s (%s)", self._name, error, extra=extra)
 
 
 def _is_acknowledged(accepted: Accepted) -> bool:
@@ -463,6 +470,15 @@ def _is_acknowledged(accepted: Accepted) -> bool:
     return accepted.outcome is not Outcome.MISMATCHED
 
 
-def log_outcome(source: str, completion: Completion, outcome: Outcome, label: str = "") -> None:
-    """Log what became of a completion, and why."""
-    logger.info("%s reason=%s registration_id=%s%s", source, outcome.value, completion.registration_id, label)
+def log_outcome(
+    source: str,
+    completion: Completion,
+    outcome: Outcome,
+    label: str = "",
+    more: Mapping[str, str] | None = None,
+) -> None:
+    """Log what became of a completion, and why. label: ends the line. more: its fields."""
+    registration_id = completion.registration_id
+    extra = fields(outcome.value, registration_id, **(more or {}))
+    words = source, outcome.value, registration_id, label
+    logger.info("%s reason=%s registration_id=%s%s", *words, extra=extra)

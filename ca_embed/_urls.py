@@ -57,6 +57,20 @@ def require_https_or_loopback(url: str) -> str:
     return origin
 
 
+def require_link(url: str) -> str:
+    """Return a URL that a browser may be sent to: a path of this host, or an https (or loopback) URL.
+
+    Raises ValueError, which says what is wrong.
+    """
+    if not url.isascii():
+        raise ValueError("it holds a character that must be percent-encoded")
+    if url.startswith("/") and not url.startswith("//"):
+        origin_of("https://any.invalid" + url)
+    else:
+        require_https_or_loopback(url)
+    return url
+
+
 def require_base(url: str) -> str:
     """Return the canonical form of an https (or loopback http) URL without a slash at its end.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 from ca_embed._config import collect, environment, read_settings
 from ca_embed._core import Core, build_core
 from ca_embed._frames import clears_locals
+from ca_embed._host.error_hooks import ErrorHook
 from ca_embed._host.handlers import Handler
 from ca_embed._host.identify import Identify
 from ca_embed._host.threads import Pool
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # imported when they are used: `import ca_embed` is light
 __all__ = ["Embed"]
 
 _H = TypeVar("_H", bound=Handler)
+_E = TypeVar("_E", bound=ErrorHook)
 
 
 class Embed:
@@ -50,6 +52,7 @@ class Embed:
         the id of the signed-in user, or None. May be asynchronous.
     parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
     integration, lang: what sessions are created with where the call does not say.
+    login_url: where a signed-out visitor of the hosted page is sent: a path like /login, or an https URL.
     replay_window: seconds by which a webhook's timestamp may differ from this clock, either way.
     session_limit: how many sessions a user's page may open, and in how many seconds. None: any number.
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
@@ -75,6 +78,7 @@ class Embed:
         lang: str | None = None,
         replay_window: float = 300,
         session_limit: tuple[int, float] | None = (10, 600),
+        login_url: str | None = None,
         handlers: Literal["request", "reconcile"] = "request",
         namespace: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -95,6 +99,7 @@ class Embed:
                 replay_window=replay_window,
                 session_limit=session_limit,
                 namespace=namespace,
+                login_url=login_url,
             ),
         )
         opened = collect(problems, partial(open_storage, storage))
@@ -183,6 +188,15 @@ class Embed:
             return function
 
         return keep if handler is None else keep(handler)
+
+    def on_error(self, hook: _E) -> _E:
+        """Register a function that gets `(error, where)` for each exception of your own code that is caught.
+
+        Use it as a decorator, for example to report to Sentry. The function may be asynchronous.
+        where: "identify", or "handler" with the handler's name. What the function raises is logged.
+        """
+        self._core.error_hooks.add(hook)
+        return hook
 
     # --- use ------------------------------------------------------------------------------------
 

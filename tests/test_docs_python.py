@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import sys
 from ast import literal_eval
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent
@@ -134,6 +136,27 @@ def test_handlers(program: Program, ca_sandbox: Sandbox) -> None:
     assert greeted == list(numbers.items())
 
 
+@section("When your code raises")
+def test_on_error(program: Program, ca_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a handler raises reaches Sentry, with the handler's name."""
+    captured, tags = list[BaseException](), dict[str, str]()
+    sentry = SimpleNamespace(
+        new_scope=lambda: nullcontext(SimpleNamespace(set_tag=tags.__setitem__)),
+        capture_exception=captured.append,
+    )
+    monkeypatch.setitem(sys.modules, "sentry_sdk", sentry)
+    program.run()
+    raised = ValueError("the CRM is down")
+
+    @program.embed.on_completed(name="connect")
+    def connect(registration: Any, credentials: Any) -> None:
+        raise raised
+
+    completed(program, ca_sandbox)
+    assert captured == [raised]
+    assert tags == {"where": "handler connect"}
+
+
 @section("Sessions")
 def test_sessions(program: Program, ca_sandbox: Sandbox) -> None:
     """The session is stored here and opened there, with the words of the call."""
@@ -242,6 +265,7 @@ RUN.add("Testing your integration")
 embed, client = testing.embed, testing.client
 test_a_user_connects = testing.test_a_user_connects
 test_a_handler = testing.test_a_handler
+test_a_handler_that_fails = testing.test_a_handler_that_fails
 test_a_webhook_that_never_comes = testing.test_a_webhook_that_never_comes
 
 

@@ -28,7 +28,7 @@ _WAYS = (
     "app", "_app", "application", "wsgi_app", "asgi_app", "mounts", "_dispatch", "_endpoints", "_embed",
     "registry", "view_functions", "url_patterns", "routes", "router", "wildcard_router", "rules",
     "target_kwargs", "_sinks", "apps", "root", "views", "endpoint", "handler", "route_handler", "fn",
-    "callback", "__wrapped__", "__func__",
+    "original_router", "_resources", "_routes", "ca_embed", "callback", "__wrapped__", "__func__",
 )  # fmt: skip
 _DEEPEST = 12  # steps from the application, through its middlewares, to an endpoint
 _MOST = 20_000  # objects to look at
@@ -152,7 +152,7 @@ def _django_setup() -> None:
 
 def _the_embed(path: str, found: object) -> Embed:
     """Return the Embed that was named, or the only one in the application that was named."""
-    embeds = _of_host(f"python -m {path.partition(':')[0]}", path, lambda: _embeds_in(found))
+    embeds: Any = _of_host(f"python -m {path.partition(':')[0]}", path, lambda: _embeds_in(found))
     match embeds:
         case [embed]:
             return cast("Embed", embed)
@@ -195,9 +195,9 @@ def _embeds_in(found: object) -> list[Embed]:
 
 def _children(one: object) -> Iterator[object]:
     """Yield what may lead from the object to an endpoint: its parts, and what a view function encloses."""
-    if isinstance(one, Mapping):
+    if isinstance(one, Mapping):  # a router may be one too
         yield from one.values()
-    elif isinstance(one, list | tuple | set | frozenset):
+    if isinstance(one, list | tuple | set | frozenset):
         yield from one
     elif isinstance(one, str | bytes | int | float | None):
         return

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ca_embed._host.calls import call_host, described
+from ca_embed._host.error_hooks import ErrorHooks
+from ca_embed._log import fields
 from ca_embed._registration import Credentials, Registration
 from ca_embed.errors import ConfigurationError
 
@@ -21,8 +23,9 @@ Handler = Callable[[Registration, Credentials], Awaitable[Any] | Any]
 class Handlers:
     """Handlers by name. The name is stored with each run, so it should stay the same in later releases."""
 
-    def __init__(self) -> None:
-        """Start without handlers."""
+    def __init__(self, error_hooks: ErrorHooks) -> None:
+        """Start without handlers. error_hooks: hear of what a handler raises."""
+        self._error_hooks = error_hooks
         self._by_name: dict[str, Handler] = {}
         # An adapter sets this where its framework's handlers need a context, as Flask's do.
         self.context: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -54,7 +57,9 @@ class Handlers:
                 name,
                 registration.registration_id,
                 raised,
+                extra=fields("failed", registration.registration_id),
             )
+            self._error_hooks.report(error, f"handler {name}", self.context)
             return raised
         return None
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ca_embed._host.calls import call_host, described
+from ca_embed._host.error_hooks import ErrorHooks
 from ca_embed._host.threads import Pool, Threads
 from ca_embed._host.user_ids import user_id_of
 from ca_embed.errors import NotSignedIn
 
 Identify = Callable[[Any], Awaitable[Any] | Any]
 
+_T = TypeVar("_T")
 
-def identify_sync(identify: Identify | None, native: object) -> str:
+_WHERE = "identify"  # what `on_error` functions are told
+
+
+def identify_sync(identify: Identify | None, native: object, error_hooks: ErrorHooks) -> str:
     """Return the signed-in user's id; block while the host's function runs. Raises NotSignedIn."""
     if identify is None:
         raise NotSignedIn("Embed was built without identify, so no one can be signed in")
@@ -24,18 +29,21 @@ def identify_sync(identify: Identify | None, native: object) -> str:
     except (NotSignedIn, KeyboardInterrupt):  # the operator ends the process
         raise
     except BaseException as error:  # noqa: BLE001 (the host may raise anything: gevent's Timeout, SystemExit)
+        error_hooks.report(error, _WHERE)
         raise _identify_failed(error) from None
 
 
-async def identify_async(identify: Identify | None, native: object, threads: Threads) -> str:
+async def identify_async(
+    identify: Identify | None, native: object, error_hooks: ErrorHooks, threads: Threads
+) -> str:
     """Return the signed-in user's id: await a coroutine function, give any other a thread.
 
     Raises NotSignedIn, or StorageUnavailable if no thread is free within 5 seconds.
     """
     if identify is None:
-        return identify_sync(None, native)
+        return identify_sync(None, native, error_hooks)
     if not _is_coroutine_function(identify):
-        return await _identify_in_thread(identify, native, threads)
+        return await _in_thread(partial(identify_sync, identify, native, error_hooks), threads)
     try:
         return _user_id(identify, await identify(native))
     except (NotSignedIn, KeyboardInterrupt):
@@ -43,6 +51,8 @@ async def identify_async(identify: Identify | None, native: object, threads: Thr
     except BaseException as error:
         if _is_cancelled(error):
             raise
+        if error_hooks:
+            await _in_thread(partial(error_hooks.report, error, _WHERE), threads)
         raise _identify_failed(error) from None
 
 
@@ -54,11 +64,10 @@ def _is_cancelled(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-async def _identify_in_thread(identify: Identify, native: object, threads: Threads) -> str:
-    """Run a function that may block. Many run side by side, each with the context of its request."""
+async def _in_thread(call: Callable[[], _T], threads: Threads) -> _T:
+    """Make a call that may block. Many run side by side, each with the context of its request."""
     from asgiref.sync import SyncToAsync, sync_to_async
 
-    call = partial(identify_sync, identify, native)
     if SyncToAsync.thread_sensitive_context.get(None) is not None:
         # Inside Django's own handler: the connection of its ORM belongs to the thread of this context.
         return await sync_to_async(call, thread_sensitive=True)()

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ca_embed._frames import clears_locals
+from ca_embed._log import fields
 from ca_embed._webhook import token_id
 from ca_embed.errors import PartnerRejected
 
@@ -107,7 +108,8 @@ class PartnerClients:
     def _note_refusal(self, identity: str) -> None:
         self._refused_at[identity] = time.monotonic()
         place = list(self._tokens).index(identity)
-        logger.warning("partner reason=token_refused token=%d; the next one is tried", place)
+        text = "partner reason=token_refused token=%d; the next one is tried"
+        logger.warning(text, place, extra=fields("token_refused"))
 
     @cached_property
     @clears_locals

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
 
+from ca_embed._log import fields
 from ca_embed._vault.canary import copy_canary
 from ca_embed._vault.keyring import key_id_of
 from ca_embed._webhook import is_registration_id
@@ -126,7 +127,8 @@ def _follow(
 ) -> None:
     """Bring a record of the source to the target, unless the target's own application has touched it."""
     if key_id_of(here.document) is None:
-        logger.error("copy reason=unreadable record %r", here.registration_id)
+        extra = fields("unreadable", here.registration_id)
+        logger.error("copy reason=unreadable record %r", here.registration_id, extra=extra)
         did.unreadable += 1
     elif there is not None and there.document == here.document:
         _take_note(target, here, note)
@@ -169,7 +171,8 @@ def _arrived(target: Storage, here: SealedRecord, note: SealedRecord | None, did
 
 
 def _differs(registration_id: str, did: Copied) -> None:
-    logger.warning("copy reason=differing record %r", registration_id)
+    extra = fields("differing", registration_id)
+    logger.warning("copy reason=differing record %r", registration_id, extra=extra)
     did.differing += 1
 
 

@@ -12,10 +12,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ca_embed._frames import clears_locals
 from ca_embed._host.user_ids import is_user_id
+from ca_embed._log import fields
 from ca_embed._registration import State, as_of, due_at
 from ca_embed._vault import document
 from ca_embed._vault.canary import Canary
@@ -36,6 +37,9 @@ from ca_embed.errors import (
 from ca_embed.storage._base import DueCursor, SealedRecord, Storage
 from ca_embed.storage._existing import create_nothing
 from ca_embed.storage._namespace import NamespacedStorage
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 logger = logging.getLogger("ca_embed")
 
@@ -69,6 +73,7 @@ class Ledger:
         # A record that was moved to another namespace must not open there.
         self._field = _FIELD if namespace is None else f"{_FIELD} of {namespace}"
         self._owner = None if identity is None else Owner(self._storage, identity)
+        self.path: Path | None = getattr(storage, "path", None)  # of the storage's files, if it has some
         self._keyring = keyring
         self._clock = clock
         self._canary = Canary(self._storage.load, self._storage.save, keyring)
@@ -137,7 +142,8 @@ class Ledger:
             try:
                 state = self.as_of_now(record)
             except RecordUnreadable as error:
-                logger.error("list reason=unreadable %s", error)
+                extra = fields("unreadable", error.registration_id)
+                logger.error("list reason=unreadable %s", error, extra=extra)
                 continue
             if not state.erased:
                 yield state

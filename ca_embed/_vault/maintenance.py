@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ca_embed._log import fields
 from ca_embed._registration import State, erased
 from ca_embed._vault.keyring import key_id_of
 from ca_embed._vault.ledger import Ledger
@@ -67,7 +68,8 @@ def _reseal(ledger: Ledger, record: SealedRecord, counts: Rotation, *, dry_run: 
             ledger.reseal(record)
         counts.resealed += 1
     except RecordUnreadable as error:
-        logger.error("rotate-keys reason=unreadable %s", error)
+        extra = fields("unreadable", error.registration_id)
+        logger.error("rotate-keys reason=unreadable %s", error, extra=extra)
         counts.unreadable += 1
         return False
     return True
@@ -123,7 +125,7 @@ def _is_stale(ledger: Ledger, record: SealedRecord, limit: datetime) -> bool:
     try:
         state = ledger.opened(record)
     except RecordUnreadable as error:
-        logger.error("purge reason=unreadable %s", error)
+        logger.error("purge reason=unreadable %s", error, extra=fields("unreadable", error.registration_id))
         return False
     registration = state.registration
     ended = registration.expires_at or registration.created_at

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from aiohttp import web
-
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import answer, mount_prefix
+
+with extra("aiohttp"):
+    from aiohttp import web
 
 __all__ = ["routes"]
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mangum import Mangum
-from mangum.handlers import HTTPGateway
-
+from ca_embed.adapters._extras import extra
 from ca_embed.asgi import Middleware
 from ca_embed.embed import Embed
+
+with extra("aws"):
+    from mangum import Mangum
+    from mangum.handlers import HTTPGateway
 
 if TYPE_CHECKING:
     from asgiref.typing import ASGI3Application

@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from blacksheep import Application, Content, Request, Response, StreamedContent
-from blacksheep.server.csrf import AntiForgeryHandler, ignore_anti_forgery
-
 from ca_embed import http
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, Csrf, answer, mount_prefix
+
+with extra("blacksheep"):
+    from blacksheep import Application, Content, Request, Response, StreamedContent
+    from blacksheep.server.csrf import AntiForgeryHandler, ignore_anti_forgery
 
 __all__ = ["csrf_token", "mount"]
 
@@ -43,6 +45,7 @@ def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
     async def webhook(request: Request) -> Response:
         return await respond(request, "webhook")
 
+    vars(app)["ca_embed"] = embed  # `ca-embed --app` finds it there
     path = mount_prefix(embed, prefix)
     app.router.add("POST", path + "/webhook", ignore_anti_forgery()(webhook))
     for method in METHODS:

@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
-from bottle import Bottle, HTTPResponse, request
-
 from ca_embed import http
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import mount_prefix, read_stream
 from ca_embed.wsgi import answer_environ, read_body
+
+with extra("bottle"):
+    from bottle import Bottle, HTTPResponse, request
 
 __all__ = ["mount"]
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import cherrypy
-
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.wsgi import answer_environ
+
+with extra("cherrypy"):
+    import cherrypy
 
 __all__ = ["Endpoints"]
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import falcon
-import falcon.asgi
-
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import Response, answer, mount_prefix
 from ca_embed.wsgi import answer_environ
+
+with extra("falcon"):
+    import falcon
+    import falcon.asgi
 
 __all__ = ["mount"]
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
-
-from ca_embed.adapters._openapi import DELIVER, OPEN, READ
-from ca_embed.adapters.starlette import _respond
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, mount_prefix
+
+with extra("fastapi"):
+    from fastapi import APIRouter, Depends, Request, Response
+
+    from ca_embed.adapters._openapi import DELIVER, OPEN, READ
+    from ca_embed.adapters.starlette import _respond
 
 __all__ = ["router"]
 

@@ -11,14 +11,16 @@ If that protection is on, write `embed.snippet(csrf=csrf_token(request))`.
 from collections.abc import AsyncIterator
 from typing import Any
 
-from litestar import Request, Router, asgi
-from litestar.exceptions import NotFoundException
-from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
-from litestar.utils.scope.state import ScopeState
-
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import Csrf, answer, mount_prefix
+
+with extra("litestar"):
+    from litestar import Request, Router, asgi
+    from litestar.exceptions import NotFoundException
+    from litestar.response.base import ASGIResponse
+    from litestar.types import Receive, Scope, Send
+    from litestar.utils.scope.state import ScopeState
 
 __all__ = ["csrf_token", "router"]
 

@@ -14,18 +14,20 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from pyramid.config import Configurator
-from pyramid.csrf import get_csrf_token
-from pyramid.interfaces import IDefaultCSRFOptions
-from pyramid.request import Request
-from pyramid.response import Response
-from pyramid.scripting import prepare
-from pyramid.security import NO_PERMISSION_REQUIRED
-from pyramid.threadlocal import get_current_request
-
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import Csrf
 from ca_embed.wsgi import answer_environ
+
+with extra("pyramid"):
+    from pyramid.config import Configurator
+    from pyramid.csrf import get_csrf_token
+    from pyramid.interfaces import IDefaultCSRFOptions
+    from pyramid.request import Request
+    from pyramid.response import Response
+    from pyramid.scripting import prepare
+    from pyramid.security import NO_PERMISSION_REQUIRED
+    from pyramid.threadlocal import get_current_request
 
 __all__ = ["csrf_token", "endpoints"]
 
@@ -44,6 +46,7 @@ def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurat
         return Response(app_iter=[response.body], status=response.status, headerlist=response.headers)
 
     def include(config: Configurator) -> None:
+        config.registry[f"ca_embed.{name}"] = embed  # `ca-embed --app` finds it there
         embed._core.handlers.context = partial(_threadlocals, config.registry)
         config.add_route(f"{name}.webhook", r"/{rest:webhook/?}")
         config.add_route(f"{name}.page", "", inherit_slash=True)

@@ -15,13 +15,16 @@ from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from quart import Blueprint, Response, has_app_context, request, url_for
-from quart.blueprints import BlueprintSetupState
-from quart.globals import _cv_app
 
+from ca_embed.adapters._extras import extra
 from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, answer, mount_prefix
+
+with extra("quart"):
+    from quart import Blueprint, Response, has_app_context, request, url_for
+    from quart.blueprints import BlueprintSetupState
+    from quart.globals import _cv_app
 
 __all__ = ["blueprint"]
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sanic import Blueprint, HTTPResponse, Request
-
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, answer, mount_prefix
+
+with extra("sanic"):
+    from sanic import Blueprint, HTTPResponse, Request
 
 __all__ = ["blueprint"]
 

@@ -8,14 +8,16 @@ work. In a template, `embed.snippet()` returns the button.
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
-
 from ca_embed._host.identify import Identify
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import answer, mount_prefix
+
+with extra("starlette"):
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+    from starlette.types import Receive, Scope, Send
 
 __all__ = ["routes"]
 

@@ -13,11 +13,13 @@ import re
 from collections.abc import AsyncIterator
 from inspect import isawaitable
 
-from tornado.routing import URLSpec
-from tornado.web import RequestHandler, stream_request_body
-
+from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import MAX_BODY, METHODS, Csrf, answer, mount_prefix
+
+with extra("tornado"):
+    from tornado.routing import URLSpec
+    from tornado.web import RequestHandler, stream_request_body
 
 __all__ = ["rules", "xsrf_token"]
 
@@ -44,9 +46,7 @@ class _Endpoints(RequestHandler):
     SUPPORTED_METHODS = METHODS
 
     def initialize(self, embed: Embed, *, is_webhook: bool = False) -> None:
-        self._embed = embed
-        self._is_webhook = is_webhook
-        self._body = bytearray()
+        self._embed, self._is_webhook, self._body = embed, is_webhook, bytearray()
 
     def check_xsrf_cookie(self) -> None:
         if not self._is_webhook:

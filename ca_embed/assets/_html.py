@@ -27,7 +27,14 @@ _TITLES = {
     "pt": ("Conectar o WhatsApp", "Registre seu número do WhatsApp para enviar mensagens daqui."),
     "ru": ("Подключить WhatsApp", "Зарегистрируйте свой номер WhatsApp, чтобы отправлять сообщения отсюда."),
 }
-assert set(_TITLES) == set(LANGUAGES)
+_SIGNED_OUT = {
+    "de": "Melden Sie sich zuerst an und öffnen Sie dann diese Seite erneut.",
+    "en": "Sign in first, then open this page again.",
+    "es": "Inicie sesión primero y vuelva a abrir esta página.",
+    "pt": "Entre primeiro na sua conta e abra esta página novamente.",
+    "ru": "Сначала войдите в систему, затем снова откройте эту страницу.",
+}
+assert set(_TITLES) == set(_SIGNED_OUT) == set(LANGUAGES)
 
 _ANY_ORIGIN = "https://any.invalid"
 
@@ -80,18 +87,39 @@ class HostedPage:
 def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = None) -> HostedPage:
     """Return the page that runs the registration, in the reader's language if it is supported."""
     lang = _preferred_language(accept_language) or settings.lang
-    title, lead = (escape(text) for text in _TITLES[lang])
+    title, lead = _TITLES[lang]
     style = _style()
     script = _script(settings.public_path)
     element = _element(settings, settings.public_path, lang=lang, csrf=csrf, hosted=True)
-    html = (
+    html = _page(lang, title, lead, style, head=script + "\n", body=element + "\n")
+    return HostedPage(html, lang, _policy(settings, style))
+
+
+def signed_out_page(settings: Settings, accept_language: str) -> HostedPage:
+    """Return the page for a visitor who is not signed in. It says what to do and runs nothing."""
+    lang = _preferred_language(accept_language) or settings.lang
+    style = _style()
+    policy = "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src {_style_source(style)}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+    return HostedPage(_page(lang, _TITLES[lang][0], _SIGNED_OUT[lang], style), lang, policy)
+
+
+def _page(lang: str, title: str, lead: str, style: str, *, head: str = "", body: str = "") -> Html:
+    title, lead = escape(title), escape(lead)
+    return Html(
         f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{title}</title>\n<style>{style}</style>\n{script}\n</head>\n<body>\n<main>\n"
-        f"<header>\n<h1>{title}</h1>\n<p>{lead}</p>\n</header>\n{element}\n</main>\n</body>\n</html>\n"
+        f"<title>{title}</title>\n<style>{style}</style>\n{head}</head>\n<body>\n<main>\n"
+        f"<header>\n<h1>{title}</h1>\n<p>{lead}</p>\n</header>\n{body}</main>\n</body>\n</html>\n"
     )
-    return HostedPage(Html(html), lang, _policy(settings, style))
 
 
 def _preferred_language(accept_language: str) -> str | None:
@@ -109,13 +137,12 @@ def page_permissions(settings: Settings) -> str:
 
 
 def _policy(settings: Settings, style: str) -> str:
-    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     ancestors = " ".join(sorted(settings.allowed_origins))
     return "; ".join(
         (
             "default-src 'none'",
             "script-src 'self'",
-            f"style-src 'sha256-{style_hash}'",
+            f"style-src {_style_source(style)}",
             "connect-src 'self'",
             f"frame-src {settings.iframe_origin}",
             f"frame-ancestors 'self' {ancestors}",
@@ -125,6 +152,11 @@ def _policy(settings: Settings, style: str) -> str:
             "trusted-types 'none'",
         )
     )
+
+
+def _style_source(style: str) -> str:
+    """Return what a policy calls this style: its hash."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
 
 
 def _style() -> str:

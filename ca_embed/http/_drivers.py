@@ -79,7 +79,7 @@ def _take(core: Core, request: Request, read_body: Callable[[], bytes], step: St
             announced_length(request)  # before a byte is read
             return checked_body(read_body(), request)
         case IdentifyUser():
-            return identify_sync(request.identify or core.identify, request.native)
+            return identify_sync(request.identify or core.identify, request.native, core.error_hooks)
         case Blocking(pool, call, optional):
             return core.threads.run_here(pool, call, optional=optional)
         case RunHandlers(handover):
@@ -94,7 +94,8 @@ async def _take_async(
             announced_length(request)  # before a byte is read
             return checked_body(await read_body(), request)
         case IdentifyUser():
-            return await identify_async(request.identify or core.identify, request.native, core.threads)
+            ask = request.identify or core.identify
+            return await identify_async(ask, request.native, core.error_hooks, core.threads)
         case Blocking(pool, call):
             return await core.threads.run(pool, call)
         case RunHandlers(handover):

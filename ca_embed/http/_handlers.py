@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ca_embed._core import Core
 from ca_embed._host.threads import Pool
+from ca_embed._log import fields
 from ca_embed._registrar import Accepted, Handover, Registrar
 from ca_embed.errors import EmbedError
 from ca_embed.http._steps import RunHandlers, Steps
@@ -52,7 +53,8 @@ async def hand_over_in_time(core: Core, handover: Handover) -> None:
         task.result()
     else:
         registration_id = handover.state.registration.registration_id
-        logger.warning("handler reason=still_running registration_id=%s", registration_id)
+        extra = fields("still_running", registration_id)
+        logger.warning("handler reason=still_running registration_id=%s", registration_id, extra=extra)
 
 
 class _Run:
@@ -82,10 +84,10 @@ class _Run:
 
 def _give_back(registrar: Registrar, handover: Handover) -> None:
     registration_id = handover.state.registration.registration_id
-    logger.warning(
-        "handler reason=no_thread registration_id=%s; reconcile() runs its handlers", registration_id
-    )
+    text = "handler reason=no_thread registration_id=%s; reconcile() runs its handlers"
+    logger.warning(text, registration_id, extra=fields("no_thread", registration_id))
     try:
         registrar.give_back(handover)
     except EmbedError as error:  # its claim ends by itself
-        logger.error("handler reason=not_noted %s; reconcile() runs it again", error)
+        extra = fields("not_noted", registration_id)
+        logger.error("handler reason=not_noted %s; reconcile() runs it again", error, extra=extra)

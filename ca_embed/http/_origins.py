@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ca_embed._config import Settings
+from ca_embed._log import quoted
 from ca_embed.errors import ForbiddenOrigin
 from ca_embed.http._messages import Headers, Request
 
@@ -22,7 +23,8 @@ def require_allowed_origin(settings: Settings, request: Request) -> str | None:
     if origins:
         origin = _allowed_origin(settings, origins)
         if origin is None:
-            raise ForbiddenOrigin("the page's origin is not in parent_origins")
+            named = ", ".join(quoted(one.decode("latin-1")) for one in origins[:3])
+            raise ForbiddenOrigin(f"the page's origin {named} is not in parent_origins")
         return origin
     if any(site not in _OWN_PAGES for site in request.all("sec-fetch-site")):
         raise ForbiddenOrigin("a page of another origin asks and does not name it")

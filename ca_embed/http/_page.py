@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from werkzeug.http import parse_etags, quote_etag
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_etags, quote_etag
 
 from ca_embed._core import Core
 from ca_embed.assets._html import hosted_page as hosted_html
-from ca_embed.assets._html import page_permissions
+from ca_embed.assets._html import page_permissions, signed_out_page
 from ca_embed.assets._script import Script, javascript
-from ca_embed.errors import NotFound
-from ca_embed.http._messages import Request, Response
+from ca_embed.errors import EmbedError, NotFound, NotSignedIn
+from ca_embed.http._messages import Request, Response, error_response
 from ca_embed.http._steps import Steps, identify
 
 _ONE_YEAR = "public, max-age=31536000, immutable"
@@ -30,6 +31,23 @@ def hosted_page(core: Core, request: Request) -> Steps[Response]:
         ("Referrer-Policy", "same-origin"),
     ]
     return Response(200, headers, page.html.encode())
+
+
+def refused_page(core: Core, request: Request, error: EmbedError) -> Response:
+    """Send a signed-out visitor to the login, or say in a page what to do. Programs get JSON."""
+    accepted = parse_accept_header(request.text("accept"), MIMEAccept)
+    wants_html = any(kind.lower() == "text/html" and quality > 0 for kind, quality in accepted)
+    if not isinstance(error, NotSignedIn) or not wants_html:
+        return error_response(error)
+    if core.settings.login_url is not None:
+        return Response(303, [("Location", core.settings.login_url), ("Content-Type", "text/html")], b"")
+    page = signed_out_page(core.settings, request.text("accept-language"))
+    headers = [
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Language", page.lang),
+        ("Content-Security-Policy", page.policy),
+    ]
+    return Response(error.status, headers, page.html.encode())
 
 
 def script(_core: Core, request: Request) -> Response:

@@ -6,12 +6,13 @@ import logging
 
 from ca_embed._core import Core
 from ca_embed._host.threads import Pool
+from ca_embed._log import fields
 from ca_embed._registrar import log_outcome
 from ca_embed._registration import Outcome
 from ca_embed._webhook import read_event
 from ca_embed.http._body import announced_length
 from ca_embed.http._handlers import run_handlers
-from ca_embed.http._log import event_label
+from ca_embed.http._log import request_fields, request_label
 from ca_embed.http._messages import Request, Response, json_response
 from ca_embed.http._steps import Steps, blocking, read_body
 
@@ -29,10 +30,11 @@ def webhook(core: Core, request: Request) -> Steps[Response]:
     authenticated = core.verifier.verify(body, timestamps, signatures, core.clock())
     completion = read_event(body, authenticated)
     if completion is None:
-        logger.info("webhook reason=ignored%s", event_label(request))
+        extra = fields("ignored", **request_fields(request))
+        logger.info("webhook reason=ignored%s", request_label(request), extra=extra)
         return json_response(200, {"status": "ignored"})
     accepted = yield from blocking(Pool.STORAGE, core.registrar.accept, completion)
-    log_outcome("webhook", completion, accepted.outcome, event_label(request))
+    log_outcome("webhook", completion, accepted.outcome, request_label(request), request_fields(request))
     yield from run_handlers(accepted)
     status = "accepted" if accepted.outcome is Outcome.ACCEPTED else "duplicate"
     return json_response(200, {"status": status})

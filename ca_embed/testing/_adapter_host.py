@@ -106,7 +106,7 @@ class Clock:
     """The time of the host, which a test may set ahead: `reconcile()` asks about older sessions only."""
 
     def __init__(self) -> None:
-        self.ahead = 0.0  # seconds
+        self.ahead: float = 0.0  # seconds
 
     def __call__(self) -> float:
         """Return Unix seconds."""

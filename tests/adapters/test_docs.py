@@ -7,11 +7,19 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import fastapi
+import flask
 import pytest
+from fastapi.responses import RedirectResponse
+from fastapi.testclient import TestClient
+from starlette.middleware.sessions import SessionMiddleware
 
 from ca_embed import adapters
+from ca_embed.adapters import fastapi as fastapi_adapter
+from ca_embed.adapters import flask as flask_adapter
 from tests.markdown import python_blocks
 
 ROOT = Path(__file__).parents[2]
@@ -131,9 +139,54 @@ def test_django_fixtures(tmp_path: Path) -> None:
     assert "1 passed" in tested.stdout
 
 
+@pytest.fixture
+def walls() -> list[str]:
+    """The programs of the section on login walls."""
+    return python_blocks(SECTIONS["A login wall"])
+
+
+def test_wall_in_flask(walls: list[str], ca_embed_factory: Any) -> None:
+    """Flask's wall sends a visitor of the host to the login, and lets the mount pass."""
+    app = flask.Flask("crm")
+    app.secret_key = "fake-secret-of-the-host"
+    app.register_blueprint(flask_adapter.blueprint(ca_embed_factory()))
+    exec(walls[0], {**vars(flask), "app": app})
+    client = app.test_client()
+    assert client.get("/orders").location == "/login"
+    assert client.get("/chatarchitect/health").json == {"status": "ok"}
+    assert client.post("/chatarchitect/webhook").json["code"] == "invalid_signature"
+
+
+def test_wall_in_django(walls: list[str]) -> None:
+    """Django's wall sends a visitor of the host to the login, and lets the mount pass."""
+    made: dict[str, Any] = {"redirect": lambda url: f"to {url}"}
+    exec(walls[1], made)
+    wall = made["require_login"](lambda request: "the view")
+
+    def visit(path: str, *, signed_in: bool = False) -> Any:
+        return wall(SimpleNamespace(path=path, user=SimpleNamespace(is_authenticated=signed_in)))
+
+    assert visit("/orders") == "to /login"
+    assert visit("/chatarchitect/webhook") == visit("/login") == "the view"
+    assert visit("/orders", signed_in=True) == "the view"
+
+
+def test_wall_in_fastapi(walls: list[str], ca_embed_factory: Any) -> None:
+    """FastAPI's wall sends a visitor of the host to the login, and lets the mount pass."""
+    app = fastapi.FastAPI()
+    app.include_router(fastapi_adapter.router(ca_embed_factory()))
+    exec(walls[2], {"app": app, "RedirectResponse": RedirectResponse})
+    app.add_middleware(SessionMiddleware, secret_key="fake-secret-of-the-host")
+    client = TestClient(app, follow_redirects=False)
+    assert client.get("/orders").headers["location"] == "/login"
+    assert client.get("/chatarchitect/health").json() == {"status": "ok"}
+    assert client.post("/chatarchitect/webhook").json()["code"] == "invalid_signature"
+
+
 def test_every_block_is_run() -> None:
-    """All code of the page is in the two sections that are run here."""
-    run = python_blocks(SECTIONS["Django"]) + python_blocks(SECTIONS["Write your own"])
+    """All code of the page is in the sections that are run here."""
+    sections = ("A login wall", "Django", "Write your own")
+    run = [block for section in sections for block in python_blocks(SECTIONS[section])]
     assert python_blocks(DOCS) == run
 
 

@@ -13,11 +13,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import BytesIO
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug import Request, Response
 
+from ca_embed._cli.doctor.place import file_system_of
 from ca_embed._vault.keyring import Keyring
 from ca_embed._webhook import Verifier, sign
 from ca_embed.assets._script import javascript
@@ -33,6 +35,12 @@ ALL = (
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def on_a_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The machine that runs the tests may be a container. To the doctor it has a disk."""
+    monkeypatch.setattr("ca_embed._cli.doctor.place._MOUNTS", tmp_path / "no mounts")
+
+
 @pytest.fixture
 def examine(operate: Run) -> Callable[..., dict[str, dict[str, Any]]]:
     """Run the doctor, check that the exit code fits, and return its findings by check."""
@@ -40,10 +48,12 @@ def examine(operate: Run) -> Callable[..., dict[str, dict[str, Any]]]:
     def run_and_read(*arguments: str) -> dict[str, dict[str, Any]]:
         ran = operate("doctor", "--json", *arguments)
         findings = [json.loads(line) for line in ran.out.splitlines()]
-        assert {finding["result"] for finding in findings} <= {"ok", "failed", "skipped"}
+        assert {finding["result"] for finding in findings} <= {"ok", "warning", "failed", "skipped"}
         for finding in findings:
-            assert bool(finding["advice"]) == (finding["result"] == "failed")
+            assert bool(finding["advice"]) == (finding["result"] in ("failed", "warning"))
             assert finding["message"]
+            if finding["check"].startswith("mount: ") and finding["result"] == "failed":
+                assert finding["message"].startswith("http://127.0.0.1:")
         assert ran.code == (1 if "failed" in {finding["result"] for finding in findings} else 0)
         return {finding["check"]: finding for finding in findings}
 
@@ -83,6 +93,15 @@ def test_all_is_well(operate: Run) -> None:
 
     assert (ran.code, ran.err) == (0, "")
     assert lines == [("ok", check) for check in ALL[:-1]] + [("left out", "pages")]
+
+
+def test_its_requests_are_marked(operate: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Each line of the log about a request of the doctor says so."""
+    operate("doctor")
+    lines = [record for record in caplog.records if record.getMessage().startswith("webhook reason=")]
+
+    assert [record.__dict__["reason"] for record in lines] == ["bad_shape"]
+    assert all(record.getMessage().endswith(" probe=doctor") for record in lines)
 
 
 def test_json(examine: Run) -> None:
@@ -171,6 +190,61 @@ def test_registrations_are_left_as_they_are(examine: Run, world: Any) -> None:
     storage.close()
 
 
+def test_a_place_that_forgets(
+    examine: Run, world: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storage in a container's layer works, and the doctor warns."""
+    mounts = tmp_path / "mountinfo"
+    monkeypatch.setattr("ca_embed._cli.doctor.place._MOUNTS", mounts)
+    mounts.write_text("1 0 0:1 / / rw - overlay overlay rw\n")
+    findings = examine()
+    assert failed(findings) == set()
+    assert findings["storage"]["result"] == "ok"
+    assert findings["storage: place"]["result"] == "warning"
+    assert "(overlay)" in findings["storage: place"]["message"]
+    assert "volume" in findings["storage: place"]["advice"]
+
+    monkeypatch.setenv("CA_EMBED_STORAGE", f"file:{tmp_path}/folder")
+    mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/x rw\n2 1 0:2 / {tmp_path} rw - tmpfs x rw\n")
+    assert "at a restart" in examine()["storage: place"]["message"]
+
+    mounts.write_text(f"1 0 0:1 / / rw - overlay x rw\n2 1 0:2 / {tmp_path} rw - ext4 /dev/x rw\n")
+    assert "storage: place" not in examine()
+    mounts.unlink()
+    assert "storage: place" not in examine()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/data/r.db", "ext4"), ("/database/r.db", "overlay"), ("/a b/r", "tmpfs"), ("/run/r", "ext4")],
+)
+def test_the_file_system_of_a_path(path: str, kind: str) -> None:
+    """The longest mount point above the path counts, and of two at one point the later."""
+    mounts = (
+        "1 0 0:1 / / rw shared:1 - overlay overlay rw\n2 1 0:2 / /data rw - ext4 /dev/x rw\n"
+        "3 1 0:3 / /a\\040b rw master:2 - tmpfs tmpfs rw\n4 1 0:4 / /run rw - tmpfs x rw\nnonsense\n"
+        "5 4 0:5 / /run rw - ext4 /dev/y rw\n"
+    )
+    assert file_system_of(Path(path), mounts) == kind
+
+
+@pytest.mark.parametrize("argument", ["partner_token", "encryption_keys"])
+def test_a_comma(operate: Run, argument: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret with a comma inside may be two. The doctor warns, and does not show it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    module = f"comma_{argument}"
+    (tmp_path / f"{module}.py").write_text(
+        "from ca_embed import Embed\n"
+        f"embed = Embed.from_env({argument}=['fake-secret-of-texts,fake-secret-of-tests'])\n"
+    )
+    ran = operate("doctor", "--app", f"{module}:embed")
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("WARN")]
+    assert "[0] has a comma inside" in line
+    assert "white space" in line
+    assert "fake-secret" not in ran.out
+
+
 # --- the Partner API -------------------------------------------------------------------------------
 
 
@@ -236,6 +310,24 @@ def test_the_clock(examine: Run, date_of_others: Run, seconds: int, result: str)
 
     assert finding["result"] == result
     assert ("behind" if seconds > 0 else "ahead of") in finding["message"]
+
+
+def test_a_window_that_the_clock_uses_up(
+    examine: Run, date_of_others: Run, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If less than half of the replay window is left, the doctor warns, with what is left."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    date_of_others(lambda: format_datetime(datetime.now(UTC) - timedelta(seconds=40), usegmt=True))
+    for window, result in ((50, "warning"), (300, "ok"), (20, "failed")):
+        text = f"from ca_embed import Embed\nembed = Embed.from_env(replay_window={window})\n"
+        (tmp_path / f"fake_shop_{window}.py").write_text(text)
+        finding = examine("--app", f"fake_shop_{window}:embed")["clock"]
+        sys.modules.pop(f"fake_shop_{window}")
+
+        assert finding["result"] == result
+        if result == "warning":
+            assert re.search(r"leaves webhooks \d+ s of the replay_window of 50 s", finding["message"])
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2026 00:00:00 GMT"])
@@ -585,6 +677,47 @@ def test_a_page_that_does_not_show(examine: Run, served: Any, answer: Response, 
     assert words in findings[f"page {url}"]["message"]
     assert "check_host_headers" in findings[f"page {url}"]["advice"]
     assert "fake-9" not in str(findings)
+
+
+def signed_in_only(request: Request) -> Response:
+    """A page for signed-in users, and a sign-in whose headers are of another server."""
+    if request.headers.get("Cookie") == "session=fake-cookie" and request.headers.get("X-Team") == "a: b":
+        return Response("")
+    return Response("", 401, headers={"Cross-Origin-Opener-Policy": "same-origin"})
+
+
+def test_a_page_behind_a_sign_in(operate: Run, behind: Any, served: Any) -> None:
+    """With --header a page behind a sign-in is checked. Only pages get the header."""
+    cookies: list[str | None] = []
+    behind(lambda request: cookies.append(request.headers.get("Cookie")))
+    url = served(signed_in_only)
+    headers = ("--header", "Cookie: session=fake-cookie", "--header", "X-Team:a: b")
+    ran = operate("doctor", "--page", url, *headers)
+
+    assert (ran.code, ran.err) == (0, "")
+    assert f"page {url}" in ran.out
+    assert "fake-cookie" not in ran.out
+    assert set(cookies) == {None}
+
+
+def test_a_page_that_needs_a_sign_in(examine: Run, served: Any) -> None:
+    """After a 401 the page's headers are not checked, and the advice names --header."""
+    url = served(signed_in_only)
+    finding = examine("--page", url)[f"page {url}"]
+
+    assert "(401)" in finding["message"]
+    assert "--header" in finding["advice"]
+
+
+@pytest.mark.parametrize(
+    "header", ["fake-cookie", ": fake-cookie", "A b: fake-cookie", "A: fake-\ncookie", "A:"]
+)
+def test_a_wrong_header(operate: Run, header: str) -> None:
+    """A header without a name or with a line break is wrong usage. Its value is not shown."""
+    ran = operate("doctor", "--header", header)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert "cookie" not in ran.err
 
 
 def test_no_server_at_a_page(examine: Run) -> None:

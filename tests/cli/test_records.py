@@ -159,7 +159,7 @@ def test_times_have_one_form(operate: Run, world: Any) -> None:
         for name in ("created_at", "expires_at", "completed_at"):
             assert shown[name] == getattr(registration, name).isoformat()
             assert shown[name].endswith("+00:00")
-    assert shown["handlers"][0]["due_at"].endswith("+00:00")
+    assert shown["handlers"][0]["next_at"].endswith("+00:00")
     result = json.loads(operate("result", registration_id, "--json").out)
     assert result["completed_at"] == registration.completed_at.isoformat()
     session = json.loads(operate("create-session", "bob", "--json").out)

@@ -145,7 +145,7 @@ def test_no_user_notices_the_change(sandbox: Sandbox, switch: list[tuple[list[st
     storage = MemoryStorage()
 
     def process(tokens: list[str]) -> Embed:
-        return at_sandbox(sandbox, partner_token=tokens, storage=storage)
+        return at_sandbox(sandbox, partner_token=tokens, storage=storage, session_limit=None)
 
     embeds = [process(tokens) for tokens in (ONLY_OLD, BOTH, BOTH, ONLY_NEW)]
     before, *during, after = embeds

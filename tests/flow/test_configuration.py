@@ -245,6 +245,7 @@ def test_every_argument_is_by_name() -> None:
         "replay_window",
         "session_limit",
         "handlers",
+        "login_url",
         "namespace",
         "clock",
     }

@@ -561,7 +561,12 @@ def test_a_request_that_is_stopped_while_its_body_arrives() -> None:
         def stop(self) -> bytes:
             raise KeyboardInterrupt
 
-    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": "/webhook", "wsgi.input_terminated": True}
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/webhook",
+        "wsgi.input_terminated": True,
+        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
+    }
     messages = [{"type": "http.request", "body": body[:-2], "more_body": True}]
 
     async def receive() -> Any:

@@ -176,6 +176,50 @@ class PostgreSQLServer(LocalServer):
         self.connect().close()
 
 
+class PgBouncer(LocalServer):
+    """pgBouncer in transaction mode, with three connections to a PostgreSQL server."""
+
+    package, program = "pgbouncer", "pgbouncer"
+    behind: ClassVar[PostgreSQLServer]
+
+    @classmethod
+    @contextmanager
+    def before(cls, server: PostgreSQLServer) -> Iterator[Self]:
+        """Run pgBouncer before this server."""
+        with type(cls.__name__, (cls,), {"behind": server}).running() as bouncer:
+            yield bouncer
+
+    @property
+    def url(self) -> str:
+        return self.behind.url.replace(f":{self.behind.port}/", f":{self.port}/")
+
+    def set_up(self) -> None:
+        users = self.write("users", f'"ca_embed" "{PASSWORD}"\n')
+        self.write(
+            "pgbouncer.ini",
+            f"""
+            [databases]
+            postgres = host=127.0.0.1 port={self.behind.port} user=ca_embed password={PASSWORD}
+            [pgbouncer]
+            listen_addr = 127.0.0.1
+            listen_port = {self.port}
+            unix_socket_dir =
+            auth_type = scram-sha-256
+            auth_file = {users}
+            pool_mode = transaction
+            default_pool_size = 3
+            max_client_conn = 200
+            """.replace("            ", ""),
+        )
+
+    def command(self) -> list[str]:
+        return [_required("pgbouncer"), str(self.folder / "pgbouncer.ini")]
+
+    def ping(self) -> None:
+        url = self.url.replace("+psycopg", "")
+        psycopg.connect(url, connect_timeout=2, prepare_threshold=None).close()
+
+
 class MariaDBServer(LocalServer):
     """MariaDB."""
 

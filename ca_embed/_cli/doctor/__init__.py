@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ca_embed._cli.command import Commands
-from ca_embed._cli.doctor.finding import Finding, fail, ok, skip
+from ca_embed._cli.doctor.finding import Finding, fail, ok, skip, warn
+from ca_embed._cli.doctor.place import check_place
 from ca_embed._cli.output import one_line, print_json, say
 from ca_embed._cli.source import add_app_option, embed_of
 from ca_embed._config import environment
@@ -16,10 +18,13 @@ from ca_embed._urls import origin_of
 from ca_embed.errors import ConfigurationError, RecordUnreadable, StorageUnavailable
 
 if TYPE_CHECKING:
+    from ca_embed._config import Settings
     from ca_embed.embed import Embed
 
+Headers = Sequence[tuple[str, str]]
+
 _SETTINGS, _STORAGE = "settings", "storage"
-_SHOWN = {"ok": "ok", "failed": "FAIL", "skipped": "left out"}
+_SHOWN = {"ok": "ok", "warning": "WARN", "failed": "FAIL", "skipped": "left out"}
 
 
 def add_to(commands: Commands) -> None:
@@ -28,8 +33,8 @@ def add_to(commands: Commands) -> None:
         "doctor",
         help="check settings, storage, Partner API, clock, and the mount as the outside sees it",
         description="Check settings, storage, Partner API, clock, and the mount as the outside sees it, also "
-        "by a signed delivery. Prints one line per check: ok, FAIL with what to do, or left out. It changes "
-        "no registration. Exits 1 if a check fails.",
+        "by a signed delivery. Prints one line per check: ok, WARN or FAIL with what to do, or left out. It "
+        "changes no registration. Exits 1 if a check fails.",
     )
     parser.add_argument(
         "--page",
@@ -38,6 +43,15 @@ def add_to(commands: Commands) -> None:
         type=_page_url,
         metavar="URL",
         help="also check the headers of this page of yours, which shows the registration; may be repeated",
+    )
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        type=_header,
+        metavar="'NAME: VALUE'",
+        help="send this header with the requests for the pages, for example the Cookie of a signed-in user; "
+        "may be repeated; nothing else gets it",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one line per check")
     add_app_option(parser)
@@ -72,15 +86,17 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
         yield skip("everything else", "it needs the settings")
         return
     yield ok(_SETTINGS, "complete")
+    yield from _commas(embed._core.settings)
     in_memory = not args.app and environment()["storage"] == "memory:"
     try:
         yield _memory_storage() if in_memory else _storage(embed)
-        yield from _checks(embed, args.page)
+        yield from check_place(embed._core.ledger.path)
+        yield from _checks(embed, args.page, args.header)
     finally:
         embed.close()
 
 
-def _checks(embed: Embed, pages: Sequence[str]) -> Iterator[Finding]:
+def _checks(embed: Embed, pages: Sequence[str], headers: Headers) -> Iterator[Finding]:
     from ca_embed._cli.doctor.mount import check_mount
     from ca_embed._cli.doctor.page import check_page
     from ca_embed._cli.doctor.partner import check_partner
@@ -88,7 +104,7 @@ def _checks(embed: Embed, pages: Sequence[str]) -> Iterator[Finding]:
     yield from check_partner(embed._core.settings, embed._core.clock)
     yield from check_mount(embed._core.settings, embed._core.clock)
     for page in pages:
-        yield from check_page(page, embed._core.settings.iframe_origin)
+        yield from check_page(page, headers, embed._core.settings.iframe_origin)
     if not pages:
         yield skip("pages", "give --page URL for each page of yours that shows the registration")
 
@@ -105,9 +121,29 @@ def _storage(embed: Embed) -> Finding:
     return ok(_STORAGE, "can be read and written, and the encryption keys fit it")
 
 
+def _commas(settings: Settings) -> Iterator[Finding]:
+    """Warn of secrets that look like several."""
+    for name, secrets in (("partner_token", settings.tokens), ("encryption_keys", settings.keys)):
+        for place, secret in enumerate(secrets):
+            if "," in secret:
+                message = f"{name}[{place}] has a comma inside, and counts as one"
+                advice = "If these are several, separate them by white space, or give a list."
+                yield warn(_SETTINGS, message, advice)
+
+
 def _memory_storage() -> Finding:
     message = "memory: forgets all registrations at a restart, and other processes do not see them"
     return fail(_STORAGE, message, "It is for tests: name another storage in CA_EMBED_STORAGE.")
+
+
+def _header(text: str) -> tuple[str, str]:
+    """Return the name and the value. The value may be a secret, so no message shows it."""
+    name, colon, value = (part.strip() for part in text.partition(":"))
+    if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise argparse.ArgumentTypeError("give it as 'NAME: VALUE'")
+    if not value or not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]+", value):
+        raise argparse.ArgumentTypeError(f"the value of {name} is empty or has characters that no header has")
+    return name, value
 
 
 def _page_url(text: str) -> str:

@@ -41,10 +41,11 @@ def _finding(reply: Reply, now: float) -> Finding:
         return ok(DELIVERY, "a webhook signed with partner_token[0] arrives unchanged and in time")
     match reply.field("code"):
         case "invalid_signature":
-            message = "ca_embed answers 401 invalid_signature to a webhook signed with partner_token[0]"
+            message = f"{reply.url}: 401 invalid_signature for a webhook signed with partner_token[0]"
             return fail(DELIVERY, message, _CHECK_SIGNATURE)
         case "stale_timestamp":
-            return fail(DELIVERY, f"ca_embed answers 401 stale_timestamp: {_skew(reply, now)}", _SET_CLOCKS)
+            message = f"{reply.url}: ca_embed answers 401 stale_timestamp: {_skew(reply, now)}"
+            return fail(DELIVERY, message, _SET_CLOCKS)
     return obstacle(DELIVERY, reply)
 
 

@@ -26,20 +26,22 @@ def check_mount(settings: Settings, clock: Callable[[], float]) -> Iterator[Find
         for check in (_ASSET, _WEBHOOK, DELIVERY):
             yield skip(check, "the mount was not reached")
         return
-    yield _checked(_ASSET, lambda: _asset(ask("GET", f"{public_url}/{javascript().hashed_name}")))
-    webhook = _checked(_WEBHOOK, lambda: _webhook(_unsigned(settings.webhook_url)))
+    asset_url, webhook_url = f"{public_url}/{javascript().hashed_name}", settings.webhook_url
+    yield _checked(_ASSET, asset_url, lambda url: _asset(ask("GET", url)))
+    webhook = _checked(_WEBHOOK, webhook_url, lambda url: _webhook(_unsigned(url)))
     yield webhook
     if webhook.result == "ok":
-        yield _checked(DELIVERY, lambda: check_delivery(settings, clock))
+        yield _checked(DELIVERY, webhook_url, lambda _: check_delivery(settings, clock))
     else:
         yield skip(DELIVERY, "not sent, because the webhook's URL does not answer as ca_embed")
 
 
-def _checked(check: str, make: Callable[[], Finding]) -> Finding:
+def _checked(check: str, url: str, make: Callable[[str], Finding]) -> Finding:
     try:
-        return make()
+        return make(url)
     except Unreachable as problem:
-        return fail(check, f"{problem}, although the mount answered before", "Run ca-embed doctor again.")
+        message = f"{url}: {problem}, although the mount answered before"
+        return fail(check, message, "Run ca-embed doctor again.")
 
 
 def _health(reply: Reply) -> Finding:
@@ -52,14 +54,18 @@ def _asset(reply: Reply) -> Finding:
     """Judge the script. The page has its hash, so a browser refuses other bytes."""
     if reply.field("code") == "not_found":
         advice = f"Deploy ca_embed {__version__}. If it runs there, compare public_url with the mount's path."
-        return fail(_ASSET, "ca_embed answers 404: it has no asset with this release's hash", advice)
+        return fail(
+            _ASSET, f"{reply.url}: ca_embed answers 404: it has no asset with this release's hash", advice
+        )
     if reply.status != 200:
         return obstacle(_ASSET, reply)
     if reply.body != javascript().body:
         advice = "Make the proxy or CDN pass it on unchanged: browsers check its hash."
-        return fail(_ASSET, "its bytes are not those of this release", advice)
+        return fail(_ASSET, f"{reply.url}: its bytes are not those of this release", advice)
     if not reply.header("Content-Type").lower().startswith("text/javascript"):
-        return fail(_ASSET, "its Content-Type is not text/javascript", "Make the proxy keep it.")
+        return fail(
+            _ASSET, f"{reply.url}: its Content-Type is not text/javascript", "Make the proxy keep it."
+        )
     return ok(_ASSET, f"{reply.url} has the right bytes")
 
 

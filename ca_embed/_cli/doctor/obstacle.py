@@ -23,27 +23,33 @@ _OWN_ERRORS = {
 
 
 def obstacle(check: str, reply: Reply) -> Finding:
-    """Return the finding for a response that is not that of the endpoint."""
+    """Return the finding for a response that is not that of the endpoint. It names the URL."""
+    message, advice = _judged(reply)
+    return fail(check, f"{reply.url}: {message}", advice)
+
+
+def _judged(reply: Reply) -> tuple[str, str]:
+    """Return what happened, and what to do."""
     if 300 <= reply.status < 400:
-        return _redirect(check, reply)
+        return _redirect(reply)
     if advice := _OWN_ERRORS.get(reply.field("code")):
-        return fail(check, f"ca_embed answers {reply.status} {reply.field('code')}", advice)
+        return f"ca_embed answers {reply.status} {reply.field('code')}", advice
     if reply.status in (400, 403, 419) and b"csrf" in reply.body.lower():
         advice = "Exempt the mount from it: webhooks are signed, and ca_embed checks origins."
-        return fail(check, f"a CSRF protection refuses it ({reply.status})", advice)
+        return f"a CSRF protection refuses it ({reply.status})", advice
     if reply.status in (401, 403, 407):
-        return fail(check, f"a login wall or firewall refuses it ({reply.status})", _LET_IT_THROUGH)
+        return f"a login wall or firewall refuses it ({reply.status})", _LET_IT_THROUGH
     if reply.status == 413:
-        return fail(check, "a limit on the length of bodies refuses it (413)", _LET_64_KIB)
+        return "a limit on the length of bodies refuses it (413)", _LET_64_KIB
     if reply.status in (404, 405, 410):
-        return fail(check, f"nothing of ca_embed is mounted there ({reply.status})", _MOUNT_IT)
+        return f"nothing of ca_embed is mounted there ({reply.status})", _MOUNT_IT
     if reply.status >= 500:
-        return fail(check, f"the server answers {reply.status}", "See its log and that of the proxy.")
-    return fail(check, f"another application or a sign-in page answers ({reply.status})", _MOUNT_IT)
+        return f"the server answers {reply.status}", "See its log and that of the proxy."
+    return f"another application or a sign-in page answers ({reply.status})", _MOUNT_IT
 
 
-def _redirect(check: str, reply: Reply) -> Finding:
+def _redirect(reply: Reply) -> tuple[str, str]:
     if _SIGN_IN.search(reply.header("Location")):
-        return fail(check, f"a login wall redirects to {reply.target}", _LET_IT_THROUGH)
+        return f"a login wall redirects to {reply.target}", _LET_IT_THROUGH
     advice = "ChatArchitect follows no redirect: set public_url to the target, or remove the redirect."
-    return fail(check, f"redirects to {reply.target or 'nowhere'} ({reply.status})", advice)
+    return f"redirects to {reply.target or 'nowhere'} ({reply.status})", advice

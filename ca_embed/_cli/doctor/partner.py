@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ca_embed._cli.doctor.finding import Finding, fail, ok, skip
+from ca_embed._cli.doctor.finding import Finding, fail, ok, skip, warn
 from ca_embed._cli.doctor.web import NOISE, Reply, Unreachable, ask
 from ca_embed._partner.client import PartnerClient
 from ca_embed.errors import PartnerError, PartnerRejected
@@ -33,7 +33,7 @@ def check_partner(settings: Settings, clock: Callable[[], float]) -> Iterator[Fi
         return
     now = clock()
     yield _reached(settings.base_url, reply)
-    yield _clock(reply, now, min(MAX_SKEW, settings.replay_window))
+    yield _clock(reply, now, settings.replay_window)
     yield from _tokens(settings) if reply.status == 401 else _no_tokens(settings.tokens)
 
 
@@ -45,14 +45,18 @@ def _reached(base_url: str, reply: Reply) -> Finding:
     return fail(_API, f"{base_url} {answered}, where the Partner API asks for a token (401)", advice)
 
 
-def _clock(reply: Reply, now: float, limit: float) -> Finding:
+def _clock(reply: Reply, now: float, window: float) -> Finding:
     if reply.date is None:
         return skip(_CLOCK, "the Partner API sends no readable Date")
     skew = now - reply.date
     difference = f"is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the Partner API's"
     if abs(skew) <= NOISE:
         return ok(_CLOCK, "this machine's clock agrees with the Partner API's")
-    if abs(skew) <= limit:
+    if window / 2 < abs(skew) <= min(MAX_SKEW, window):
+        left = f"that leaves webhooks {window - abs(skew):.0f} s of the replay_window of {window:g} s"
+        advice = "Set the clock by NTP, or give a longer replay_window: it is 300 s by default."
+        return warn(_CLOCK, f"this machine's clock {difference}; {left}", advice)
+    if abs(skew) <= min(MAX_SKEW, window):
         return ok(_CLOCK, f"this machine's clock {difference}, which is close enough")
     message = f"this machine's clock {difference}: webhooks are refused as stale, or soon will be"
     return fail(_CLOCK, message, "Set it by NTP.")
@@ -61,10 +65,10 @@ def _clock(reply: Reply, now: float, limit: float) -> Finding:
 def _tokens(settings: Settings) -> Iterator[Finding]:
     for place, token in enumerate(settings.tokens):
         with PartnerClient(settings.base_url, token, ask_deadline=5.0) as client:
-            yield _token(f"partner_token[{place}]", client)
+            yield _token(f"partner_token[{place}]", client, settings.base_url)
 
 
-def _token(check: str, client: PartnerClient) -> Finding:
+def _token(check: str, client: PartnerClient, base_url: str) -> Finding:
     """Ask for an unknown registration. With a right token the response is 404."""
     try:
         client.result(_unknown_id())
@@ -73,11 +77,12 @@ def _token(check: str, client: PartnerClient) -> Finding:
             return ok(check, "is accepted")
         if error.partner_status in (401, 403):
             advice = "Use the token that ChatArchitect gave you for this base_url; remove a retired one."
-            return fail(check, f"is refused ({error.partner_status})", advice)
-        return fail(check, str(error), _TRY_AGAIN)
+            return fail(check, f"is refused by {base_url} ({error.partner_status})", advice)
+        return fail(check, f"{base_url}: {error}", _TRY_AGAIN)
     except PartnerError as error:
-        return fail(check, str(error), _TRY_AGAIN)
-    return fail(check, "it knows a made-up registration, so it is not the Partner API", "Check base_url.")
+        return fail(check, f"{base_url}: {error}", _TRY_AGAIN)
+    message = f"{base_url} knows a made-up registration, so it is not the Partner API"
+    return fail(check, message, "Check base_url.")
 
 
 def _no_tokens(tokens: Sequence[str]) -> Iterator[Finding]:

@@ -25,12 +25,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from ca_embed.adapters.django._settings import SettingsEmbed
+from ca_embed.adapters._extras import extra
+
+with extra("django"):
+    from ca_embed.adapters.django._settings import SettingsEmbed
 
 if TYPE_CHECKING:
     from ca_embed.embed import Embed
 
 __all__ = ["embed"]
 
-# Built from the settings at its first use. Registering a handler is no use.
+# Built from the settings at its first use. Registering a handler is not a use.
 embed: Embed = cast("Embed", SettingsEmbed())

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db import IntegrityError, connections, router, transaction
+from django.db import IntegrityError, router, transaction
 from django.db.models import Q
 from django.db.utils import Error
 
+from ca_embed.adapters.django._databases.base import Database
+from ca_embed.adapters.django._lending import close_sqlite, lend
 from ca_embed.adapters.django.models import Registration
 from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._base import DueCursor, SealedRecord
+from ca_embed.storage._forks import ForkGate
 
 _COLUMNS = ("registration_id", "version", "user_id", "due_at", "document")
+_RETRIES_END = 2.5  # seconds before the time limit, after which a transaction is not repeated
+
+_T = TypeVar("_T")
 
 
 class DjangoStorage:
@@ -22,13 +28,15 @@ class DjangoStorage:
 
     using: the alias of the database; by default, Django's routing chooses it.
 
-    Writing is refused inside a transaction of the host, because the host might roll it back. How long it
-    waits for a busy database is set in `DATABASES`.
+    A saved record is on the disk of the database. A PostgreSQL, MySQL or MariaDB server or a SQLite file
+    whose settings may lose commits is refused. So is writing inside a transaction of the host, because the
+    host might roll it back.
     """
 
     def __init__(self, using: str | None = None) -> None:
         """Open no connection: Django opens it."""
         self._using = using
+        self._gate = ForkGate(before_fork=lambda: close_sqlite(self._alias()))
 
     def load(self, registration_id: str) -> SealedRecord | None:
         """Return the record of that id, or None if there is none."""
@@ -38,10 +46,8 @@ class DjangoStorage:
     def save(self, record: SealedRecord) -> bool:
         """Store the record if the version before it is the stored one; else return False."""
         values = {name: getattr(record, name) for name in _COLUMNS}
-        with self._writing() as rows:
-            if record.version > 1:
-                before = rows.filter(registration_id=record.registration_id, version=record.version - 1)
-                return bool(before.update(**values))
+
+        def create(rows: Any) -> bool:
             try:
                 with transaction.atomic(rows.db):
                     rows.create(**values)
@@ -49,10 +55,19 @@ class DjangoStorage:
                 return False
             return True
 
+        def replace(rows: Any) -> bool:
+            before = rows.filter(registration_id=record.registration_id, version=record.version - 1)
+            return bool(before.update(**values))
+
+        return self._run(create if record.version == 1 else replace, writes=True)
+
     def delete(self, registration_id: str, version: int) -> bool:
         """Remove the record if its stored version is `version`; else return False."""
-        with self._writing() as rows:
+
+        def remove(rows: Any) -> bool:
             return bool(rows.filter(registration_id=registration_id, version=version).delete()[0])
+
+        return self._run(remove, writes=True)
 
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
         """Return at most `limit` records that are due by that time, earliest first, after the cursor."""
@@ -76,43 +91,65 @@ class DjangoStorage:
         """Close nothing: the connections are Django's."""
 
     def _read(self, page: Q, *order: str, limit: int) -> Sequence[SealedRecord]:
-        with self._rows() as rows:
+        def read(rows: Any) -> list[SealedRecord]:
             found = rows.filter(page).order_by(*order).values(*_COLUMNS)[:limit]
-            return [SealedRecord(**{**row, "document": bytes(row["document"])}) for row in found]
+            return [SealedRecord(**{**row, "document": _document(row["document"])}) for row in found]
 
-    @contextmanager
-    def _writing(self) -> Iterator[Any]:
-        """Yield the rows, in a transaction that no other code can roll back."""
-        with self._rows() as rows:
-            connection = connections[rows.db]
-            if connection.in_atomic_block and not _in_test_case(connection):
+        return self._run(read, writes=False)
+
+    def _run(self, work: Callable[[Any], _T], *, writes: bool) -> _T:
+        """Do the work with the rows of the database for writing, in a transaction, and return its result.
+
+        It is repeated if the database rolled it back because of a conflict with another transaction.
+        """
+        alias = self._alias()
+        with self._gate.passing(), _errors_translated(alias), lend(alias) as (connection, database, left):
+            nested = connection.in_atomic_block
+            if writes and nested and not _in_test_case(connection):
                 raise StorageUnavailable(
                     "called inside transaction.atomic(), which might undo what ca_embed acknowledges: "
                     "call it outside, or from transaction.on_commit(), or mark the view non_atomic_requests"
                 )
-            with transaction.atomic(rows.db):
-                yield rows
+            while True:
+                try:
+                    with database.transaction(connection, writes=writes, seconds_left=left):
+                        return work(Registration.objects.using(alias))
+                except Error as error:
+                    if nested or _code(database, error) not in database.conflicts or left() < _RETRIES_END:
+                        raise StorageUnavailable(_problem(database, error)) from error
 
-    @contextmanager
-    def _rows(self) -> Iterator[Any]:
-        """Yield the rows of the database for writing. Close its connection afterwards, unless it was open.
+    def _alias(self) -> str:
+        return self._using or str(router.db_for_write(Registration))
 
-        Django closes connections at the end of a request, but a storage may be used in any thread.
-        """
-        alias = self._using or router.db_for_write(Registration)
-        connection = connections[alias]
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
-        was_open = connection.connection is not None
-        try:
-            yield Registration.objects.using(alias)
-        except Error as error:
-            hint = "; run `manage.py migrate`" if "ca_embed_registration" in str(error) else ""
-            message = f"the database {alias!r} failed: {type(error).__name__}{hint}"
-            raise StorageUnavailable(message) from error
-        finally:
-            if not was_open:
-                connection.close()
+
+@contextmanager
+def _errors_translated(alias: str) -> Generator[None]:
+    """Turn each error of the database in the block into StorageUnavailable that names the database."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        raise StorageUnavailable(f"the database {alias!r}: {error}") from error.__cause__
+    except Error as error:  # while connecting or closing
+        raise StorageUnavailable(f"the database {alias!r}: {_unknown(error)}") from error
+
+
+def _problem(database: Database, error: Error) -> str:
+    code = _code(database, error)
+    return _unknown(error) if code is None else database.remedies.get(code, _unknown(error))
+
+
+def _unknown(error: Error) -> str:
+    said = str(error).strip().partition("\n")[0]
+    return f"it cannot be reached, or failed ({said or type(error).__name__})"
+
+
+def _document(value: Any) -> bytes:
+    """Return the bytes of a document. In a damaged row, SQLite may return text, which the seal refuses."""
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _code(database: Database, error: Error) -> int | str | None:
+    return None if error.__cause__ is None else database.code(error.__cause__)
 
 
 def _in_test_case(connection: Any) -> bool:

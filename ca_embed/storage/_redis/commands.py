@@ -34,7 +34,9 @@ PERSISTENCE_QUERIES: tuple[Command, ...] = (
     ("CONFIG GET", "*append*"),
     ("CONFIG GET", "maxmemory-policy"),
     ("INFO", "persistence"),
+    ("INFO", "cluster"),
 )
+CLUSTER = "it is part of a Redis Cluster: use a single Redis server (cluster-enabled no)"
 _REQUIRED = {
     "appendonly": "yes",
     "appendfsync": "always",
@@ -157,9 +159,12 @@ def is_ready(replies: Sequence[Mapping[Any, Any]], *, waited: float) -> bool:
     replies: the replies to PERSISTENCE_QUERIES.
     waited: how long the queries have been repeated, in seconds.
 
-    Raises StorageUnavailable if the settings of the server allow it to lose writes.
+    Raises StorageUnavailable if the settings of the server allow it to lose writes, or if it is part of a
+    Redis Cluster, which would spread the keys of one record over several servers.
     """
     state = _merged(replies)
+    if state.get("cluster_enabled"):
+        raise StorageUnavailable(CLUSTER)
     wrong = [f"{name} {value}" for name, value in _REQUIRED.items() if state.get(name) != value]
     if wrong:
         raise StorageUnavailable(f"it may forget what it stored: set {', '.join(wrong)}")

@@ -12,8 +12,11 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
+    ClusterCrossSlotError,
+    ClusterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -23,6 +26,7 @@ from redis.retry import Retry
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
 from ca_embed.storage._async_deadline import DeadlineExceeded
+from ca_embed.storage._redis.commands import CLUSTER
 
 _SETTINGS: dict[str, Any] = {
     "socket_connect_timeout": 1.5,  # seconds
@@ -34,6 +38,9 @@ _REMEDIES: tuple[tuple[type[RedisError], str], ...] = (
     (OutOfMemoryError, "its memory is full: raise maxmemory"),
     (NoPermissionError, "the user may not do that: allow EVAL, CONFIG GET, INFO and the keys"),
     (AuthorizationError, "the user may not do that: allow EVAL, CONFIG GET, INFO and the keys"),
+    (AskError, CLUSTER),  # also MovedError
+    (ClusterCrossSlotError, CLUSTER),
+    (ClusterDownError, CLUSTER),
     (AuthenticationError, "it refused the user or the password: correct the storage's URL"),
 )
 
@@ -88,6 +95,4 @@ def _problem(error: Exception) -> str:
             return f"{remedy} ({error})"
     if isinstance(error, DeadlineExceeded):
         return str(error)
-    if str(error).startswith(("CROSSSLOT", "MOVED")):
-        return "it is part of a Redis Cluster: use a single server"
     return f"it cannot be reached, or failed ({type(error).__name__}: {error})"

@@ -121,6 +121,7 @@ class AsyncRedisStorage:
         self, url_or_factory: str | Callable[[], AsyncRedis], *, prefix: str = redis_commands.PREFIX
     ) -> None:
         """Check the arguments. The storage connects when it is first used."""
+        _refuse_cluster(url_or_factory)
         if not isinstance(url_or_factory, str) and not callable(url_or_factory):
             raise ConfigurationError(
                 ["AsyncRedisStorage needs a URL, or a function that returns a new client"]
@@ -200,7 +201,9 @@ def _without_errors(replies: Sequence[Any]) -> Sequence[Any]:
 
 def _refuse_cluster(client: object) -> None:
     if isinstance(client, (RedisCluster, AsyncRedisCluster)):
-        raise ConfigurationError(["the storage needs a single Redis server, not a Redis Cluster"])
+        raise ConfigurationError(
+            ["the storage needs a single Redis server, not a Redis Cluster: give it a Redis client or a URL"]
+        )
 
 
 def _refuse_async(client: object) -> None:

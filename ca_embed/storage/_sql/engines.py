@@ -24,8 +24,12 @@ _DRIVERS = {
 }
 _POOL_WAIT = 3  # seconds to wait for a free connection
 
-_CONNECT_ARGS = {  # in seconds; only tcp_user_timeout is in milliseconds
-    "postgresql+psycopg": {"connect_timeout": 2, "tcp_user_timeout": 3000},
+_CONNECT_ARGS: dict[str, dict[str, int | None]] = {  # in seconds; only tcp_user_timeout is in milliseconds
+    "postgresql+psycopg": {
+        "connect_timeout": 2,
+        "tcp_user_timeout": 3000,
+        "prepare_threshold": None,  # pgBouncer loses prepared statements
+    },
     "mysql+pymysql": {"connect_timeout": 2, "read_timeout": 3, "write_timeout": 3},
     "mariadb+pymysql": {"connect_timeout": 2, "read_timeout": 3, "write_timeout": 3},
 }

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Insert, Table, and_, insert, or_, text
 from sqlalchemy.exc import DBAPIError
 
-from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._base import DueCursor
-from ca_embed.storage._sql.server import LOCK_WAIT, Server
+from ca_embed.storage._sql import mysql_rules
+from ca_embed.storage._sql.mysql_rules import LOCK_WAIT
+from ca_embed.storage._sql.server import Server
 
-_BEGIN = text("""
-    SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@innodb_flush_log_at_trx_commit, @@log_bin,
-           @@sync_binlog
-""")
+_BEGIN = text(mysql_rules.BEGIN)
 _READ_COMMITTED = text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")  # only for the next transaction
 _SET_WAITS = text("SET SESSION lock_wait_timeout = :any, innodb_lock_wait_timeout = :row")
 _LOCK = text("SELECT GET_LOCK(:name, :seconds)")
@@ -27,28 +25,15 @@ _DUPLICATE = 1062
 class MySQL(Server):
     """MySQL or MariaDB. Ids are stored as bytes. Session settings are restored after each transaction."""
 
-    missing_table = frozenset({1146})
-    conflicts = frozenset({1213})
-    remedies: ClassVar = {
-        1021: "its disk is full: make room",
-        1040: "it has no connection left: raise max_connections, or make the pools smaller",
-        1044: "the user may not use the database: grant it, or correct the storage's URL",
-        1045: "it refused the user or the password: correct the storage's URL",
-        1049: "the database does not exist: create it, or correct the storage's URL",
-        1114: "the table is full: make room on its disk",
-        1142: "the user lacks a right: grant SELECT, INSERT, UPDATE and DELETE on the table",
-        1153: "a record exceeds max_allowed_packet: raise it",
-        1205: "the table or a row stayed locked: find the connection that holds the lock (SHOW PROCESSLIST)",
-        1290: "it is read-only: connect to the primary server",
-        1792: "it is read-only: connect to the primary server",
-        1836: "it is read-only: connect to the primary server",
-    }
+    missing_table = mysql_rules.MISSING_TABLE
+    conflicts = mysql_rules.CONFLICTS
+    remedies = mysql_rules.REMEDIES
 
     @contextmanager
     def transaction(self, connection: Connection) -> Generator[None]:
         """See `Server.transaction`."""
         any_wait, row_wait, *durability = connection.execute(_BEGIN).one()
-        _require_durability(*durability)
+        mysql_rules.require_durability(*durability)
         connection.execute(_SET_WAITS, {"any": LOCK_WAIT, "row": LOCK_WAIT})
         try:
             connection.commit()  # the isolation level is set for the next transaction, so end this one
@@ -93,19 +78,6 @@ class MySQL(Server):
     def from_name(self, name: Any) -> str:
         """Return an id from the bytes that the table stores."""
         return bytes(name).decode()
-
-
-def _require_durability(flush: int, binary_log: int, sync_binary_log: int) -> None:
-    """Raise StorageUnavailable if a crash of the server could lose a commit.
-
-    With the binary log on, recovery undoes each transaction that this log lacks. So it must be flushed, too.
-    """
-    if flush not in (1, 3):  # 3 exists only in MariaDB and flushes twice
-        raise StorageUnavailable(
-            "the MySQL server may forget what it stored: set innodb_flush_log_at_trx_commit = 1"
-        )
-    if binary_log and sync_binary_log != 1:
-        raise StorageUnavailable("the MySQL server may forget what it stored: set sync_binlog = 1")
 
 
 def _restore(connection: Connection, waits: dict[str, int]) -> None:

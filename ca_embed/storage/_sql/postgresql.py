@@ -4,58 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from sqlalchemy import ColumnElement, Connection, Insert, Table, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._base import DueCursor
-from ca_embed.storage._sql.server import LOCK_WAIT, STATEMENT_WAIT, Server
+from ca_embed.storage._sql import postgresql_rules
+from ca_embed.storage._sql.server import Server
+from ca_embed.storage._sql.standby import refuse_blind_driver, require_standby
 
 if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
 
-# These settings hold for this transaction only. A setting that is stronger than "on" is kept.
-_BEGIN = text(f"""
-    SELECT set_config('lock_timeout', '{LOCK_WAIT}s', true),
-           set_config('statement_timeout', '{STATEMENT_WAIT}s', true),
-           set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off'
-                      THEN 'on' ELSE current_setting('synchronous_commit') END, true),
-           current_setting('fsync')
-""")
+_BEGIN = text(postgresql_rules.BEGIN)
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 class PostgreSQL(Server):
     """PostgreSQL. Settings hold for one transaction only, so none has to be restored."""
 
-    missing_table = frozenset({"42P01"})
-    conflicts = frozenset({"40001", "40P01"})
-    remedies: ClassVar = {
-        "3D000": "the database does not exist: create it, or correct the storage's URL",
-        "3F000": "the schema does not exist: create it",
-        "25006": "it is read-only: connect to the primary server, or let the user write",
-        "28P01": "it refused the password: correct the storage's URL",
-        "28000": "it refused the user: correct the storage's URL, or pg_hba.conf",
-        "42501": "the user lacks a right: grant SELECT, INSERT, UPDATE and DELETE on the table",
-        "53100": "its disk is full: make room",
-        "53300": "it has no connection left: raise max_connections, or make the pools smaller",
-        "55P03": "the table or a row stayed locked: find the connection that holds the lock (pg_locks)",
-        "57014": "a statement took too long and was cancelled: find out what keeps the server busy",
-        "57P03": "it is starting up or shutting down: wait a moment",
-    }
+    missing_table = postgresql_rules.MISSING_TABLE
+    conflicts = postgresql_rules.CONFLICTS
+    remedies = postgresql_rules.REMEDIES
 
     @contextmanager
     def transaction(self, connection: Connection) -> Generator[None]:
         """See `Server.transaction`."""
         connection.execution_options(isolation_level="READ COMMITTED")
-        *_, fsync = connection.execute(_BEGIN).one()
-        if fsync != "on":
-            raise StorageUnavailable("the PostgreSQL server may forget what it stored: set fsync = on")
-        yield
-        connection.commit()
+        driver_connection = connection.connection.driver_connection
+        with _unprepared(driver_connection):
+            *_, fsync, standby_names = connection.execute(_BEGIN).one()
+            postgresql_rules.require_durability(fsync)
+            refuse_blind_driver(driver_connection, standby_names)
+            yield
+            with require_standby(driver_connection):
+                connection.commit()
 
     def insert(self, table: Table) -> Insert:
         """See `Server.insert`."""
@@ -78,3 +63,17 @@ class PostgreSQL(Server):
     def code(self, error: DBAPIError) -> str | None:
         """Return the SQLSTATE. psycopg and asyncpg both provide it."""
         return getattr(error.orig, "sqlstate", None)
+
+
+@contextmanager
+def _unprepared(driver_connection: Any) -> Generator[None]:
+    """Let psycopg prepare no statement in the block: pgBouncer in transaction mode would lose it."""
+    threshold = getattr(driver_connection, "prepare_threshold", None)
+    if threshold is None:
+        yield
+        return
+    driver_connection.prepare_threshold = None
+    try:
+        yield
+    finally:
+        driver_connection.prepare_threshold = threshold

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Insert, Table
     from sqlalchemy.exc import DBAPIError
 
-LOCK_WAIT = 2  # seconds to wait for a lock
-STATEMENT_WAIT = 3  # seconds for one statement, if the server has such a limit
-
 _Code = str | int
 
 

@@ -109,7 +109,7 @@ class SQLAlchemyStorage:
             translate_errors(self._records.server, self._address),
             self._engine.lend() as engine,
             engine.connect() as connection,
-            disconnect_after(give_up - time.monotonic(), connection),
+            disconnect_after(give_up - time.monotonic(), lambda: connection.connection.dbapi_connection),
         ):
             return work(connection, *args, **kwargs)
 

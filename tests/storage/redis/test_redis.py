@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 import redis
+from redis._parsers.base import BaseParser
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
 from ca_embed.storage._bridge import as_sync
+from ca_embed.storage._redis.server import translate_errors
 from ca_embed.storage._redis.storage import AsyncRedisStorage, RedisStorage
 from ca_embed.testing._durable_storage_contract import DurableStorageContract
 from ca_embed.testing._storage_processes import OpenStorage, record
@@ -264,6 +266,52 @@ def test_a_cluster_is_refused() -> None:
         RedisStorage(redis.RedisCluster.__new__(redis.RedisCluster))  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="Cluster"):
         AsyncRedisStorage(lambda: AsyncRedisCluster.__new__(AsyncRedisCluster))  # type: ignore[arg-type,return-value]
+
+
+class ClusterServer(RedisServer):
+    """A Redis server in cluster mode. It is the only node, and has no slots yet."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--cluster-enabled", "yes"]
+
+
+@pytest.fixture(scope="module")
+def cluster_server() -> Iterator[RedisServer]:
+    """A Redis server in cluster mode."""
+    with ClusterServer.running() as server:
+        yield server
+
+
+@KINDS
+@pytest.mark.parametrize("slots", [0, 16384])
+def test_a_server_in_cluster_mode_is_refused(
+    kind: Kind, slots: int, cluster_server: RedisServer, prefix: str
+) -> None:
+    """The error says so, with the remedy, for each operation, and whether or not the node has slots."""
+    with cluster_server.connect() as client:
+        if slots and not client.execute_command("CLUSTER", "SLOTS"):
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, slots - 1)
+    storage = as_sync(kind(cluster_server.url, prefix=prefix))
+    for act in (
+        lambda: storage.save(record("r")),
+        lambda: storage.load("r"),
+        lambda: storage.list(limit=9),
+    ):
+        with pytest.raises(StorageUnavailable, match="Redis Cluster: use a single Redis server"):
+            act()
+    storage.close()
+
+
+@pytest.mark.parametrize(
+    "reply", ["MOVED 1 127.0.0.1:9", "ASK 1 127.0.0.1:9", "CROSSSLOT Keys", "CLUSTERDOWN x"]
+)
+def test_a_proxy_of_a_cluster_is_named(reply: str) -> None:
+    """The redirections of a cluster get the same hint, if the server does not say that it is a cluster."""
+    with (
+        pytest.raises(StorageUnavailable, match="Redis Cluster: use a single Redis server"),
+        translate_errors("127.0.0.1:9/0"),
+    ):
+        raise BaseParser.parse_error(reply)
 
 
 @KINDS

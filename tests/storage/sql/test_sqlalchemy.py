@@ -25,6 +25,18 @@ def server(request: pytest.FixtureRequest) -> LocalServer:
     return found
 
 
+class BinaryLogServer(MariaDBServer):
+    """MariaDB with a binary log of statements."""
+
+    def command(self) -> list[str]:
+        return [
+            *super().command(),
+            "--log-bin=binary-log",
+            "--sync-binlog=1",
+            "--binlog-format=STATEMENT",
+        ]
+
+
 @contextmanager
 def _engine(server: LocalServer, **options: Any) -> Iterator[Engine]:
     engine = create_engine(server.url, **options)
@@ -107,6 +119,15 @@ def test_the_hosts_sessions_wait_as_before(mariadb: MariaDBServer, prefix: str) 
         with engine.connect() as connection:
             after = connection.execute(text("SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout")).one()
         assert after == before
+
+
+def test_a_binary_log_of_statements_is_named(prefix: str) -> None:
+    """MariaDB cannot write such a log at our isolation level. The error names the setting."""
+    with BinaryLogServer.running() as server:
+        storage = SQLAlchemyStorage(server.url, table_prefix=prefix, create_table=True)
+        with pytest.raises(StorageUnavailable, match="set binlog_format = ROW or MIXED"):
+            storage.save(record("r"))
+        storage.close()
 
 
 def test_close_leaves_the_hosts_pool_open(server: LocalServer, prefix: str) -> None:
