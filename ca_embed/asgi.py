@@ -1,4 +1,4 @@
-"""The ASGI door (ASGI 3.0): mount `embed.asgi` under any prefix, or wrap a whole application.
+"""The ASGI application and middleware (ASGI 3.0): mount `embed.asgi`, or wrap a whole application.
 
 It is no wrapped WSGI application: bodies, disconnects and signatures are handled on the event loop, and
 only calls that block go to a thread.

@@ -295,7 +295,7 @@ class Embed:
         return maintenance.rotate_keys(self._core.ledger, dry_run=dry_run, progress=progress)
 
     def key_usage(self) -> dict[str, int]:
-        """Count the stored records under each key id. After `rotate_keys`, a key that counts none may go."""
+        """Count the records under each key id. After `rotate_keys`, remove the keys that count none."""
         counted = maintenance.key_usage(self._core.ledger)
         return {**dict.fromkeys(self._core.ledger.key_ids, 0), **counted}
 

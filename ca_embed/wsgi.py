@@ -1,4 +1,4 @@
-"""The WSGI door (PEP 3333): mount `embed.wsgi` under any prefix, or wrap a whole application."""
+"""The WSGI application and middleware (PEP 3333): mount `embed.wsgi`, or wrap a whole application."""
 
 from __future__ import annotations
 
@@ -102,5 +102,8 @@ def _request(environ: WSGIEnvironment, path: str) -> Request:
 
 
 def _text(native_string: str) -> str:
-    """Turn PEP 3333's bytes-in-latin-1 into text; what is not UTF-8 fits no route."""
+    """Decode a text of PEP 3333, which holds bytes as latin-1.
+
+    Bytes that are not UTF-8 become U+FFFD, so the path matches no route (404).
+    """
     return native_string.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -59,7 +59,7 @@ def add_to(commands: Commands) -> None:
     generated.set_defaults(run=generate)
     counted = commands.add_parser(
         "keys",
-        help="count the records under each encryption key, and show which key may go",
+        help="count the records under each encryption key, and show which key you can remove",
         description="Count the records under each encryption key. Keys are shown by id, never in full.",
     )
     counted.set_defaults(run=keys)
@@ -94,7 +94,7 @@ def generate(args: argparse.Namespace) -> int:
 
 
 def keys(args: argparse.Namespace) -> int:
-    """Count the records under each key, and show which key may go."""
+    """Count the records under each key, and show which key you can remove."""
     ledger = ledger_of(args)
     try:
         counted, remembered = maintenance.key_usage(ledger), ledger.canary.key_ids()

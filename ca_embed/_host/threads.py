@@ -17,7 +17,8 @@ from ca_embed.errors import EmbedError, PartnerBusy, StorageUnavailable
 _T = TypeVar("_T")
 
 _LONGEST_WAIT = 5.0  # seconds in a queue after which a call gives up: the response is due in 10
-_CREATING, _ASKING = 2, 1  # threads of the host's server in a Partner API call: many servers have but 4
+# Threads of the host's server that may be in a Partner API call. Many servers have only 4 threads.
+_MAX_CREATING, _MAX_ASKING = 2, 1
 _HANGS_AFTER = 1.0  # seconds; no thread waits behind a call this old, for waiting takes a thread as well
 
 
@@ -48,7 +49,7 @@ class Threads:
         """Await the call in a thread of that pool.
 
         The call may use `asgiref.sync.async_to_sync` to run on the caller's event loop. Raises PartnerBusy or
-        StorageUnavailable if no thread is free within 5 seconds.
+        StorageUnavailable if no thread was free within 5 seconds. This is checked when one becomes free.
         """
         from asgiref.sync import sync_to_async
 
@@ -58,8 +59,9 @@ class Threads:
     def run_here(self, pool: Pool, call: Callable[[], _T], *, optional: bool = False) -> _T:
         """Make the call in the caller's thread, which belongs to the host's server.
 
-        Few threads at a time may be in a Partner API call, so that some are left for webhooks.
-        optional: do not wait for a place. Raises PartnerBusy if there is none.
+        At most 2 threads create a session and 1 asks for a status, so that some are left for webhooks.
+        optional: ask for a status; raises PartnerBusy at once if another thread asks. Otherwise: create a
+        session; wait for a place, 5 seconds at most, and raise PartnerBusy if there is none.
         """
         if pool is not Pool.PARTNER:
             return call()
@@ -77,7 +79,7 @@ class Threads:
         self._lock = threading.Lock()
         self._executors = {}
         self._creating = _Queue()
-        self._asking = threading.Semaphore(_ASKING)
+        self._asking = threading.Semaphore(_MAX_ASKING)
 
     def _executor(self, pool: Pool) -> ThreadPoolExecutor:
         with self._lock:
@@ -117,7 +119,7 @@ class _Queue:
 
     def _wait(self, latest_start: float) -> float:
         with self._changed:
-            while len(self._begun) >= _CREATING:
+            while len(self._begun) >= _MAX_CREATING:
                 left = min(latest_start, self._begun[0] + _HANGS_AFTER) - time.monotonic()
                 if left <= 0:
                     raise _full(Pool.PARTNER)
@@ -141,7 +143,7 @@ if hasattr(os, "register_at_fork"):  # where a process can fork at all
 
 
 def _full(pool: Pool) -> EmbedError:
-    message = f"too many {pool.value[0]} calls were waiting already"
+    message = f"no thread was free for a {pool.value[0]} call in time; try again"
     return PartnerBusy(message) if pool is Pool.PARTNER else StorageUnavailable(message)
 
 

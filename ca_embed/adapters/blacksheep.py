@@ -2,8 +2,8 @@
 
     mount(app, embed)
 
-`identify` gets the `blacksheep.Request`: `request.user` and `request.session` work. BlackSheep's
-anti-forgery validation exempts `/webhook` and no other endpoint. In a template,
+`identify` gets the `blacksheep.Request`: `request.user` and `request.session` work. The adapter
+exempts `/webhook` from BlackSheep's anti-forgery validation, and no other endpoint. In a template,
 `embed.snippet(csrf=csrf_token(app, request))` returns the button.
 """
 

@@ -4,7 +4,7 @@
 
 `identify` gets `flask.request`, inside the request: `session`, `g` and `current_user` work, there and
 in handlers. A page shows the button with `{{ chatarchitect() }}`. Let cron run
-`flask chatarchitect reconcile`. Flask-WTF's CSRF protection exempts `/webhook` and no other endpoint.
+`flask chatarchitect reconcile`. The adapter exempts only `/webhook` from Flask-WTF's CSRF protection.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["blueprint"]
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     """Return all endpoints as a blueprint. Without a `url_prefix` they are at the path of `public_url`."""
     adapter = Blueprint(name, __name__, url_prefix=mount_prefix(embed, None) or None)
-    exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
+    route: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
 
     def endpoints(rest: str = "") -> Response:
         response = answer_environ(embed, request.environ, rest=rest, native=request, read=_body, csrf=_csrf)
@@ -58,9 +58,9 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
 
     adapter.record(set_up)
     adapter.before_app_request(lambda: exempt_webhook(current_app))  # for protection that was added later
-    adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **exact)
-    adapter.add_url_rule("/webhook", view_func=webhook, provide_automatic_options=False, **exact)
-    adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **exact)
+    adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **route)
+    adapter.add_url_rule("/webhook", view_func=webhook, provide_automatic_options=False, **route)
+    adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **route)
     adapter.cli.add_command(reconcile_command(embed))
     return adapter
 

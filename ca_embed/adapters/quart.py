@@ -32,7 +32,7 @@ __all__ = ["blueprint"]
 def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
     """Return all endpoints as a blueprint. Without a `url_prefix` they are at the path of `public_url`."""
     adapter = Blueprint(name, __name__, url_prefix=mount_prefix(embed, None) or None)
-    exact: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
+    route: dict[str, Any] = {"methods": METHODS, "strict_slashes": False, "merge_slashes": False}
 
     async def endpoints(rest: str = "") -> Response:
         response = await answer(
@@ -55,8 +55,8 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
         state.app.jinja_env.globals[name] = snippet
 
     adapter.record(set_up)
-    adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **exact)
-    adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **exact)
+    adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **route)
+    adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **route)
     return adapter
 
 

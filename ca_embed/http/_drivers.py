@@ -45,7 +45,9 @@ def respond(embed: HasCore, request: Request, read_body: Callable[[], bytes]) ->
 
 
 async def arespond(embed: HasCore, request: Request, read_body: Callable[[], Awaitable[bytes]]) -> Response:
-    """Answer a request on an event loop; what blocks runs in a thread. For adapters of such frameworks.
+    """Answer a request on an event loop. For adapters of frameworks that have one.
+
+    Calls that block run in a thread.
 
     read_body: returns the whole body; awaited once at most, and only if the body is needed. Use
         `read_chunks`, which stops at 64 KiB. A body of another length than announced is refused in any case.
@@ -111,7 +113,9 @@ async def answer(
     identify: Identify | None = None,
     csrf: Callable[[], Csrf | None] | None = None,
 ) -> Response:
-    """Answer a request of a framework on an event loop, given its parts. All checks are made here.
+    """Build a Request from these parts, and answer it like `arespond`. For adapters on an event loop.
+
+    The adapter need not check anything.
 
     method: in capitals.
     rest: the path below the mount, as a catch-all route has matched it; None for the bare mount.

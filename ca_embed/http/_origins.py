@@ -13,7 +13,7 @@ _NAMES = re.compile(r"[A-Za-z0-9-]+(?:,[ ]?[A-Za-z0-9-]+)*")
 _OWN_PAGES = (b"same-origin", b"none")
 
 
-def asking_origin(settings: Settings, request: Request) -> str | None:
+def require_allowed_origin(settings: Settings, request: Request) -> str | None:
     """Return the origin of the page that asks, or None if no page of another origin asks.
 
     A browser sends Origin with every POST and every cross-origin read (Fetch Standard), and a page cannot

@@ -38,13 +38,13 @@ class _Route:
     name: the first word of its lines in the log.
     endpoint: gets the core, the request and the variables of the path. One that waits for nothing is a
         plain function.
-    for_pages: pages of allowed origins may read its responses (CORS).
+    cors: pages of other allowed origins may read its responses.
     refusal: makes the response to a request that is refused.
     """
 
     name: str
     endpoint: Callable[..., Steps[Response] | Response]
-    for_pages: bool = False
+    cors: bool = False
     refusal: _Refusal = _json_refusal
 
 
@@ -55,13 +55,15 @@ def _rule(method: str, path: str, route: _Route) -> Rule:
 _ROUTES = Map(
     [
         _rule("GET", "/", _Route("page", _page.hosted_page, refusal=_page.refused_page)),
-        _rule("POST", "/sessions", _Route("sessions", _sessions.create_session, for_pages=True)),
-        _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, for_pages=True)),
-        _rule("GET", "/sessions/<registration_id>", _Route("session", _sessions.session, for_pages=True)),
+        _rule("POST", "/sessions", _Route("sessions", _sessions.create_session, cors=True)),
+        _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, cors=True)),
+        _rule(
+            "GET", "/sessions/<registration_id>", _Route("session", _sessions.show_registration, cors=True)
+        ),
         _rule(
             "OPTIONS",
             "/sessions/<registration_id>",
-            _Route("session", _sessions.preflight_get, for_pages=True),
+            _Route("session", _sessions.preflight_get, cors=True),
         ),
         _rule("POST", "/webhook", _Route("webhook", _webhook.webhook)),
         _rule("GET", "/ca-embed.js", _Route("asset", _page.script)),
@@ -81,7 +83,7 @@ def response_to(core: Core, request: Request) -> Steps[Response]:
     try:
         route, values = _match(request)
         name, refusal = route.name, route.refusal
-        if route.for_pages:
+        if route.cors:
             extra_headers = page_headers(core.settings, request)
         answered = route.endpoint(core, request, **values)
         response = answered if isinstance(answered, Response) else (yield from answered)

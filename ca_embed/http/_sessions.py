@@ -14,13 +14,13 @@ from ca_embed._webhook import is_registration_id
 from ca_embed.errors import InvalidRequest, MethodNotAllowed, NotFound, PartnerBusy
 from ca_embed.http._handlers import run_handlers
 from ca_embed.http._messages import Request, Response, json_response
-from ca_embed.http._origins import asking_origin, preflight_headers
+from ca_embed.http._origins import preflight_headers, require_allowed_origin
 from ca_embed.http._steps import Steps, blocking, identify, optional, read_body
 
 
 def create_session(core: Core, request: Request) -> Steps[Response]:
     """Open a session with ChatArchitect for the signed-in user, and store it."""
-    origin = asking_origin(core.settings, request)
+    origin = require_allowed_origin(core.settings, request)
     user_id = yield from identify()
     lang = _asked_language((yield from read_body()))
     partner_state = secrets.token_urlsafe(16)  # the webhook must bring it back
@@ -43,24 +43,29 @@ def create_session(core: Core, request: Request) -> Steps[Response]:
     )
 
 
-def session(core: Core, request: Request, registration_id: str) -> Steps[Response]:
-    """Show a registration to its owner. Ask the Partner API first if the webhook has not come."""
-    asking_origin(core.settings, request)
+def show_registration(core: Core, request: Request, registration_id: str) -> Steps[Response]:
+    """Return a registration to its owner. While it is open, ask the Partner API first.
+
+    It is asked at most once in 3 seconds about one registration. If no thread is free for the question, the
+    stored status is the response. A completion is stored and its handlers run, as after a webhook.
+    """
+    require_allowed_origin(core.settings, request)
     user_id = yield from identify()
     state = yield from blocking(Pool.STORAGE, _find, core, registration_id, user_id)
     if state.completed:
-        return _shown(state)
+        return _registration_response(state)
     claimed = yield from blocking(Pool.STORAGE, core.registrar.claim_question, registration_id, by_page=True)
-    if claimed is None:  # asked a moment ago
-        return _shown(state)
+    if claimed is None:  # not open, or asked a moment ago
+        return _registration_response(state)
     try:
         result = yield from optional(Pool.PARTNER, core.registrar.ask, claimed)
     except PartnerBusy:  # what is stored is good enough
-        return _shown(state)
+        return _registration_response(state)
     noted = yield from blocking(Pool.STORAGE, core.registrar.note_result, claimed, result)
+    # The record is missing if the registration was erased meanwhile.
     state = (yield from blocking(Pool.STORAGE, core.ledger.load, registration_id)) or claimed
     yield from run_handlers(noted.accepted)
-    return _shown(state)
+    return _registration_response(state)
 
 
 def preflight_post(core: Core, request: Request) -> Response:
@@ -68,13 +73,13 @@ def preflight_post(core: Core, request: Request) -> Response:
     return _preflight(core, request, ["POST"])
 
 
-def preflight_get(core: Core, request: Request, registration_id: str) -> Response:  # noqa: ARG001 (of the path)
+def preflight_get(core: Core, request: Request, registration_id: str) -> Response:  # noqa: ARG001 (the route passes it)
     """Answer the preflight of `GET /sessions/<registration_id>`."""
     return _preflight(core, request, ["GET", "HEAD"])
 
 
 def _preflight(core: Core, request: Request, methods: list[str]) -> Response:
-    asking_origin(core.settings, request)
+    require_allowed_origin(core.settings, request)
     if not request.all("origin") or not request.all("access-control-request-method"):
         raise MethodNotAllowed(methods)
     return Response(204, preflight_headers(methods[0], request.text("access-control-request-headers")), b"")
@@ -101,8 +106,8 @@ def _find(core: Core, registration_id: str, user_id: str) -> State:
     return state
 
 
-def _shown(state: State) -> Response:
-    """Show a registration to its owner's browser: its progress, no credentials."""
+def _registration_response(state: State) -> Response:
+    """Return the response that shows a registration to its owner. It has no credentials."""
     registration = state.registration
     return json_response(
         200,

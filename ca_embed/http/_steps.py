@@ -31,9 +31,11 @@ class IdentifyUser:
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """Make a call that blocks, in a thread of that pool where there is an event loop.
+    """Make a call that blocks. On an event loop it runs in a thread of `pool`; else in the caller's thread.
 
-    optional: raise PartnerBusy at once instead of waiting for a thread that the host's server needs.
+    optional: the endpoint can do without the call. In the caller's thread it then never waits for a place:
+        it raises PartnerBusy. On an event loop this has no effect: the call waits for a thread of the pool,
+        5 seconds at most.
     """
 
     pool: Pool
@@ -71,6 +73,6 @@ def blocking(pool: Pool, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kw
 
 
 def optional(pool: Pool, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Steps[_T]:
-    """Make a blocking call that the endpoint can do without. Raises PartnerBusy if it would have to wait."""
+    """Make a blocking call that the endpoint can do without. See `Blocking`. Raises PartnerBusy."""
     result: _T = yield Blocking(pool, partial(call, *args, **kwargs), optional=True)
     return result

@@ -26,10 +26,10 @@ class SealedRecord:
 
 
 class DueCursor(NamedTuple):
-    """Where a page of `due` ended. Pass it to `due` as `after` to get the next page.
+    """Where a batch of `due` ended. Pass it to `due` as `after` to get the next batch.
 
-    due_at: the time of the last record on the page, in Unix seconds.
-    registration_id: the id of the last record on the page.
+    due_at: the time of the last record in the batch, in Unix seconds.
+    registration_id: the id of the last record in the batch.
     """
 
     due_at: float
@@ -47,11 +47,11 @@ class Storage(Protocol):
       on stable storage.
     - Each failure (locked, unreachable, full, read-only, corrupt) raises `StorageUnavailable` within
       5 seconds. A failure never looks like "not found".
-    - For a record that cannot be read, `load`, `save` and `delete` raise `RecordUnreadable`. The pages of
+    - For a record that cannot be read, `load`, `save` and `delete` raise `RecordUnreadable`. The batches of
       `due` and `list` contain it with version 0 and an empty document, beside the other records.
     - `registration_id` and `user_id` are any text of 1 to 255 characters without NUL and lone surrogates.
       Never use one as a file path.
-    - The cost of `due` and `list` depends on the length of the page, not on the number of records.
+    - The cost of `due` and `list` depends on the length of the batch, not on the number of records.
     - Any thread may call any method, before and after a fork, and again after `close`.
     """
 

@@ -131,8 +131,8 @@ export function defineElement() {
       return this.getAttribute('mode') === 'modal';
     }
   }
-  // Frameworks set a property only if the element has it already; otherwise they set an attribute. They belong on the
-  // prototype: fields would overwrite what the host has set on the element before this script was loaded.
+  // `headers` and `texts` are on the prototype. There, frameworks find them and set properties, not attributes. Fields
+  // would overwrite what the host set on the element before this script was loaded.
   RegistrationElement.prototype.headers = undefined;
   RegistrationElement.prototype.texts = undefined;
   customElements.define(TAG, RegistrationElement);

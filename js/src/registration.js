@@ -19,7 +19,7 @@ export function registrationOf(element, { box, isModal, onChange }) {
   const polling = pollingOf(checkStatus, onChange);
 
   let status = 'idle';
-  let detail; // of the status: the reason of a failure, the phone number, or the code of an error
+  let detail; // what the view shows with the status: the reason of a failure, the phone number, or an error code
   let session; // { registration_id, iframe_url }, and later `finishing` and `confirmed`
 
   // --- up to the iframe ----------------------------------------------------------------------------------------

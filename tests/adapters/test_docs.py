@@ -31,7 +31,7 @@ program: dict[str, Any] = {"__name__": __name__}
 for block in python_blocks(SECTIONS["Write your own"]):
     exec(block, program)
 
-TestHouse = program["TestHouse"]
+TestHouse, TestAsyncHouse = program["TestHouse"], program["TestAsyncHouse"]
 
 # The rest of a Django host: what stands in place of the dots, and what every project has.
 SETTINGS = """

@@ -33,12 +33,12 @@ def patterns(embed: Embed) -> list[Any]:
     def webhook(request: HttpRequest) -> HttpResponse:
         return _answer(embed, request, "webhook")
 
-    guarded, exempt = _independent(endpoints), csrf_exempt(_independent(webhook))
+    protected, exempt = _exempt_from_host_rules(endpoints), csrf_exempt(_exempt_from_host_rules(webhook))
     return [
-        path("", guarded, name="page"),
+        path("", protected, name="page"),
         path("webhook", exempt, name="webhook"),
         path("webhook/", exempt),
-        path("<path:rest>", guarded, name="endpoints"),
+        path("<path:rest>", protected, name="endpoints"),
     ]
 
 
@@ -48,7 +48,7 @@ def csrf_token(request: HttpRequest) -> Csrf:
     return Csrf(header, get_token(request))
 
 
-def _independent(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _exempt_from_host_rules(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Exempt a view from `ATOMIC_REQUESTS`, which could undo its writes, and from the login middleware."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
