@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -15,9 +16,12 @@ from ca_embed.adapters.django._databases.base import Database
 from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._sql.deadline import disconnect_after
 
-_TIME_LIMIT = 4.0  # seconds for one operation in total
-_CONNECT_TIME = 3.0  # seconds
+_TIME_LIMIT = 4.5  # seconds for one operation in total
+_CONNECT_TIME = 2.0  # seconds
 _NO_ANSWER = f"it did not answer within {_TIME_LIMIT:g} seconds, or closed the connection"
+
+_AT_ONCE = 8  # operations of a process; more would only wait for each other's locks and connections
+_places = threading.BoundedSemaphore(_AT_ONCE)
 
 _inherited: list[object] = []  # connections of the parent process: closing one would break it there
 
@@ -30,10 +34,27 @@ def lend(alias: str) -> Generator[tuple[Any, Database, Callable[[], float]]]:
     connection that was not open is closed afterwards.
     """
     give_up = time.monotonic() + _TIME_LIMIT
+    with _place():
+        yield from _lent(alias, give_up)
+
+
+@contextmanager
+def _place() -> Generator[None]:
+    """Wait for a place among the operations of this process."""
+    places = _places
+    if not places.acquire(timeout=_TIME_LIMIT - _CONNECT_TIME):
+        raise StorageUnavailable("too many operations of this process were waiting for it already; try again")
+    try:
+        yield
+    finally:
+        places.release()
+
+
+def _lent(alias: str, give_up: float) -> Generator[tuple[Any, Database, Callable[[], float]]]:
     connection = connections[alias]
     database = database_of(connection)
     _set_inherited_aside(connection)
-    with disconnect_after(_TIME_LIMIT, lambda: connection.connection):
+    with disconnect_after(give_up - time.monotonic(), lambda: connection.connection):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
             if connection.connection is not None and not connection.is_usable():
@@ -87,7 +108,10 @@ def _set_inherited_aside(connection: Any) -> None:
         connection.connection = None
 
 
-def _note_inherited() -> None:
+def _begin_in_child() -> None:
+    """Set the parent's connections aside, and forget the places that its threads had taken."""
+    global _places  # noqa: PLW0603 (a child process has none of its parent's threads)
+    _places = threading.BoundedSemaphore(_AT_ONCE)
     _inherited.extend(
         connection.connection
         for connection in connections.all(initialized_only=True)
@@ -96,4 +120,4 @@ def _note_inherited() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # where a process can fork at all
-    os.register_at_fork(after_in_child=_note_inherited)
+    os.register_at_fork(after_in_child=_begin_in_child)

@@ -19,7 +19,7 @@ _SET_WAITS = "SET SESSION lock_wait_timeout = %s, innodb_lock_wait_timeout = %s"
 class MySQL(Database):
     """MySQL or MariaDB. Session settings are restored after each operation."""
 
-    connect_options: ClassVar = {"connect_timeout": 3, "read_timeout": 3, "write_timeout": 3}
+    connect_options: ClassVar = {"connect_timeout": 2, "read_timeout": 3, "write_timeout": 3}
     conflicts = mysql_rules.CONFLICTS
     remedies: ClassVar = {**mysql_rules.REMEDIES, 1146: NO_TABLE}
 

@@ -20,7 +20,7 @@ _RESTORE = f"SELECT {', '.join(f'set_config({name!r}, %s, true)' for name in _SE
 class PostgreSQL(Database):
     """PostgreSQL. Settings hold for one transaction; inside one of the host's, they are restored."""
 
-    connect_options: ClassVar = {"connect_timeout": 3}
+    connect_options: ClassVar = {"connect_timeout": 2}
     conflicts = postgresql_rules.CONFLICTS
     remedies: ClassVar = {**postgresql_rules.REMEDIES, "42P01": NO_TABLE}
 
