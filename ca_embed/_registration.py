@@ -13,7 +13,8 @@ special: it brings credentials, from a signed webhook or from the result endpoin
 
 - The same credentials again are a duplicate. Neither their source nor the event id matters.
 - Other credentials replace the stored ones only if they are newer. `completed_at` is compared first,
-  as an instant, then the signed timestamp. Older or equal credentials change nothing.
+  as an instant, then the signed timestamp. Older or equal credentials change nothing. A result
+  without a time counts as completed when the session was created: any webhook is newer.
 - A webhook that names another user or state than the session was created with is refused.
 
 Each handler must run for the accepted credentials. The runs that are due are part of the state, so
@@ -164,6 +165,7 @@ class Completion:
     signed_at: the webhook's X-CA-Timestamp; None if the result endpoint reported it.
     partner_fields: what the webhook returned; None if the result endpoint reported it.
     token_id: the partner token that signed the webhook or asked the result endpoint.
+    dated: False if the report named no time at all. `credentials.completed_at` is then the time it was read.
     """
 
     registration_id: str
@@ -171,6 +173,7 @@ class Completion:
     signed_at: int | None
     partner_fields: PartnerFields | None
     token_id: str
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +324,7 @@ def complete(
         returned = completion.partner_fields
         if returned is not None and not _same_session(known.registration, returned):
             return Outcome.MISMATCHED, None
+        completion = _dated(completion, known.registration)
         if known.credentials is not None:
             if known.credentials._same_as(completion.credentials):
                 return Outcome.DUPLICATE, None
@@ -342,6 +346,14 @@ def complete(
         unknown=_without_credentials(base.unknown),
     )
     return Outcome.ACCEPTED, accepted
+
+
+def _dated(completion: Completion, registration: Registration) -> Completion:
+    """Let a report without a time count as the oldest that is possible, so that a webhook beats it."""
+    if completion.dated:
+        return completion
+    credentials = replace(completion.credentials, completed_at=registration.created_at)
+    return replace(completion, credentials=credentials)
 
 
 def _without_credentials(unknown: Mapping[str, Mapping[str, object]]) -> Mapping[str, Mapping[str, object]]:

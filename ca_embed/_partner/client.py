@@ -216,6 +216,7 @@ class PartnerClient:
             signed_at=None,
             partner_fields=None,
             token_id=self._token_id,
+            dated=fields.get("completed_at") is not None,
         )
         return Result(status, completion)
 

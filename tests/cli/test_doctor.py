@@ -25,12 +25,13 @@ from ca_embed._webhook import Verifier, sign
 from ca_embed.assets._script import javascript
 from ca_embed.sandbox._server import Server
 from ca_embed.storage import SQLiteStorage
+from tests.flow.kit import wait_until
 
 Run = Callable[..., Any]
 View = Callable[[Request], Response]
 
 ALL = (
-    "settings", "storage", "Partner API", "clock", "partner_token[0]", "partner_token[1]",
+    "settings", "storage", "debts", "Partner API", "clock", "partner_token[0]", "partner_token[1]",
     "mount: health", "mount: asset", "mount: webhook", "mount: delivery", "pages",
 )  # fmt: skip
 
@@ -176,6 +177,35 @@ def test_a_storage_that_forgets(examine: Run, monkeypatch: pytest.MonkeyPatch) -
     assert failed(findings) == {"storage"}
     assert "forgets" in findings["storage"]["message"]
     assert "CA_EMBED_STORAGE" in findings["storage"]["advice"]
+
+
+def test_handlers_that_fail(examine: Run, world: Any) -> None:
+    """A handler that fails is a warning."""
+
+    @world.embed.on_completed
+    def connect(_registration: Any, _credentials: Any) -> None:
+        raise RuntimeError("fake")
+
+    world.completed()
+    wait_until(lambda: examine()["debts"]["result"] == "warning")
+    assert "tried again: 1" in examine()["debts"]["message"]
+
+
+def test_nothing_reconciles(
+    examine: Run, world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that has been due for long shows that no reconcile runs."""
+    world.session()
+    assert "nothing waits too long" in examine()["debts"]["message"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "fake_clinic.py").write_text(
+        "import time\nfrom ca_embed import Embed\nembed = Embed.from_env(clock=lambda: time.time() + 2000)\n"
+    )
+    findings = examine("--app", "fake_clinic:embed")
+    sys.modules.pop("fake_clinic")
+
+    assert "due for over 15 minutes: 1" in findings["debts"]["message"]
 
 
 def test_registrations_are_left_as_they_are(examine: Run, world: Any) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ca_embed import Embed, PartnerClient, Result, StorageUnavailable
+from ca_embed import Credentials, Embed, PartnerClient, Result, StorageUnavailable
+from ca_embed._registration import Completion
 from ca_embed._vault.keyring import Keyring
+from ca_embed._webhook import token_id
 from ca_embed.storage import MemoryStorage, SealedRecord
 from tests.doors.clients import WsgiClient
-from tests.flow.kit import KEY, USER, Clock, build, closing, delivery, store_session
+from tests.flow.kit import KEY, TOKEN, USER, Clock, build, closing, delivery, store_session
 
 SOME_ID = "abc123def456ghi789jkl0"
 ACCEPTED, DUPLICATE = {"status": "accepted"}, {"status": "duplicate"}
@@ -296,3 +298,51 @@ def test_a_handler_that_raises_anything() -> None:
         with closing(embed := build()):
             embed.on_completed(name="connect")(fail)
             assert WsgiClient(embed.wsgi).deliver(delivery()).json == ACCEPTED
+
+
+# --- results without a time ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result_first", [True, False])
+def test_a_result_without_a_time_yields_to_a_webhook(result_first: bool) -> None:
+    """A result that names no time of completion never outranks a signed webhook, whichever comes first."""
+    clock = Clock()
+    with closing(embed := build(clock=clock)):
+        open_session(embed)
+        clock.advance(10)
+        asked = embed._core.registrar.claim_question(SOME_ID, by_page=False)
+        assert asked is not None
+        completed_at = datetime.fromtimestamp(clock(), UTC).isoformat()
+        clock.advance(10)
+        client = WsgiClient(embed.wsgi)
+        steps = [
+            lambda: embed._core.registrar.note_result(asked, undated_result(clock)),
+            lambda: client.deliver(
+                delivery(at=clock(), app_secret="signed", completed_at=completed_at, partner_user_id=USER)
+            ),
+        ]
+        for step in steps if result_first else reversed(steps):
+            step()
+        credentials = embed.credentials(SOME_ID)
+        assert credentials is not None
+        assert credentials.app_secret == "signed"
+
+
+def undated_result(clock: Clock) -> Result:
+    """Return a completed result that names no time, and has other credentials than the webhook."""
+    credentials = Credentials(
+        app_id="ca_app_123",
+        app_secret="from-result",
+        phone=None,
+        integration=None,
+        completed_at=datetime.fromtimestamp(clock(), UTC),
+    )
+    completion = Completion(
+        registration_id=SOME_ID,
+        credentials=credentials,
+        signed_at=None,
+        partner_fields=None,
+        token_id=token_id(TOKEN),
+        dated=False,
+    )
+    return Result("completed", completion)

@@ -147,6 +147,7 @@ def test_result_without_a_time_is_completed_now(client: PartnerClient, server: R
     completion = client.result(SESSION_ID).completion
     assert completion is not None
     assert before <= completion.credentials.completed_at <= datetime.now(UTC)
+    assert not completion.dated
 
 
 def test_retry_webhook(client: PartnerClient, server: RawServer) -> None:

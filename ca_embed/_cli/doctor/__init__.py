@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ca_embed._cli.command import Commands
+from ca_embed._cli.doctor.debts import check_debts
 from ca_embed._cli.doctor.finding import Finding, fail, ok, skip, warn
 from ca_embed._cli.doctor.place import check_place
 from ca_embed._cli.output import one_line, print_json, say
@@ -89,7 +90,10 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
     yield from _commas(embed._core.settings)
     in_memory = not args.app and environment()["storage"] == "memory:"
     try:
-        yield _memory_storage() if in_memory else _storage(embed)
+        storage = _memory_storage() if in_memory else _storage(embed)
+        yield storage
+        if storage.result == "ok":
+            yield from check_debts(embed._core.ledger, embed._core.clock())
         yield from check_place(embed._core.ledger.path)
         yield from _checks(embed, args.page, args.header)
     finally:
