@@ -29,7 +29,7 @@ from django.db import connection, connections, transaction
 from django.template import Context, Template
 from django.test import Client, RequestFactory, override_settings
 from django.test.utils import setup_test_environment, teardown_test_environment
-from django.urls import clear_url_caches, include, path
+from django.urls import clear_url_caches, include, path, reverse
 from sqlalchemy import make_url
 
 from ca_embed._urls import require_base
@@ -98,7 +98,11 @@ django.setup()
 pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks of the driver that it stands in for
 pymysql.install_as_MySQLdb()
 
-from ca_embed.adapters.django import embed  # noqa: E402 (after the settings)
+from ca_embed.adapters.django import (  # noqa: E402 (after the settings)
+    embed,
+    embed_from_setting,
+    urlpatterns_of,
+)
 from ca_embed.adapters.django._storage import DjangoStorage  # noqa: E402
 from ca_embed.adapters.django._views import patterns  # noqa: E402
 from ca_embed.adapters.django.admin import RegistrationAdmin  # noqa: E402
@@ -324,6 +328,32 @@ def test_overridden_settings(rows: Any) -> None:
         embed._forget()
     assert (accepted.status_code, refused.status_code, ran) == (200, 401, ["overridden"])
     assert embed._core.settings.tokens == ("fake-partner-token",)
+
+
+def test_two_brands(rows: Any, included_app: None) -> None:
+    """A second setting makes a second Embed, with its own URLs, token and part of the table."""
+    token = "fake-partner-token-b"
+    brand_b = {**settings.CA_EMBED, "PARTNER_TOKEN": token, "NAMESPACE": "brand-b"}
+    second, ran = embed_from_setting("CA_EMBED_BRAND_B"), list[str]()
+    second.on_completed(name="second")(lambda registration, _: ran.append(registration.registration_id))
+    pattern = path("brand-b/", include((urlpatterns_of(second), "brand_b")))
+    urls.urlpatterns.append(pattern)
+    clear_url_caches()
+    headers, body = signed_webhook(token, registration_id="of_brand_b")
+    client = Client(headers=headers)
+    try:
+        with override_settings(CA_EMBED_BRAND_B=brand_b):
+            answers = [
+                client.generic("POST", f"/{mount}/webhook", body, headers["Content-Type"]).status_code
+                for mount in ("chatarchitect", "brand-b")
+            ]
+            assert (reverse("brand_b:page"), answers, ran) == ("/brand-b/", [401, 200], ["of_brand_b"])
+            assert [len(one.registrations()) for one in (embed, second)] == [0, 1]
+        with pytest.raises(ConfigurationError, match="CA_EMBED_BRAND_B must be a dict"):
+            second.registrations()
+    finally:
+        urls.urlpatterns.remove(pattern)
+        clear_url_caches()
 
 
 def test_host_of_the_test_client() -> None:

@@ -103,7 +103,7 @@ print(Client(headers={"host": "crm.example"}).get("/chatarchitect/health").text)
 
 def test_django(tmp_path: Path) -> None:
     """The settings that are shown leave Django nothing to object to, and the endpoints answer."""
-    shown, _ = python_blocks(SECTIONS["Django"])
+    shown, _, _ = python_blocks(SECTIONS["Django"])
     settings, urls = shown.split("\n\n")
     (tmp_path / "host_settings.py").write_text(SETTINGS.format(shown=settings))
     (tmp_path / "host_urls.py").write_text(URLS.format(shown=urls))
@@ -121,7 +121,7 @@ def test_django(tmp_path: Path) -> None:
 
 def test_django_fixtures(tmp_path: Path) -> None:
     """The test that is shown passes in a project with the settings that are shown, under pytest-django."""
-    shown, recipe = python_blocks(SECTIONS["Django"])
+    shown, _, recipe = python_blocks(SECTIONS["Django"])
     settings, urls = shown.split("\n\n")
     (tmp_path / "host_settings.py").write_text(SETTINGS.format(shown=settings))
     (tmp_path / "host_urls.py").write_text(URLS.format(shown=urls))

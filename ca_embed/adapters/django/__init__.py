@@ -31,9 +31,30 @@ with extra("django"):
     from ca_embed.adapters.django._settings import SettingsEmbed
 
 if TYPE_CHECKING:
+    from django.urls import URLPattern
+
     from ca_embed.embed import Embed
 
-__all__ = ["embed"]
+__all__ = ["embed", "embed_from_setting", "urlpatterns_of"]
+
+
+def embed_from_setting(name: str) -> Embed:
+    """Return another Embed, for a second brand. It is built at its first use, like `embed`.
+
+    name: the Django setting with its arguments, as in `CA_EMBED`. It must have a `NAMESPACE` of its own.
+    """
+    return cast("Embed", SettingsEmbed(name))
+
+
+def urlpatterns_of(embed: Embed) -> list[URLPattern]:
+    """Return the URL patterns of another Embed.
+
+    Include them under a name: `path("brand-b/", include((urlpatterns_of(brand_b), "brand_b")))`.
+    """
+    from ca_embed.adapters.django._views import patterns
+
+    return patterns(embed)
+
 
 # Built from the settings at its first use. Registering a handler is not a use.
-embed: Embed = cast("Embed", SettingsEmbed())
+embed: Embed = embed_from_setting("CA_EMBED")

@@ -35,6 +35,8 @@ else:
 _APP = "ca_embed.adapters.django"
 _TEST_CLIENT = "testserver"  # the host that Django's test client calls
 
+_stand_ins: dict[str, list[SettingsEmbed]] = {}  # by the name of the setting
+
 
 class SettingsEmbed(_SimpleLazyObject):
     """Stands for the Embed of the settings, which is built at its first use.
@@ -43,12 +45,13 @@ class SettingsEmbed(_SimpleLazyObject):
     token or a key, as `manage.py collectstatic` does in a build.
     """
 
-    def __init__(self) -> None:
-        """Build nothing yet."""
+    def __init__(self, setting: str) -> None:
+        """Build nothing yet. setting: the name of the Django setting with the arguments."""
         registrations: list[Callable[[Embed], object]] = []
         self.__dict__["_registrations"] = registrations
         self.__dict__["_lock"] = RLock()
-        super().__init__(lambda: _build(registrations))
+        super().__init__(lambda: _build(setting, registrations))
+        _stand_ins.setdefault(setting, []).append(self)
 
     def _setup(self) -> None:
         """Build it once, also if several threads have the first requests."""
@@ -86,13 +89,13 @@ class SettingsEmbed(_SimpleLazyObject):
 
 
 @clears_locals
-def _build(registrations: list[Callable[[Embed], object]]) -> Embed:
-    """Return the Embed that the settings describe. Raises ConfigurationError."""
+def _build(setting: str, registrations: list[Callable[[Embed], object]]) -> Embed:
+    """Return the Embed that the setting describes. Raises ConfigurationError."""
     from ca_embed.adapters.django._connections import fresh_connections
     from ca_embed.embed import Embed
 
     problems: list[str] = []
-    arguments = _arguments(inspect.signature(Embed).parameters, problems)
+    arguments = _arguments(setting, inspect.signature(Embed).parameters, problems)
     _accept_test_client()
     try:
         built = Embed.from_env(**arguments)
@@ -106,18 +109,18 @@ def _build(registrations: list[Callable[[Embed], object]]) -> Embed:
     return built
 
 
-def _arguments(known: Any, problems: list[str]) -> dict[str, Any]:
-    """Return the arguments of Embed that `CA_EMBED` sets. Add what is wrong with it to the problems."""
-    given = getattr(settings, "CA_EMBED", {})
+def _arguments(setting: str, known: Any, problems: list[str]) -> dict[str, Any]:
+    """Return the arguments of Embed that the setting has. Add what is wrong with it to the problems."""
+    given = getattr(settings, setting, {} if setting == "CA_EMBED" else None)
     if not isinstance(given, dict):
-        problems.append("CA_EMBED must be a dict with the arguments of Embed, in capitals")
+        problems.append(f"{setting} must be a dict with the arguments of Embed, in capitals")
         given = {}
     arguments: dict[str, Any] = {}
     for key, value in given.items():
         if str(key).lower() in known:
             arguments[str(key).lower()] = value
         else:
-            problems.append(f"CA_EMBED has an unknown key {key!r}; {_nearest(str(key), known)}")
+            problems.append(f"{setting} has an unknown key {key!r}; {_nearest(str(key), known)}")
     identify = arguments.pop("identify", _signed_in_user)
     try:
         arguments["identify"] = import_string(identify) if isinstance(identify, str) else identify
@@ -168,10 +171,7 @@ def _signed_in_user(request: Any) -> Any:
 
 def _changed(*, setting: str, **_: Any) -> None:
     """Forget the Embed when a test overrides the settings, and again when it restores them."""
-    if setting == "CA_EMBED":
-        from ca_embed.adapters.django import embed
-
-        stand_in: Any = embed
+    for stand_in in _stand_ins.get(setting, ()):
         stand_in._forget()
         TEST_HOSTS.discard(_TEST_CLIENT)
 
