@@ -64,7 +64,7 @@ def user_of(cookies: str) -> str | None:
     if "user" not in (jar := SimpleCookie(cookies)):
         return None
     name, _, signature = jar["user"].value.rpartition(".")
-    return unquote(name) if compare_digest(signature, _signature(unquote(name))) else None
+    return unquote(name) if compare_digest(signature.encode(), _signature(unquote(name)).encode()) else None
 
 
 def _signature(user: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -51,7 +53,7 @@ def reconcile(args: argparse.Namespace) -> int:
 
 
 def _run_once(args: argparse.Namespace, embed: Embed) -> int:
-    did = embed.reconcile(limit=args.limit, seconds=args.seconds)
+    did = _pass(args, embed)
     _report(args, did)
     undone = (did.unanswered, did.handlers_failed, did.handlers_parked, did.unreadable, did.failed)
     return 1 if any(undone) else 0
@@ -62,11 +64,16 @@ def _run_repeatedly(args: argparse.Namespace, embed: Embed) -> int:
     with Interruption() as interruption:
         while True:
             try:
-                _report(args, embed.reconcile(limit=args.limit, seconds=args.seconds))
+                _report(args, _pass(args, embed))
             except StorageUnavailable as error:
                 say(f"ca-embed: {error}; trying again in {args.every:g} s")
             if interruption.wait(args.every):
                 return 0
+
+
+def _pass(args: argparse.Namespace, embed: Embed) -> Reconciliation:
+    with redirect_stdout(sys.stderr):  # handlers may print; stdout is for our data alone
+        return embed.reconcile(limit=args.limit, seconds=args.seconds)
 
 
 def _report(args: argparse.Namespace, did: Reconciliation) -> None:

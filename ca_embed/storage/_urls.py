@@ -128,7 +128,7 @@ def _installed(extra: str) -> Generator[None]:
         yield
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            [f"the storage needs {error.name}, which is missing: pip install 'ca_embed[{extra}]'"]
+            [f"the storage needs {error.name}, which is missing: pip install 'ca-embed[{extra}]'"]
         ) from error
 
 

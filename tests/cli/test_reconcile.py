@@ -53,7 +53,7 @@ def test_runs_the_hosts_handlers(
     (tmp_path / "fake_shop.py").write_text(
         "from ca_embed import Embed\nembed = Embed.from_env()\nran = []\n"
         "@embed.on_completed\ndef connect(registration, credentials):\n"
-        "    ran.append(registration.registration_id)\n"
+        "    ran.append(registration.registration_id)\n    print('a line that a handler prints')\n"
     )
     registration_id = lost(world)
     report = json.loads(operate("reconcile", "--json", "--app", "fake_shop:embed").out)

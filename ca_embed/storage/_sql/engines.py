@@ -60,7 +60,7 @@ def engine_from_url(url: str | URL) -> Engine:
     except ImportError as error:
         extra = _EXTRAS[parsed.get_backend_name()]
         raise ConfigurationError(
-            [f"the driver of the storage is missing: pip install 'ca_embed[{extra}]'"]
+            [f"the driver of the storage is missing: pip install 'ca-embed[{extra}]'"]
         ) from error
 
 
