@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+BROWSERS = {"browser", "chromium"}  # fixtures
 PATIENCE = 10.0  # seconds; a thread may still be closing what it has used
 
 Place = tuple[str, int]  # a file and a line
@@ -95,6 +96,7 @@ class Watch:
 
 
 _watch = Watch()
+_with_browsers: set[str] = set()  # ids of tests
 
 
 def pytest_collection_finish() -> None:
@@ -127,12 +129,17 @@ def _nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
     What a thread opens after the end of its test is found by the next test, and told with the test's name.
     """
     _watch.test = request.node.nodeid
+    if BROWSERS & set(request.fixturenames):
+        _with_browsers.add(_watch.test)
     yield
-    opened = _watch.take()
-    if request.node.get_closest_marker("browser"):  # it keeps its connections to our servers
-        opened = [one for one in opened if not isinstance(one.get(), socket.socket)]
+    opened = [one for one in _watch.take() if not _is_kept_by_a_browser(one)]
     if left := _left_open(opened):
         pytest.fail("\n".join(["This was left open:", *map(str, left)]), pytrace=False)
+
+
+def _is_kept_by_a_browser(opened: Opened) -> bool:
+    """Tell whether it may be a browser's connection to a server of ours: it keeps them as long as it runs."""
+    return opened.test in _with_browsers and isinstance(opened.get(), socket.socket)
 
 
 def _left_open(opened: list[Opened]) -> list[Opened]:

@@ -14,8 +14,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 from ca_embed._cli.demo_sites import Demo, running
 from tests.browser import engines
 
-pytestmark = pytest.mark.browser
-
 ELEMENT = "ca-whatsapp-registration"
 
 

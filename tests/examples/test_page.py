@@ -22,8 +22,6 @@ from tests.browser.page import Tab
 from tests.browser.tools import MODULES, node
 from tests.examples.page_hosts.flask_host import flask_host
 
-pytestmark = pytest.mark.browser
-
 HOSTS = Path(__file__).parent / "page_hosts"
 
 
