@@ -18,14 +18,17 @@ def relative_path(path: str, root_path: str) -> str:
     `path` is `root_path` or continues it at a slash, strip that; else drop leading segments of
     `root_path` one by one and try again.
     """
+    return _below(path, root_path).removesuffix("/") or "/"
+
+
+def _below(path: str, root_path: str) -> str:
     root = root_path.rstrip("/")
     while root:
         if path == root or path.startswith(root + "/"):
-            path = path[len(root) :]
-            break
+            return path[len(root) :]
         _, slash, rest = root.lstrip("/").partition("/")
         root = slash + rest
-    return path.removesuffix("/") or "/"
+    return path
 
 
 def path_below(rest: str | None) -> str:
@@ -59,8 +62,9 @@ def path_at_door(path: str, root_path: str, public: str) -> str:
 
     If the host's `root_path` is only the beginning of the public root, the path may go on with the rest.
     """
-    inside, root = relative_path(path, root_path), root_path.rstrip("/")
-    return relative_path(inside, public.removeprefix(root)) if public.startswith(root + "/") else inside
+    inside, root = _below(path, root_path), root_path.rstrip("/")
+    rest = public.removeprefix(root) if public.startswith(root + "/") else ""
+    return relative_path(inside, rest)
 
 
 def prefixes_below(mount: str, root_path: str) -> tuple[str, ...]:

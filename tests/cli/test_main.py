@@ -16,8 +16,8 @@ from ca_embed import __version__
 Run = Callable[..., Any]
 
 COMMANDS = (
-    "demo", "sandbox", "serve", "create-session", "result", "retry-webhook", "reconcile", "list", "show",
-    "verify", "generate-key", "keys", "rotate-keys", "copy", "purge", "doctor",
+    "demo", "sandbox", "serve", "create-session", "result", "retry-webhook", "reconcile", "replay", "list",
+    "show", "verify", "generate-key", "keys", "rotate-keys", "copy", "purge", "doctor",
 )  # fmt: skip
 
 

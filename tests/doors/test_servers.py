@@ -188,7 +188,7 @@ def test_a_partner_that_hangs(kind: str, sandbox: Sandbox, tmp_path: Path) -> No
         connections = [server.connect() for _ in range(hanging)]
         for connection in connections:
             connection.sendall(request(b"POST", "/sessions", body=b"{}"))
-        wait_until(lambda: calls_in_progress() >= 2)
+        wait_until(lambda: calls_in_progress(sandbox) >= 2)
         token = sandbox.partner_token
         assert server.deliver(delivery(token=token)) == ACCEPTED
         assert server.ask(b"GET", "/health")[0] == 200

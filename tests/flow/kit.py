@@ -112,9 +112,11 @@ def delivery(
     return signed(payload(**fields), token=token, at=at, event_id=event_id)
 
 
-def calls_in_progress() -> int:
-    """Count the calls that the sandbox is answering: it gives each a thread."""
-    return sum("process_request_thread" in one.name for one in threading.enumerate())
+def calls_in_progress(sandbox: Sandbox) -> int:
+    """Count the calls that this sandbox is answering: its server gives each a thread."""
+    server = sandbox._server and sandbox._server._server
+    targets = (getattr(one, "_target", None) for one in threading.enumerate())
+    return sum(getattr(target, "__self__", None) is server for target in targets if target) - 1  # it serves
 
 
 def wait_until(true: Callable[[], object], *, seconds: float = 20.0) -> None:

@@ -96,11 +96,11 @@ def test_a_status_request_while_others_wait_for_the_partner(sandbox: Sandbox) ->
     embed = at_sandbox(sandbox)
     client = WsgiClient(embed.wsgi)
     first, second = (embed.create_session("user_456").registration_id for _ in range(2))
-    wait_until(lambda: calls_in_progress() == 0)  # those that have created the sessions
+    wait_until(lambda: calls_in_progress(sandbox) == 0)  # those that have created the sessions
     sandbox.knobs.api_delay = 300
     with closing(embed), ThreadPoolExecutor(1) as other:
         waiting = other.submit(client.get, f"/sessions/{first}")
-        wait_until(lambda: calls_in_progress() >= 1)
+        wait_until(lambda: calls_in_progress(sandbox) >= 1)
         answer = client.get(f"/sessions/{second}")
         assert (answer.status, answer.json["status"]) == (200, "started")
         assert not waiting.done()

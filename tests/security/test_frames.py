@@ -520,7 +520,7 @@ def test_the_settings_of_django_are_in_no_frame(monkeypatch: pytest.MonkeyPatch)
     }
     monkeypatch.setattr(_settings, "settings", SimpleNamespace(CA_EMBED=described, ALLOWED_HOSTS=[]))
     with pytest.raises(errors.ConfigurationError) as raised:
-        _settings._build([])
+        _settings._build("CA_EMBED", [])
     assert leaks_of(raised.value) == []
 
 

@@ -104,7 +104,7 @@ def test_nothing_leaks(
         clock=clock,
     )
     client = Recording(client_of(embed))
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="urllib3"):
         run_well_and_badly(embed, client, partner, clock)
         raised = run_into_errors(embed, client, partner)
     app_secrets = [partner.secret_of(one.registration_id) for one in partner.sessions]
