@@ -41,6 +41,7 @@ Times are Unix seconds. Those that the public sees are `datetime` in UTC.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -328,8 +329,9 @@ def complete(
         if known.credentials is not None:
             if known.credentials._same_as(completion.credentials):
                 return Outcome.DUPLICATE, None
-            if _rank(completion.credentials, completion.signed_at) <= _rank(
-                known.credentials, known.signed_at
+            created_at = known.registration.created_at
+            if _rank(completion.credentials, completion.signed_at, created_at) <= _rank(
+                known.credentials, known.signed_at, created_at
             ):
                 return Outcome.OLDER, None
     base = known or State(registration=_unknown_session(completion, now), token_id=completion.token_id)
@@ -349,7 +351,7 @@ def complete(
 
 
 def _dated(completion: Completion, registration: Registration) -> Completion:
-    """Let a report without a time count as the oldest that is possible, so that a webhook beats it."""
+    """Give a report without a time that of the session's creation. `_rank` knows it by that."""
     if completion.dated:
         return completion
     credentials = replace(completion.credentials, completed_at=registration.created_at)
@@ -371,8 +373,10 @@ def _same_session(registration: Registration, fields: PartnerFields) -> bool:
     return created_with == (fields.user_id or "", fields.partner_state or "")
 
 
-def _rank(credentials: Credentials, signed_at: int | None) -> tuple[float, int]:
+def _rank(credentials: Credentials, signed_at: int | None, created_at: datetime) -> tuple[float, int]:
     """Return a key that is greater for newer credentials. At the same time, a webhook beats a result."""
+    if signed_at is None and credentials.completed_at == created_at:
+        return (-math.inf, -1)  # a result without a time; the clock that wrote created_at may be ahead
     return (credentials.completed_at.timestamp(), -1 if signed_at is None else signed_at)
 
 

@@ -11,14 +11,14 @@ from tests.flow.kit import build
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-def nobody(_request: object) -> None:
+def signed_out(_request: object) -> None:
     """Sign no one in."""
 
 
 @pytest.mark.parametrize("url", ["/login", "/login?next=/chatarchitect/", "https://login.example/in"])
 def test_login_url(client_of: ClientOf, url: str) -> None:
     """A browser is sent to `login_url`; a program still gets the JSON 401."""
-    client = client_of(build(identify=nobody, login_url=url))
+    client = client_of(build(identify=signed_out, login_url=url))
     sent = client.get("/", **BROWSER)
     assert (sent.status, sent.headers["location"], sent.body) == (303, url, b"")
     assert sent.headers["cache-control"] == "no-store"
@@ -29,7 +29,7 @@ def test_login_url(client_of: ClientOf, url: str) -> None:
 
 def test_without_login_url(client_of: ClientOf) -> None:
     """Without `login_url` a browser gets a page in the reader's language, with status 401 and no script."""
-    client = client_of(build(identify=nobody))
+    client = client_of(build(identify=signed_out))
     for language, said in (("de-AT", "Melden Sie sich zuerst an"), ("tlh", "Sign in first")):
         answer = client.get("/", **BROWSER, accept_language=language)
         assert answer.status == 401
@@ -41,7 +41,7 @@ def test_without_login_url(client_of: ClientOf) -> None:
 
 def test_other_endpoints(client_of: ClientOf) -> None:
     """Only the hosted page is a page: the others answer JSON also to a browser."""
-    client = client_of(build(identify=nobody, login_url="/login"))
+    client = client_of(build(identify=signed_out, login_url="/login"))
     assert client.get("/sessions/abc", **BROWSER).json["code"] == "not_signed_in"
     assert client.post("/sessions", b"{}", **BROWSER).json["code"] == "not_signed_in"
 

@@ -303,16 +303,20 @@ def test_a_handler_that_raises_anything() -> None:
 # --- results without a time ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ahead", [0, 7200])
 @pytest.mark.parametrize("result_first", [True, False])
-def test_a_result_without_a_time_yields_to_a_webhook(result_first: bool) -> None:
-    """A result that names no time of completion never outranks a signed webhook, whichever comes first."""
+def test_a_result_without_a_time_yields_to_a_webhook(result_first: bool, ahead: int) -> None:
+    """A result that names no time of completion never outranks a signed webhook, whichever comes first.
+
+    ahead: how many seconds the clock of the host that created the session is ahead.
+    """
     clock = Clock()
     with closing(embed := build(clock=clock)):
         open_session(embed)
         clock.advance(10)
         asked = embed._core.registrar.claim_question(SOME_ID, by_page=False)
         assert asked is not None
-        completed_at = datetime.fromtimestamp(clock(), UTC).isoformat()
+        completed_at = datetime.fromtimestamp(clock() - ahead, UTC).isoformat()
         clock.advance(10)
         client = WsgiClient(embed.wsgi)
         steps = [

@@ -93,7 +93,7 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
         storage = _memory_storage() if in_memory else _storage(embed)
         yield storage
         if storage.result == "ok":
-            yield from check_debts(embed._core.ledger, embed._core.clock())
+            yield from _debts(embed)
         yield from check_place(embed._core.ledger.path)
         yield from _checks(embed, args.page, args.header)
     finally:
@@ -123,6 +123,13 @@ def _storage(embed: Embed) -> Finding:
         advice = "Check that its server runs, its disk is not full, and its place is writable for this user."
         return fail(_STORAGE, str(error), advice)
     return ok(_STORAGE, "can be read and written, and the encryption keys fit it")
+
+
+def _debts(embed: Embed) -> Iterator[Finding]:
+    try:
+        yield from check_debts(embed._core.ledger, embed._core.clock())
+    except StorageUnavailable as error:
+        yield fail(_STORAGE, str(error), "Run ca-embed doctor again when the storage answers.")
 
 
 def _commas(settings: Settings) -> Iterator[Finding]:
