@@ -14,7 +14,9 @@ from ca_embed._host.log_limit import LogLimit
 from ca_embed._host.threads import Threads
 from ca_embed._partner.breaker import Breaker
 from ca_embed._partner.clients import PartnerClients
-from ca_embed._registrar import Registrar
+from ca_embed._use_cases.handler_runner import HandlerRunner
+from ca_embed._use_cases.questions import Questions
+from ca_embed._use_cases.registrar import Registrar
 from ca_embed._vault.health import Health
 from ca_embed._vault.keyring import Keyring
 from ca_embed._vault.ledger import Ledger
@@ -39,6 +41,8 @@ class Core:
     clients: PartnerClients
     ledger: Ledger
     registrar: Registrar
+    handler_runner: HandlerRunner
+    questions: Questions
     session_limit: SessionLimit
     health: Health
     refusals: LogLimit
@@ -77,6 +81,7 @@ def build_core(
         namespace=settings.namespace,
         identity=Identity(settings.public_url, tuple(token_id(token) for token in settings.tokens)),
     )
+    registrar = Registrar(ledger, clients, handlers, clock, handlers_at_once=handlers_at_once)
     return Core(
         settings=settings,
         clock=clock,
@@ -91,5 +96,7 @@ def build_core(
         session_limit=ledger.session_limit(settings.session_limit),
         health=Health(ledger.probe),
         refusals=LogLimit(),
-        registrar=Registrar(ledger, clients, handlers, breaker, clock, handlers_at_once=handlers_at_once),
+        registrar=registrar,
+        handler_runner=HandlerRunner(ledger, handlers, clock),
+        questions=Questions(ledger, clients, breaker, registrar, clock),
     )

@@ -25,8 +25,9 @@ from typing import ParamSpec, TypeVar
 from ca_embed import _registration as rules
 from ca_embed._core import Core
 from ca_embed._log import fields
-from ca_embed._registrar import Accepted, Handover
 from ca_embed._registration import MAX_AHEAD, PARKED_BAND, Outcome, State
+from ca_embed._use_cases.handler_runner import Handover
+from ca_embed._use_cases.registrar import Accepted
 from ca_embed.errors import (
     PartnerError,
     PartnerTimeout,
@@ -81,7 +82,8 @@ class Pass:
 
     def __init__(self, core: Core, *, limit: int | None, seconds: float) -> None:
         """Prepare a pass; nothing is read yet."""
-        self._registrar, self._ledger, self._breaker = core.registrar, core.ledger, core.breaker
+        self._runner, self._questions = core.handler_runner, core.questions
+        self._ledger, self._breaker = core.ledger, core.breaker
         self._own_handlers = core.handlers.names
         self._now = core.clock()
         self._limit = limit
@@ -146,13 +148,15 @@ class Pass:
                 registration_id,
                 extra=fields("unknown_handler", registration_id),
             )
-            self._guarded(registration_id, self._registrar.put_off_handlers, registration_id, known)
+            self._guarded(registration_id, self._runner.put_off, registration_id, known)
 
     def _check_tombstone(self, record: SealedRecord) -> None:
         if rules.may_remove(self._ledger.opened(record), self._now):
             self._ledger.delete(record)
         else:
-            self._registrar.check_tombstone(record.registration_id)
+            self._ledger.change_known(
+                record.registration_id, lambda known: rules.tombstone_checked(known, self._now)
+            )
 
     def _count_parked(self) -> int:
         states = (
@@ -177,11 +181,11 @@ class Pass:
                     failures.pop(name, None)
 
     def _claim_and_run(self, registration_id: str, resting: Collection[str]) -> tuple[str, ...]:
-        handover = self._registrar.claim_handlers(registration_id, without=resting)
+        handover = self._runner.claim(registration_id, without=resting)
         return () if handover is None else self._run(handover, resting)
 
     def _run(self, handover: Handover, resting: Collection[str]) -> tuple[str, ...]:
-        ran = self._registrar.hand_over(handover, without=resting)
+        ran = self._runner.run(handover, without=resting)
         with self._lock:
             self._counts.handlers_done += ran.done
             self._counts.handlers_failed += len(ran.failed)
@@ -246,17 +250,17 @@ class Pass:
 
     def _claim_and_ask(self, state: State) -> Accepted | None:
         registration_id = state.registration.registration_id
-        claimed = self._registrar.claim_question(registration_id, by_page=False)
+        claimed = self._questions.claim(registration_id, by_page=False)
         if claimed is None:  # another worker was faster
             with self._lock:
                 self._started -= 1
             return None
-        result = self._registrar.ask(claimed)
+        result = self._questions.ask(claimed)
         with self._lock:
             self._counts.asked += 1
             self._counts.unanswered += isinstance(result, PartnerError)
             self._answers = self._answers or not isinstance(result, PartnerTimeout | PartnerUnavailable)
-        noted = self._registrar.note_result(claimed, result)
+        noted = self._questions.note_result(claimed, result)
         with self._lock:
             self._counts.expired += noted.expired
         return noted.accepted
@@ -277,7 +281,7 @@ class Pass:
             self._counts.unanswered += 1
             if not self._is_over(1.0):
                 registration_id = state.registration.registration_id
-                counted = self._guarded(registration_id, self._registrar.count_expiry, state)
+                counted = self._guarded(registration_id, self._questions.count_expiry, state)
                 self._counts.expired += bool(counted)
 
     # --- bounds ----------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from ca_embed._host.threads import Pool
 from ca_embed._host.user_ids import UserId
 from ca_embed._reconciliation import Pass, Reconciliation
 from ca_embed._reconciling import Reconciling
-from ca_embed._registrar import checked_user_id, order_session
 from ca_embed._registration import Credentials, Registration, Session, State, shown
+from ca_embed._use_cases.registrar import checked_user_id, order_session
 from ca_embed._vault import maintenance
 from ca_embed._vault.maintenance import Progress, Rotation
 from ca_embed._webhook import is_registration_id
@@ -274,7 +274,7 @@ class Embed:
         """
         if not is_registration_id(registration_id):
             raise NotFound(f"registration {registration_id!r} is not known here")
-        self._core.registrar.replay(registration_id, handler)
+        self._core.handler_runner.replay(registration_id, handler)
 
     def retry_webhook(self, registration_id: str) -> Retry:
         """Ask ChatArchitect to deliver the webhook of a completed registration again.

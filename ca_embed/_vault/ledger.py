@@ -126,6 +126,17 @@ class Ledger:
                 )
             time.sleep(random.uniform(0, 0.01))  # noqa: S311 (so that workers do not collide again)
 
+    def change_known(self, registration_id: str, following: Callable[[State], State]) -> None:
+        """Store the state that follows the stored one; do nothing if none is stored.
+
+        Raises StorageUnavailable. When this returns, the state is durable.
+        """
+
+        def decide(known: State | None) -> tuple[None, State | None]:
+            return None, None if known is None else following(known)
+
+        self.change(registration_id, decide)
+
     def due(self, by: float, after: float | None = None) -> Iterator[SealedRecord]:
         """Yield the records that are due by that time and after the other, the earliest first."""
         self._before_reading()

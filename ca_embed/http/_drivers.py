@@ -10,7 +10,7 @@ from ca_embed._frames import clear_locals
 from ca_embed._host.identify import Identify, identify_async, identify_sync
 from ca_embed.assets._html import Csrf
 from ca_embed.http._body import announced_length, checked_body, read_chunks
-from ca_embed.http._handlers import hand_over_in_time
+from ca_embed.http._handlers import run_in_time
 from ca_embed.http._messages import Request, Response
 from ca_embed.http._paths import path_below
 from ca_embed.http._routes import response_to
@@ -83,7 +83,7 @@ def _take(core: Core, request: Request, read_body: Callable[[], bytes], step: St
         case Blocking(pool, call, optional):
             return core.threads.run_here(pool, call, optional=optional)
         case RunHandlers(handover):
-            return core.registrar.hand_over_safely(handover)
+            return core.handler_runner.run_safely(handover)
 
 
 async def _take_async(
@@ -99,7 +99,7 @@ async def _take_async(
         case Blocking(pool, call):
             return await core.threads.run(pool, call)
         case RunHandlers(handover):
-            return await hand_over_in_time(core, handover)
+            return await run_in_time(core, handover)
 
 
 async def answer(

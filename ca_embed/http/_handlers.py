@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ca_embed._core import Core
 from ca_embed._host.threads import Pool
 from ca_embed._log import fields
-from ca_embed._registrar import Accepted, Handover, Registrar
+from ca_embed._use_cases.handler_runner import HandlerRunner, Handover
+from ca_embed._use_cases.registrar import Accepted
 from ca_embed.errors import EmbedError
 from ca_embed.http._steps import RunHandlers, Steps
 
@@ -30,7 +31,7 @@ def run_handlers(accepted: Accepted | None) -> Steps[None]:
         yield RunHandlers(accepted.handover)
 
 
-async def hand_over_in_time(core: Core, handover: Handover) -> None:
+async def run_in_time(core: Core, handover: Handover) -> None:
     """Run the handlers in a thread of their pool, and return when they have ended, or after 8 seconds.
 
     Handlers that still run then run on under their claim, also if the request is cancelled. Handlers that
@@ -38,14 +39,14 @@ async def hand_over_in_time(core: Core, handover: Handover) -> None:
     """
     import asyncio
 
-    run = _Run(core.registrar, handover)
+    run = _Run(core.handler_runner, handover)
     # Not wait_for, nor awaited here: either would cancel an asynchronous handler in the middle of its work.
     task = asyncio.create_task(core.threads.run(Pool.HANDLERS, run.start))
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)
     ended, _ = await asyncio.wait({task}, timeout=_STARTS_WITHIN)
     if not ended and run.abandon():
-        await core.threads.run(Pool.STORAGE, lambda: _give_back(core.registrar, handover))
+        await core.threads.run(Pool.STORAGE, lambda: _give_back(core.handler_runner, handover))
         return
     if not ended:
         ended, _ = await asyncio.wait({task}, timeout=_WAIT - _STARTS_WITHIN)
@@ -60,8 +61,8 @@ async def hand_over_in_time(core: Core, handover: Handover) -> None:
 class _Run:
     """A run of handlers that waits for a thread. It either starts or is abandoned, never both."""
 
-    def __init__(self, registrar: Registrar, handover: Handover) -> None:
-        self._registrar = registrar
+    def __init__(self, runner: HandlerRunner, handover: Handover) -> None:
+        self._runner = runner
         self._handover: Handover | None = handover
         self._begun = False
         self._lock = threading.Lock()
@@ -72,7 +73,7 @@ class _Run:
             handover = self._handover
             self._begun = handover is not None
         if handover is not None:
-            self._registrar.hand_over_safely(handover)
+            self._runner.run_safely(handover)
 
     def abandon(self) -> bool:
         """Keep the run from starting. False if it has started."""
@@ -82,12 +83,12 @@ class _Run:
             return not self._begun
 
 
-def _give_back(registrar: Registrar, handover: Handover) -> None:
+def _give_back(runner: HandlerRunner, handover: Handover) -> None:
     registration_id = handover.state.registration.registration_id
     text = "handler reason=no_thread registration_id=%s; reconcile() runs its handlers"
     logger.warning(text, registration_id, extra=fields("no_thread", registration_id))
     try:
-        registrar.give_back(handover)
+        runner.give_back(handover)
     except EmbedError as error:  # its claim ends by itself
         extra = fields("not_noted", registration_id)
         logger.error("handler reason=not_noted %s; reconcile() runs it again", error, extra=extra)

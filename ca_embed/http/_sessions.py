@@ -7,9 +7,9 @@ from datetime import datetime
 
 from ca_embed._core import Core
 from ca_embed._host.threads import Pool
-from ca_embed._registrar import order_session
 from ca_embed._registration import State
 from ca_embed._strict_json import NotStrictJson, parse_object
+from ca_embed._use_cases.registrar import order_session
 from ca_embed._webhook import is_registration_id
 from ca_embed.errors import InvalidRequest, MethodNotAllowed, NotFound, PartnerBusy
 from ca_embed.http._handlers import run_handlers
@@ -54,14 +54,14 @@ def show_registration(core: Core, request: Request, registration_id: str) -> Ste
     state = yield from blocking(Pool.STORAGE, _find, core, registration_id, user_id)
     if state.completed:
         return _registration_response(state)
-    claimed = yield from blocking(Pool.STORAGE, core.registrar.claim_question, registration_id, by_page=True)
+    claimed = yield from blocking(Pool.STORAGE, core.questions.claim, registration_id, by_page=True)
     if claimed is None:  # not open, or asked a moment ago
         return _registration_response(state)
     try:
-        result = yield from optional(Pool.PARTNER, core.registrar.ask, claimed)
+        result = yield from optional(Pool.PARTNER, core.questions.ask, claimed)
     except PartnerBusy:  # what is stored is good enough
         return _registration_response(state)
-    noted = yield from blocking(Pool.STORAGE, core.registrar.note_result, claimed, result)
+    noted = yield from blocking(Pool.STORAGE, core.questions.note_result, claimed, result)
     # The record is missing if the registration was erased meanwhile.
     state = (yield from blocking(Pool.STORAGE, core.ledger.load, registration_id)) or claimed
     yield from run_handlers(noted.accepted)

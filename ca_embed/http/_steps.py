@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from ca_embed._host.threads import Pool
-from ca_embed._registrar import Handover
+from ca_embed._use_cases.handler_runner import Handover
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

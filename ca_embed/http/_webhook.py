@@ -7,8 +7,8 @@ import logging
 from ca_embed._core import Core
 from ca_embed._host.threads import Pool
 from ca_embed._log import fields
-from ca_embed._registrar import log_outcome
 from ca_embed._registration import Outcome
+from ca_embed._use_cases.registrar import log_outcome
 from ca_embed._webhook import read_event
 from ca_embed.http._body import announced_length
 from ca_embed.http._handlers import run_handlers

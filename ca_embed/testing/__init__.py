@@ -59,7 +59,13 @@ _HOMES = {
     "write_snapshot": "_upgrade_contract",
 }
 
-for _home in ("_adapter_contract", "_durable_storage_contract", "_storage_contract", "_upgrade_contract"):
+for _home in (
+    "_adapter_contract",
+    "_adapter_http_contract",
+    "_durable_storage_contract",
+    "_storage_contract",
+    "_upgrade_contract",
+):
     pytest.register_assert_rewrite(f"{__name__}.{_home}")
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ca_embed import Embed, Session
-from ca_embed._registrar import CreatedSession, order_session
+from ca_embed._use_cases.registrar import CreatedSession, order_session
 from ca_embed._webhook import sign, token_id
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import MemoryStorage

@@ -175,7 +175,7 @@ def test_a_running_handler_is_claimed(client_of: ClientOf) -> None:
     assert inside.wait(20)
     assert other.deliver(delivery()).json == DUPLICATE
     assert second.reconcile().handlers_done == 0
-    assert second._core.registrar.claim_handlers(SOME_ID) is None
+    assert second._core.handler_runner.claim(SOME_ID) is None
     leave.set()
     delivering.join()
     assert second.reconcile().handlers_done == 0
@@ -248,13 +248,13 @@ def test_a_lapsed_claim_is_not_used(client_of: ClientOf) -> None:
     clock = Clock()
     handler = Recorder()
     embed = with_handler(handler, clock=clock)
-    run = embed._core.registrar.hand_over_safely
+    run = embed._core.handler_runner.run_safely
 
     def late(handover: Any) -> None:
         clock.advance(61)
         run(handover)
 
-    embed._core.registrar.hand_over_safely = late  # type: ignore[method-assign]
+    embed._core.handler_runner.run_safely = late  # type: ignore[method-assign]
     assert client_of(embed).deliver(delivery(at=clock())).json == ACCEPTED
     assert handler.runs == []
     assert embed.reconcile().handlers_done == 1

@@ -79,13 +79,13 @@ def test_erased_stays_erased() -> None:
     with closing(embed := build(storage=storage, clock=clock)):
         open_session(embed)
         clock.advance(10)
-        registrar = embed._core.registrar
-        asked = registrar.claim_question(SOME_ID, by_page=False)
+        questions = embed._core.questions
+        asked = questions.claim(SOME_ID, by_page=False)
         assert asked is not None
         assert embed.forget(USER) == 1
         client = WsgiClient(embed.wsgi)
         assert client.deliver(delivery(at=clock(), partner_user_id=USER)).json == DUPLICATE
-        registrar.note_result(asked, Result("phone_verified"))
+        questions.note_result(asked, Result("phone_verified"))
         embed.reconcile()
         assert embed.registration(SOME_ID) is None
         assert embed.credentials(SOME_ID) is None
@@ -190,7 +190,7 @@ def test_a_claim_from_a_wrong_clock_holds_nothing_back() -> None:
         for one in (ahead, embed):
             one.on_completed(name="connect")(lambda _registration, _credentials: runs.append("run"))
         WsgiClient(ahead.wsgi).deliver(delivery(at=clock() + 7200))
-        assert ahead._core.registrar.claim_handlers(SOME_ID) is not None
+        assert ahead._core.handler_runner.claim(SOME_ID) is not None
         assert embed.reconcile().handlers_done == 1
         assert runs == ["run"]
 
@@ -314,13 +314,13 @@ def test_a_result_without_a_time_yields_to_a_webhook(result_first: bool, ahead: 
     with closing(embed := build(clock=clock)):
         open_session(embed)
         clock.advance(10)
-        asked = embed._core.registrar.claim_question(SOME_ID, by_page=False)
+        asked = embed._core.questions.claim(SOME_ID, by_page=False)
         assert asked is not None
         completed_at = datetime.fromtimestamp(clock() - ahead, UTC).isoformat()
         clock.advance(10)
         client = WsgiClient(embed.wsgi)
         steps = [
-            lambda: embed._core.registrar.note_result(asked, undated_result(clock)),
+            lambda: embed._core.questions.note_result(asked, undated_result(clock)),
             lambda: client.deliver(
                 delivery(at=clock(), app_secret="signed", completed_at=completed_at, partner_user_id=USER)
             ),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ca_embed import Embed, PartnerRejected, Status
-from ca_embed._registrar import order_session
+from ca_embed._use_cases.registrar import order_session
 from ca_embed.errors import InvalidArgument, NotFound
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import MemoryStorage

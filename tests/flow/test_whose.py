@@ -8,7 +8,7 @@ import pytest
 from webtest import TestApp
 
 from ca_embed import PartnerUnavailable, Session
-from ca_embed._registrar import CreatedSession, order_session
+from ca_embed._use_cases.registrar import CreatedSession, order_session
 from ca_embed._webhook import token_id
 from tests.flow.kit import NOBODY_LISTENS, SECRET, TOKEN, build, closing, delivery
 

@@ -451,7 +451,7 @@ def test_no_frame_of_ours_that_calls_a_handler_holds_a_secret(client_of: ClientO
         raise Bug(credentials.app_secret)
 
     assert client_of(embed).deliver(delivery()).status == 200
-    assert "hand_over" in seen
+    assert "run_safely" in seen
     assert [one for one in seen if " in " in one] == []
 
 

@@ -15,7 +15,7 @@ import pytest
 from ca_embed import Embed, EmbedError
 from ca_embed._cli.capture import Capture
 from ca_embed._partner.transport import HttpReply
-from ca_embed._registrar import SessionOrder
+from ca_embed._use_cases.registrar import SessionOrder
 from ca_embed.http._messages import Request
 from ca_embed.sandbox import Sandbox
 from tests.doors.clients import Answer, Client

@@ -1,0 +1,1 @@
+"""What is done with registrations: creating them, running their handlers, asking about them."""
