@@ -46,7 +46,10 @@ class _Separated(list[str]):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Checked settings. URLs have no slash at the end, origins are canonical."""
+    """Checked settings. URLs have no slash at the end, origins are canonical.
+
+    keys: empty if a function of the host provides them.
+    """
 
     base_url: str
     iframe_origin: str
@@ -102,7 +105,7 @@ def read_settings(
     base_url: str | None,
     partner_token: str | Sequence[str] | None,
     public_url: str | None,
-    encryption_keys: str | Sequence[str] | None,
+    encryption_keys: str | Sequence[str] | Callable[[], object] | None,
     parent_origins: Sequence[str] | None,
     integration: str | None,
     lang: str | None,
@@ -115,7 +118,8 @@ def read_settings(
     reader = _Reader()
     iframe_origin, base = reader.url("base_url", base_url)
     public_origin, public = reader.url("public_url", public_url)
-    tokens, keys = reader.tokens(partner_token), reader.keys(encryption_keys)
+    tokens = reader.tokens(partner_token)
+    keys = () if callable(encryption_keys) else reader.keys(encryption_keys)
     reader.refuse_tokens_as_keys(keys, tokens)
     parents = reader.origins("parent_origins", parent_origins)
     reader.check_window(replay_window)
@@ -166,10 +170,14 @@ def read_namespace(namespace: str | None) -> str | None:
     return namespace or None
 
 
-def read_keys(encryption_keys: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Check `encryption_keys` alone and return the keys. Raises ConfigurationError."""
+def read_keys(encryption_keys: str | Sequence[str] | None, tokens: Sequence[str] = ()) -> tuple[str, ...]:
+    """Check `encryption_keys` alone and return the keys. Raises ConfigurationError.
+
+    tokens: the partner tokens, which no key may equal.
+    """
     reader = _Reader()
     keys = reader.keys(encryption_keys)
+    reader.refuse_tokens_as_keys(keys, tokens)
     reader.raise_problems()
     return keys
 

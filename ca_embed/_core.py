@@ -10,6 +10,7 @@ from ca_embed._config import Settings
 from ca_embed._host.error_hooks import ErrorHooks
 from ca_embed._host.handlers import Handlers
 from ca_embed._host.identify import Identify
+from ca_embed._host.key_provider import KeyProvider, ProvidedKeys
 from ca_embed._host.log_limit import LogLimit
 from ca_embed._host.threads import Threads
 from ca_embed._partner.breaker import Breaker
@@ -66,17 +67,19 @@ def build_core(
     storage: Storage,
     *,
     identify: Identify | None,
+    key_provider: KeyProvider | None,
     clock: Callable[[], float],
     handlers_at_once: bool,
 ) -> Core:
     """Wire the parts together; open nothing yet."""
     error_hooks = ErrorHooks()
     handlers = Handlers(error_hooks)
+    keys = ProvidedKeys(key_provider, settings.tokens, error_hooks) if key_provider else settings.keys
     clients = PartnerClients(settings.base_url, settings.tokens)
     breaker = Breaker(clock)
     ledger = Ledger(
         storage,
-        Keyring(settings.keys),
+        Keyring(keys),
         clock,
         namespace=settings.namespace,
         identity=Identity(settings.public_url, tuple(token_id(token) for token in settings.tokens)),

@@ -14,6 +14,7 @@ from ca_embed._frames import clears_locals
 from ca_embed._host.error_hooks import ErrorHook
 from ca_embed._host.handlers import Handler
 from ca_embed._host.identify import Identify
+from ca_embed._host.key_provider import KeyProvider
 from ca_embed._host.threads import Pool
 from ca_embed._host.user_ids import UserId
 from ca_embed._reconciliation import Pass, Reconciliation
@@ -47,7 +48,9 @@ class Embed:
         ChatArchitect accepts calls, any may have signed a webhook.
     public_url: this mount as the outside world sees it, like https://crm.example/chatarchitect.
     storage: a storage URL, a `Storage`, or an `AsyncStorage`.
-    encryption_keys: secret texts of 16 characters or more: the first seals, all open.
+    encryption_keys: secret texts of 16 characters or more: the first seals, all open. Or a function that
+        returns them, for example from a key management service. It is called once, at the first use, and
+        may be asynchronous.
     identify: gets the host's own request object (or the WSGI environ, or the ASGI scope) and returns
         the id of the signed-in user, or None. May be asynchronous.
     parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
@@ -71,7 +74,7 @@ class Embed:
         partner_token: str | Sequence[str] | None = None,
         public_url: str | None = None,
         storage: str | Storage | AsyncStorage | None = None,
-        encryption_keys: str | Sequence[str] | None = None,
+        encryption_keys: str | Sequence[str] | KeyProvider | None = None,
         identify: Identify | None = None,
         parent_origins: Sequence[str] | None = None,
         integration: str | None = None,
@@ -111,7 +114,12 @@ class Embed:
         if settings is None or opened is None or problems:
             raise ConfigurationError(problems)
         self._core: Core = build_core(
-            settings, opened, identify=identify, clock=clock, handlers_at_once=handlers == "request"
+            settings,
+            opened,
+            identify=identify,
+            key_provider=encryption_keys if callable(encryption_keys) else None,
+            clock=clock,
+            handlers_at_once=handlers == "request",
         )
 
     @classmethod

@@ -301,6 +301,10 @@ class ForeignStorage(StorageUnavailable):
     """The storage belongs to another application, with another `public_url` and other partner tokens."""
 
 
+class KeysUnavailable(StorageUnavailable):
+    """The function in `encryption_keys` has raised, not returned in time, or returned no usable keys."""
+
+
 class StorageContention(StorageUnavailable):
     """Others changed a record at every attempt to save it."""
 

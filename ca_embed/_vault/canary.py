@@ -3,14 +3,14 @@
 Without it, wrong keys would show only when a customer's record is opened.
 
 Its document is a list of sealed blobs, one after the other: one for each key that has sealed in this
-storage, the newest first. All blobs have the same length. Release 0.1.0 writes one blob.
+storage, the newest first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from ca_embed._vault.keyring import SHORTEST_BLOB, Keyring, key_id_of
+from ca_embed._vault.keyring import Keyring, key_id_of, length_of_empty
 from ca_embed.errors import RecordUnreadable, UnknownKey
 from ca_embed.storage._base import SealedRecord, Storage
 
@@ -111,8 +111,13 @@ class Canary:
 
 
 def _blobs(canary: SealedRecord) -> list[bytes]:
-    document = canary.document
-    return [document[at : at + SHORTEST_BLOB] for at in range(0, len(document) or 1, SHORTEST_BLOB)]
+    """Take the document apart. The first byte of each blob says how long it is, since nothing is in it."""
+    rest, blobs = canary.document, list[bytes]()
+    while rest or not blobs:
+        length = length_of_empty(rest) or len(rest)
+        blobs.append(rest[:length])
+        rest = rest[length:]
+    return blobs
 
 
 def _key_ids(blobs: list[bytes]) -> list[str]:

@@ -184,6 +184,10 @@ class Ledger:
         state = self.opened(record)
         return self._storage.save(self._seal(state, version=record.version + 1))
 
+    def is_sealed_as_today(self, record: SealedRecord) -> bool:
+        """Tell whether a record is sealed under the first key, in today's form. Nothing is opened."""
+        return self._keyring.seals_like(record.document)
+
     def delete(self, record: SealedRecord) -> bool:
         """Remove exactly this version of a registration. False if it has changed since, or is gone."""
         return self._storage.delete(record.registration_id, record.version)

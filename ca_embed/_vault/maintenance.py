@@ -45,13 +45,12 @@ def rotate_keys(ledger: Ledger, *, dry_run: bool = False, progress: Progress | N
     Raises StorageUnavailable; UnknownKey if the keys do not fit the storage at all.
     """
     ledger.canary.before_opening()
-    counts, first_key_id, still_used = Rotation(), ledger.key_ids[0], set[str]()
+    counts, still_used = Rotation(), set[str]()
     for seen, record in enumerate(ledger.records(), start=1):
-        key_id = key_id_of(record.document)
-        if key_id == first_key_id:
+        if ledger.is_sealed_as_today(record):
             counts.current += 1
         elif not _reseal(ledger, record, counts, dry_run=dry_run):
-            still_used.add(key_id or "foreign")
+            still_used.add(key_id_of(record.document) or "foreign")
         if progress:
             progress(seen)
     if not dry_run:

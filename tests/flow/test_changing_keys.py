@@ -223,9 +223,9 @@ def canary_of(storage: MemoryStorage) -> SealedRecord:
     [
         (lambda document: document[:-1] + bytes([document[-1] ^ 1]), None),
         (lambda document: document + b"cut off", None),
-        (lambda document: document[:36] + bytes([document[36] ^ 1]), Tampered),
+        (lambda document: document[:68] + bytes([document[68] ^ 1]), Tampered),
         (lambda document: b"", ForeignFormat),
-        (lambda document: b"x" * 37, ForeignFormat),
+        (lambda document: b"x" * 69, ForeignFormat),
     ],
     ids=["another is broken", "something follows", "broken", "empty", "foreign"],
 )
@@ -241,7 +241,7 @@ def test_a_broken_canary(change: Callable[[bytes], bytes], error: type[Exception
         if error is None:
             assert deliver(embed, "another") == 200
             assert embed.rotate_keys().unreadable == 0
-            assert len(canary_of(storage).document) == 37
+            assert len(canary_of(storage).document) == 69
         else:
             with pytest.raises(error):
                 embed.registrations()

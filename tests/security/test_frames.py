@@ -296,6 +296,11 @@ PROVOKED: dict[type[EmbedError], Provoke] = {
     errors.InvalidArgument: lambda world: world.raised(
         lambda: world.embed.create_session(USER, partner_state="\ud800")
     ),
+    errors.KeysUnavailable: lambda world: [
+        found
+        for keys in ([KEY, KEY], [KEY, TOKEN], KEY[:8])
+        for found in world.raised(world.build(encryption_keys=lambda keys=keys: keys).key_usage)
+    ],
     errors.InvalidSignature: lambda world: [
         *with_headers(world, X_CA_Signature="sha256=" + "0" * 64),
         *with_headers(world, X_CA_Signature="no"),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hmac
+import json
+import os
 import traceback
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ca_embed._vault.keyring import Keyring, generate_key, key_id_of
+from ca_embed._vault.keyring import Keyring, _associated_data, generate_key, key_id_of
 from ca_embed.errors import (
     ForeignFormat,
     RecordUnreadable,
@@ -39,7 +44,7 @@ def test_nothing_is_in_the_clear() -> None:
     """The blob holds no part of the secret or the key, and sealing twice gives other bytes."""
     one, other = seal([KEY]), seal([KEY])
     assert one != other
-    assert one[9:21] != other[9:21]
+    assert one[41:53] != other[41:53]
     assert b"fake" not in one
     assert KEY.encode() not in one
 
@@ -64,12 +69,29 @@ def test_key_ids_are_stable() -> None:
 
 
 def test_old_blobs_open() -> None:
-    """A blob of this format, sealed long ago, still opens."""
+    """A blob of the older form, without a key commitment, still opens. It is not sealed as today."""
     blob = bytes.fromhex(
         "01182fb04c894bb012000102030405060708090a0bd054557f812f058eafc59f23b1e73f81e07886"
         "ed4727f9780a7a199cb9bcf55cb20917079bee83f748fe5ff8d95b1a3d4746af"
     )
     assert opened([KEY], blob) == SECRET
+    assert key_id_of(blob) == Keyring([KEY]).key_ids[0]
+    assert not Keyring([KEY]).seals_like(blob)
+    assert Keyring([KEY]).seals_like(seal([KEY]))
+    assert not Keyring([KEY, OLD_KEY]).seals_like(seal([OLD_KEY]))
+
+
+def test_a_blob_commits_to_its_key() -> None:
+    """A blob with the commitment of another key does not open, although cipher and seal are right."""
+    keyring = Keyring([KEY])
+    (key,) = keyring._keys.values()
+    header = key.header[:9] + Keyring([FOREIGN_KEY]).seal(b"", registration_id="r1", field="state")[9:41]
+    bound_to = _associated_data(header, "r1", "state")
+    nonce = bytes(12)
+    forged = header + nonce + key.cipher.encrypt(nonce, SECRET, bound_to)
+    assert key.cipher.decrypt(nonce, forged[53:], bound_to) == SECRET
+    with pytest.raises(Tampered):
+        opened([KEY], forged)
 
 
 @pytest.mark.parametrize(
@@ -106,20 +128,23 @@ def test_an_edited_key_id_does_not_open() -> None:
     blob, other = seal([KEY]), seal([OLD_KEY])
     with pytest.raises(Tampered):
         opened([KEY, OLD_KEY], other[:9] + blob[9:])
+    with pytest.raises(Tampered):
+        opened([KEY, OLD_KEY], other[:41] + blob[41:])
 
 
 def test_a_cut_blob_does_not_open() -> None:
     """A blob without its end raises Tampered, or ForeignFormat if it is too short for a blob."""
     blob = seal([KEY])
     for length in range(len(blob)):
-        with pytest.raises(ForeignFormat if length < 9 + 12 + 16 else Tampered):
+        with pytest.raises(ForeignFormat if length < 9 + 32 + 12 + 16 else Tampered):
             opened([KEY], blob[:length])
     with pytest.raises(Tampered):
         opened([KEY], blob + b"\0")
 
 
 @pytest.mark.parametrize(
-    "foreign", [b"", b"{}", SECRET * 3, b"\x00" * 100, b"\x02" + b"x" * 100, b"gAAAAABm" * 10]
+    "foreign",
+    [b"", b"{}", SECRET * 3, b"\x00" * 100, b"\x03" + b"x" * 100, b"\x02" + b"x" * 67, b"gAAAAABm" * 10],
 )
 def test_foreign_bytes(foreign: bytes) -> None:
     """Bytes that we did not seal raise ForeignFormat, not Tampered."""
@@ -148,6 +173,44 @@ def test_no_error_shows_a_secret() -> None:
         assert not any(key in shown for key in (KEY, OLD_KEY, FOREIGN_KEY))
         assert isinstance(refusal.value, StorageUnavailable)
         assert refusal.value.answer == StorageUnavailable._public_text
+
+
+VECTORS: list[dict[str, str]] = json.loads(
+    (Path(__file__).parents[2] / "docs" / "sealing.md")
+    .read_text(encoding="utf-8")
+    .split("```json")[1]
+    .split("```")[0]
+)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["blob"][:4] + vector["nonce"][:2])
+def test_published_vectors(vector: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each blob on the page opens. Those of today's form are what the keyring makes with that nonce."""
+    blob, plaintext = bytes.fromhex(vector["blob"]), bytes.fromhex(vector["plaintext"])
+    place = {"registration_id": vector["registration_id"], "field": vector["field"]}
+    keyring = Keyring([vector["key"]])
+    assert keyring.open(blob, **place) == plaintext
+    if blob[0] == 2:
+        monkeypatch.setattr(os, "urandom", lambda length: bytes.fromhex(vector["nonce"]))
+        assert keyring.seal(plaintext, **place) == blob
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["blob"][:4] + vector["nonce"][:2])
+def test_a_reader_can_open_the_vectors_with_the_page_alone(vector: dict[str, str]) -> None:
+    """The page's rules are enough: derive, put the associated data together, decrypt."""
+    blob, nonce = bytes.fromhex(vector["blob"]), bytes.fromhex(vector["nonce"])
+
+    def derive(info: bytes, length: int) -> bytes:
+        extracted = hmac.digest(bytes(32), vector["key"].encode(), "sha256")
+        return hmac.digest(extracted, info + b"\x01", "sha256")[:length]
+
+    commitment = derive(b"ca_embed commitment", 32) if blob[0] == 2 else b""
+    header = blob[:1] + derive(b"ca_embed key id", 8) + commitment
+    assert blob.startswith(header + nonce)
+    names = [vector["registration_id"].encode(), vector["field"].encode()]
+    bound_to = header + b"".join(len(name).to_bytes(4, "big") + name for name in names)
+    cipher = AESGCM(derive(b"ca_embed seal", 32))
+    assert cipher.decrypt(nonce, blob[len(header + nonce) :], bound_to).hex() == vector["plaintext"]
 
 
 def test_repr_shows_ids_only() -> None:
