@@ -59,6 +59,9 @@ PARK_AFTER = 24 * 3600.0  # seconds of failures after which a handler run is par
 UNKNOWN_LAST_RETRY = 900.0  # seconds; the longest wait for a process that knows the handler
 TOMBSTONE_LIFE = 7 * 24 * 3600.0  # seconds after the session's end: longer than any clock is wrong
 MAX_AHEAD = HANDLER_LAST_RETRY + 300  # seconds; no right clock writes a later `due_at`
+# What the page hears from the iframe, in the order in which it happens (guide, "Parent Page Events"). A user
+# cancels or fails after the steps that were reached, and may still succeed at the next attempt.
+PAGE_STEPS = ("ready", "phone_verified", "facebook_started", "cancelled", "failed", "completed")
 ERASED = "erased"  # the status of a tombstone, which no caller sees
 PARKED_BAND = 1e11  # `due_at` of what is parked begins here
 
@@ -121,6 +124,9 @@ class Registration:
 
     user_id: the user's id in the host application.
     status: a `Status`, or a newer word of the Partner API.
+    furthest_step: how far its page says that the user has come: "ready", "phone_verified",
+        "facebook_started", "cancelled", "failed" or "completed". It proves nothing: `status` says whether
+        the registration is completed.
     handlers: the handlers that get its credentials; empty before it is completed.
     """
 
@@ -135,6 +141,7 @@ class Registration:
     created_at: datetime
     expires_at: datetime | None = None
     completed_at: datetime | None = None
+    furthest_step: str | None = None
     handlers: tuple[HandlerStatus, ...] = ()
 
 
@@ -282,6 +289,7 @@ def begin(registration: Registration, token_id: str, known: State | None, handle
         phone=known.registration.phone,
         integration=known.registration.integration or registration.integration,
         completed_at=known.registration.completed_at,
+        furthest_step=known.registration.furthest_step,
     )
     runs = known.handlers
     if known.completed:  # the process that accepted the completion may not know all of ours
@@ -299,6 +307,23 @@ def _with_runs(runs: tuple[HandlerRun, ...], handlers: Iterable[str], now: float
     """Add a due run for each of these handlers that has none."""
     known = {run.name for run in runs}
     return runs + tuple(HandlerRun(name, due_at=now) for name in dict.fromkeys(handlers) if name not in known)
+
+
+# --- what the page reports -----------------------------------------------------------------------
+
+
+def stepped(state: State, step: str) -> State:
+    """Note a step of `PAGE_STEPS` that the page reports. One that is not further changes nothing."""
+    if state.erased or _place(step) <= _place(state.registration.furthest_step):
+        return state
+    return replace(state, registration=replace(state.registration, furthest_step=step))
+
+
+def _place(step: str | None) -> int:
+    """Return the place of a step in the order. A newer release may have stored one that is unknown here."""
+    if step is None:
+        return -1
+    return PAGE_STEPS.index(step) if step in PAGE_STEPS else len(PAGE_STEPS)
 
 
 # --- completion ----------------------------------------------------------------------------------

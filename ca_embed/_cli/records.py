@@ -12,7 +12,7 @@ from ca_embed._registration import HandlerStatus, Registration, State, shown
 from ca_embed._vault.ledger import Ledger
 from ca_embed._webhook import is_registration_id
 
-_COLUMNS = ("registration_id", "status", "user_id", "phone", "created_at", "completed_at")
+_COLUMNS = ("registration_id", "status", "user_id", "phone", "created_at", "completed_at", "furthest_step")
 
 
 def add_to(commands: Commands) -> None:

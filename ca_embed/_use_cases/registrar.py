@@ -1,4 +1,4 @@
-"""Creating sessions for users, and accepting their completions.
+"""Creating sessions for users, noting what their pages report, and accepting their completions.
 
 Each method either calls the Partner API or touches the storage, never both. So an event loop can run
 the two in different threads, and a slow Partner API delays no storage call.
@@ -155,6 +155,16 @@ class Registrar:
         self._note_handler_names()
         extra = fields("created", session.registration_id)
         logger.info("sessions reason=created registration_id=%s", session.registration_id, extra=extra)
+
+    # --- what the page reports ------------------------------------------------------------------
+
+    def note_step(self, registration_id: str, step: str) -> None:
+        """Store a step that the page reports, if it is further than the stored one."""
+
+        def decide(known: State | None) -> tuple[None, State | None]:
+            return None, None if known is None else rules.stepped(known, step)
+
+        self._ledger.change(registration_id, decide)
 
     # --- accept ---------------------------------------------------------------------------------
 

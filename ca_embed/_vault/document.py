@@ -20,7 +20,16 @@ _FORM = 1
 _PARTS: dict[str, type[Any]] = {"registration": Registration, "credentials": Credentials, "claim": Claim}
 # Fields that the first release does not know. It refuses a document that has one.
 _LATER = frozenset(
-    {"active_at", "inconclusive", "expiry_counted", "erased", "failing_since", "last_error", "round"}
+    {
+        "active_at",
+        "inconclusive",
+        "expiry_counted",
+        "erased",
+        "failing_since",
+        "furthest_step",
+        "last_error",
+        "round",
+    }
 )
 
 _T = TypeVar("_T")
@@ -30,6 +39,7 @@ def to_bytes(state: State) -> bytes:
     """Return the document of a state."""
     document = _without_defaults(state, asdict(state))
     del document["unknown"]  # its fields go back to where they were
+    document["registration"] = _without_defaults(state.registration, document["registration"])
     del document["registration"]["handlers"]  # made on reading, from the state's own
     document["handlers"] = [_without_defaults(run, asdict(run)) for run in state.handlers]
     for part, unknown in state.unknown.items():

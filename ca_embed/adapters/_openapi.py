@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ca_embed._registration import PAGE_STEPS
+
 
 class OpenedSession(BaseModel):
     """A new registration session, for the page that asked for it."""
@@ -41,13 +43,19 @@ class Problem(BaseModel):
     message: str
 
 
-def _described(name: str, summary: str, good: int, model: type[BaseModel], *problems: int) -> dict[str, Any]:
+def _described(
+    name: str, summary: str, good: int, model: type[BaseModel] | None, *problems: int
+) -> dict[str, Any]:
+    documented = {good: {"model": model}} if model else {}
     return {
         "name": f"chatarchitect_{name}",
         "summary": summary,
         "status_code": good,
         "response_model": None,  # the core makes the responses
-        "responses": {good: {"model": model}, **{status: {"model": Problem} for status in problems}},
+        "responses": {
+            **documented,
+            **{status: {"model": Problem} for status in problems},
+        },
     }
 
 
@@ -73,6 +81,18 @@ READ = _described(
     404,
     503,
 )
+_STEP = {"type": "object", "properties": {"step": {"enum": list(PAGE_STEPS)}}, "required": ["step"]}
+
+STEP = {
+    **_described(
+        "step",
+        "Note how far the page of the signed-in user has come",
+        204,
+        None,
+        *(400, 401, 403, 404, 413, 503),
+    ),
+    "openapi_extra": {"requestBody": {"content": {"application/json": {"schema": _STEP}}, "required": True}},
+}
 DELIVER = _described(
     "webhook", "Receive a signed webhook of ChatArchitect", 200, Delivery, 400, 401, 409, 413, 503
 )

@@ -65,6 +65,12 @@ _ROUTES = Map(
             "/sessions/<registration_id>",
             _Route("session", _sessions.preflight_get, cors=True),
         ),
+        _rule("POST", "/sessions/<registration_id>/step", _Route("step", _sessions.note_step, cors=True)),
+        _rule(
+            "OPTIONS",
+            "/sessions/<registration_id>/step",
+            _Route("step", _sessions.preflight_post, cors=True),
+        ),
         _rule("POST", "/webhook", _Route("webhook", _webhook.webhook)),
         _rule("GET", "/ca-embed.js", _Route("asset", _page.script)),
         _rule("GET", "/ca-embed.<digest>.js", _Route("hashed_asset", _page.hashed_script)),

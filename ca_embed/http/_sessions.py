@@ -1,4 +1,4 @@
-"""`POST /sessions` and `GET /sessions/<registration_id>`: what the page asks for its signed-in user."""
+"""`/sessions` and below: what the page asks and reports for its signed-in user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ca_embed._core import Core
 from ca_embed._host.threads import Pool
-from ca_embed._registration import State
+from ca_embed._registration import PAGE_STEPS, State, stepped
 from ca_embed._strict_json import NotStrictJson, parse_object
 from ca_embed._use_cases.registrar import order_session
 from ca_embed._webhook import is_registration_id
@@ -68,8 +68,22 @@ def show_registration(core: Core, request: Request, registration_id: str) -> Ste
     return _registration_response(state)
 
 
-def preflight_post(core: Core, request: Request) -> Response:
-    """Answer the preflight of `POST /sessions`."""
+def note_step(core: Core, request: Request, registration_id: str) -> Steps[Response]:
+    """Store how far the owner's page has come, if that is further than what is stored.
+
+    It is a hint for the host: nothing that a page says completes or ends a registration.
+    """
+    require_allowed_origin(core.settings, request)
+    user_id = yield from identify()
+    step = _reported_step((yield from read_body()))
+    state = yield from blocking(Pool.STORAGE, _find, core, registration_id, user_id)
+    if stepped(state, step) != state:
+        yield from blocking(Pool.STORAGE, core.registrar.note_step, registration_id, step)
+    return Response(204, [], b"")
+
+
+def preflight_post(core: Core, request: Request, registration_id: str = "") -> Response:  # noqa: ARG001 (the route passes it)
+    """Answer the preflight of `POST /sessions` and of `POST /sessions/<registration_id>/step`."""
     return _preflight(core, request, ["POST"])
 
 
@@ -89,13 +103,24 @@ def _asked_language(body: bytes) -> str | None:
     """Read the optional body of `POST /sessions`: only the language may be the browser's choice."""
     if not body.strip():
         return None
-    try:
-        lang = parse_object(body).get("lang")
-    except NotStrictJson as problem:
-        raise InvalidRequest(f"The body is not a JSON object: {problem}.") from None
+    lang = _object(body).get("lang")
     if lang is not None and not isinstance(lang, str):
         raise InvalidRequest("lang must be a string.")
     return lang
+
+
+def _reported_step(body: bytes) -> str:
+    step = _object(body).get("step")
+    if not isinstance(step, str) or step not in PAGE_STEPS:
+        raise InvalidRequest(f"step must be one of {', '.join(PAGE_STEPS)}.")
+    return step
+
+
+def _object(body: bytes) -> dict[str, object]:
+    try:
+        return parse_object(body)
+    except NotStrictJson as problem:
+        raise InvalidRequest(f"The body is not a JSON object: {problem}.") from None
 
 
 def _find(core: Core, registration_id: str, user_id: str) -> State:

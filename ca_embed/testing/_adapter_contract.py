@@ -165,6 +165,17 @@ class AdapterContract(AdapterHttpContract):
         assert refused.code in ("forbidden_origin", None)
         assert not refused.all("access-control-allow-origin")
 
+    def test_step(self, host: Host) -> None:
+        """The page of the owner can report a step, and no one else can."""
+        registration_id = host.open_session().json()["registration_id"]
+        path, body = f"/sessions/{registration_id}/step", b'{"step": "phone_verified"}'
+        for user, status in (("bob", 404), ("alice", 204)):
+            headers = [*host.csrf_headers(user), ("Content-Type", "application/json")]
+            assert host.send("POST", path, headers, body, user=user).status == status
+        registration = host.embed.registration(registration_id)
+        assert registration is not None
+        assert registration.furthest_step == "phone_verified"
+
     def test_forged_host(self, host: Host) -> None:
         """A forged Host does not change the webhook URL, where credentials go."""
         forged = [("Host", "evil.example"), ("X-Forwarded-Host", "evil.example")]

@@ -104,6 +104,7 @@ def test_openapi(client: TestClient) -> None:
     assert set(documented) == {
         ("post", "/chatarchitect/sessions"),
         ("get", "/chatarchitect/sessions/{registration_id}"),
+        ("post", "/chatarchitect/sessions/{registration_id}/step"),
         ("post", "/chatarchitect/webhook"),
     }
     assert {"201", "401", "403", "504"} <= documented["post", "/chatarchitect/sessions"]

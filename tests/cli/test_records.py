@@ -22,7 +22,15 @@ def test_list(operate: Run, world: Any) -> None:
     heading, *rows = ran.out.splitlines()
 
     assert (ran.code, ran.err) == (0, "")
-    assert heading.split() == ["registration_id", "status", "user_id", "phone", "created_at", "completed_at"]
+    assert heading.split() == [
+        "registration_id",
+        "status",
+        "user_id",
+        "phone",
+        "created_at",
+        "completed_at",
+        "furthest_step",
+    ]
     assert {row.split()[0]: row.split()[1:4] for row in rows} == {
         done: ["completed", "ada", "421233221242"],
         open_one: ["started", "bob", "-"],
