@@ -221,6 +221,7 @@ class State:
     The field names are stored too, so a later release must still read them.
 
     token_id: the partner token that created the session; for an unknown session, that of its completion.
+    iframe_url: the page of the session; None if it is not known, as for sessions of older releases.
     generation: how many credentials were accepted so far.
     asked_at: when the Partner API was last asked.
     active_at: when the page last asked, or the status last changed; None: not since the session was created.
@@ -235,6 +236,7 @@ class State:
 
     registration: Registration
     token_id: str
+    iframe_url: str | None = None
     credentials: Credentials | None = None
     signed_at: int | None = None
     generation: int = 0
@@ -272,7 +274,13 @@ class Outcome(Enum):
 # --- beginning -----------------------------------------------------------------------------------
 
 
-def begin(registration: Registration, token_id: str, known: State | None, handlers: tuple[str, ...]) -> State:
+def begin(
+    registration: Registration,
+    token_id: str,
+    iframe_url: str,
+    known: State | None,
+    handlers: tuple[str, ...],
+) -> State:
     """Return the state of a new session. If its completion was stored first, keep that.
 
     known: the stored state, or None.
@@ -282,7 +290,13 @@ def begin(registration: Registration, token_id: str, known: State | None, handle
         return known
     if known is None:
         lost_at = registration.created_at.timestamp() + LOST_AFTER
-        return State(registration=registration, token_id=token_id, look_at=lost_at, host_handlers=handlers)
+        return State(
+            registration=registration,
+            token_id=token_id,
+            iframe_url=iframe_url,
+            look_at=lost_at,
+            host_handlers=handlers,
+        )
     merged = replace(
         registration,
         status=known.registration.status,
@@ -294,7 +308,14 @@ def begin(registration: Registration, token_id: str, known: State | None, handle
     runs = known.handlers
     if known.completed:  # the process that accepted the completion may not know all of ours
         runs = _with_runs(runs, handlers, registration.created_at.timestamp())
-    return replace(known, registration=merged, token_id=token_id, host_handlers=handlers, handlers=runs)
+    return replace(
+        known,
+        registration=merged,
+        token_id=token_id,
+        iframe_url=iframe_url,
+        host_handlers=handlers,
+        handlers=runs,
+    )
 
 
 def belongs_to_another(known: State, registration: Registration) -> bool:

@@ -146,7 +146,7 @@ class Registrar:
         def decide(known: State | None) -> tuple[bool, State | None]:
             if known is not None and not known.erased and rules.belongs_to_another(known, created):
                 return False, None
-            return True, rules.begin(created, token_id, known, names)
+            return True, rules.begin(created, token_id, session.iframe_url, known, names)
 
         if not self._ledger.change(session.registration_id, decide):
             raise PartnerUnavailable(

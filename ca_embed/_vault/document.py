@@ -27,6 +27,7 @@ _LATER = frozenset(
         "erased",
         "failing_since",
         "furthest_step",
+        "iframe_url",
         "last_error",
         "round",
     }

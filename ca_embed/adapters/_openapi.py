@@ -29,6 +29,12 @@ class RegistrationStatus(BaseModel):
     completed_at: str | None
 
 
+class Registrations(BaseModel):
+    """The registrations of one user, at most 20."""
+
+    registrations: list[RegistrationStatus]
+
+
 class Delivery(BaseModel):
     """The result of a webhook: "accepted", "duplicate" or "ignored"."""
 
@@ -59,7 +65,13 @@ def _described(
     }
 
 
-_LANGUAGE = {"type": "object", "properties": {"lang": {"type": "string", "example": "es"}}}
+_ASKED = {
+    "type": "object",
+    "properties": {
+        "lang": {"type": "string", "example": "es"},
+        "registration_id": {"type": "string", "description": "an open session to continue"},
+    },
+}
 
 OPEN = {
     **_described(
@@ -69,8 +81,15 @@ OPEN = {
         OpenedSession,
         *(400, 401, 403, 413, 502, 503, 504),
     ),
-    "openapi_extra": {"requestBody": {"content": {"application/json": {"schema": _LANGUAGE}}}},
+    "openapi_extra": {"requestBody": {"content": {"application/json": {"schema": _ASKED}}}},
 }
+LIST = _described(
+    "registrations",
+    "Return the registrations of the signed-in user, the newest first",
+    200,
+    Registrations,
+    *(401, 403, 503),
+)
 READ = _described(
     "registration",
     "Return the status of a registration of the signed-in user",

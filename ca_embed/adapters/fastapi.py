@@ -19,7 +19,7 @@ from ca_embed.http import METHODS, mount_prefix
 with extra("fastapi"):
     from fastapi import APIRouter, Depends, Request, Response
 
-    from ca_embed.adapters._openapi import DELIVER, OPEN, READ, STEP
+    from ca_embed.adapters._openapi import DELIVER, LIST, OPEN, READ, STEP
     from ca_embed.adapters.starlette import _respond
 
 __all__ = ["router"]
@@ -50,11 +50,13 @@ def router(
     opened, session = for_users("sessions"), for_users("sessions/{registration_id}")
     step = for_users("sessions/{registration_id}/step")
     routes.add_api_route(f"{path}/sessions", opened, methods=["POST"], **OPEN)
+    routes.add_api_route(f"{path}/sessions", opened, methods=["GET"], **LIST)
     routes.add_api_route(f"{path}/sessions/{{registration_id}}", session, methods=["GET"], **READ)
     routes.add_api_route(f"{path}/sessions/{{registration_id}}/step", step, methods=["POST"], **STEP)
     routes.add_api_route(f"{path}/webhook", webhook, methods=["POST"], **DELIVER)
     hidden: dict[str, Any] = {"include_in_schema": False}
-    routes.add_api_route(f"{path}/sessions/", opened, methods=["POST"], **hidden)
+    routes.add_api_route(f"{path}/sessions", opened, methods=["HEAD"], **hidden)
+    routes.add_api_route(f"{path}/sessions/", opened, methods=["POST", *read], **hidden)
     routes.add_api_route(f"{path}/sessions/{{registration_id}}/step/", step, methods=["POST"], **hidden)
     for slash in ("", "/"):
         routes.add_api_route(f"{path}/sessions/{{registration_id}}{slash}", session, methods=read, **hidden)

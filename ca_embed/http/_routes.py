@@ -56,6 +56,7 @@ _ROUTES = Map(
     [
         _rule("GET", "/", _Route("page", _page.hosted_page, refusal=_page.refused_page)),
         _rule("POST", "/sessions", _Route("sessions", _sessions.create_session, cors=True)),
+        _rule("GET", "/sessions", _Route("registrations", _sessions.list_registrations, cors=True)),
         _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, cors=True)),
         _rule(
             "GET", "/sessions/<registration_id>", _Route("session", _sessions.show_registration, cors=True)

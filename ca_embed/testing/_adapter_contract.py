@@ -105,7 +105,8 @@ class AdapterContract(AdapterHttpContract):
         opened = host.send("POST", "/sessions/", host.csrf_headers("alice"), b"{}", user="alice")
         assert opened.status == 201
         registration_id = opened.json()["registration_id"]
-        assert host.send("GET", f"/sessions/{registration_id}/", user="alice").status == 200
+        for path in ("/sessions/", f"/sessions/{registration_id}/"):
+            assert host.send("GET", path, user="alice").status == 200
 
     # --- the host's context -------------------------------------------------------------------------
 
@@ -244,7 +245,10 @@ def _check_users_apart(host: Host) -> None:
     registration_id = host.open_session("alice").json()["registration_id"]
     assert _status(host, registration_id) == "started"
     _check_refused(host.send("GET", f"/sessions/{registration_id}", user="bob"), 404, "not_found")
-    for path in ("/", f"/sessions/{registration_id}"):
+    listed = host.send("GET", "/sessions", user="alice").json()["registrations"]
+    assert listed[0] == host.send("GET", f"/sessions/{registration_id}", user="alice").json()
+    assert host.send("GET", "/sessions", user="bob").json() == {"registrations": []}
+    for path in ("/", "/sessions", f"/sessions/{registration_id}"):
         _check_refused(host.send("GET", path), 401, "not_signed_in")
     _check_refused(host.send("POST", "/sessions", host.csrf_headers("alice"), b"{}"), 401, "not_signed_in")
 

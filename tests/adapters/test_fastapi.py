@@ -103,6 +103,7 @@ def test_openapi(client: TestClient) -> None:
     }
     assert set(documented) == {
         ("post", "/chatarchitect/sessions"),
+        ("get", "/chatarchitect/sessions"),
         ("get", "/chatarchitect/sessions/{registration_id}"),
         ("post", "/chatarchitect/sessions/{registration_id}/step"),
         ("post", "/chatarchitect/webhook"),

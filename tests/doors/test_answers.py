@@ -21,6 +21,7 @@ ON_EVERY_ANSWER = {
 ROUTES = [
     ("GET", "/"),
     ("POST", "/sessions"),
+    ("GET", "/sessions"),
     ("GET", "/sessions/abc"),
     ("POST", "/webhook"),
     ("GET", "/ca-embed.js"),

@@ -68,7 +68,8 @@ REGISTRATION = Registration(
     created_at=datetime.fromtimestamp(NOW, UTC),
     expires_at=EXPIRES,
 )
-OPEN = begin(REGISTRATION, "token1", None, ())
+URL = "https://registration.example/?s=abc"
+OPEN = begin(REGISTRATION, "token1", URL, None, ())
 CREDENTIALS = Credentials(
     app_id="ca_app_123", app_secret="fake-secret-value", phone="42", integration="My CRM", completed_at=TEN
 )
@@ -127,7 +128,7 @@ def test_a_new_session_is_looked_at_soon() -> None:
 def test_a_completion_may_be_faster_than_its_session() -> None:
     """If the completion came first, the session adds its fields to it, and nothing of it is lost."""
     early = completed(None, replace(WEBHOOK, token_id="token2"), now=NOW - 1)
-    state = begin(REGISTRATION, "token1", early, ())
+    state = begin(REGISTRATION, "token1", URL, early, ())
     assert state.registration == completed().registration
     assert state.credentials == CREDENTIALS
     assert state.generation == 1
@@ -140,34 +141,34 @@ def test_the_order_of_arrival_does_not_matter(ordered: str | None) -> None:
     """Session then webhook, or webhook then session: the registration is the same."""
     registration = replace(REGISTRATION, integration=ordered)
     webhook = with_credentials(WEBHOOK, integration="Partner")
-    session_first = completed(begin(registration, "token1", None, ()), webhook)
-    webhook_first = begin(registration, "token1", completed(None, webhook), ())
+    session_first = completed(begin(registration, "token1", URL, None, ()), webhook)
+    webhook_first = begin(registration, "token1", URL, completed(None, webhook), ())
     assert session_first.registration == webhook_first.registration
 
 
 def test_a_session_that_is_stored_twice_stays_open() -> None:
     """Storing a session again changes nothing, and no handler becomes due."""
-    once = begin(REGISTRATION, "token1", None, ("one",))
-    assert begin(REGISTRATION, "token1", once, ("one",)) == once
+    once = begin(REGISTRATION, "token1", URL, None, ("one",))
+    assert begin(REGISTRATION, "token1", URL, once, ("one",)) == once
 
 
 def test_a_session_brings_its_handlers_to_an_early_completion() -> None:
     """If the webhook's process has no handlers, those of the session's process become due."""
-    state = begin(REGISTRATION, "token1", completed(None), ("one", "two"))
+    state = begin(REGISTRATION, "token1", URL, completed(None), ("one", "two"))
     assert runnable(state, "me", ("one", "two"), NOW) == ("one", "two")
     assert due_at(state) == NOW
 
 
 def test_a_session_brings_its_handlers_to_later_credentials() -> None:
     """The handlers of the session's process also become due for credentials that come after that."""
-    early = begin(REGISTRATION, "token1", completed(None, handlers=("one",)), ("one", "two"))
+    early = begin(REGISTRATION, "token1", URL, completed(None, handlers=("one",)), ("one", "two"))
     assert completed(early, NEWER).handlers == (HandlerRun("one", NOW), HandlerRun("two", NOW))
 
 
 def test_handlers_that_ran_early_do_not_run_again() -> None:
     """If the webhook's process has already run its handlers, the session does not make them due again."""
     early = ran(completed(None, handlers=("one",)), "one", NOW, done=True)
-    assert due_at(begin(REGISTRATION, "token1", early, ("one",))) is None
+    assert due_at(begin(REGISTRATION, "token1", URL, early, ("one",))) is None
 
 
 # --- completion ------------------------------------------------------------------------------------
@@ -484,7 +485,7 @@ def test_nothing_brings_it_back(completion: Completion) -> None:
     tombstone = erased(completed(), NOW)
     assert completing(tombstone, completion) == (Outcome.DUPLICATE, None)
     assert answered(tombstone, "started", NOW) is tombstone
-    assert begin(REGISTRATION, "token1", tombstone, ("one",)) is tombstone
+    assert begin(REGISTRATION, "token1", URL, tombstone, ("one",)) is tombstone
 
 
 def test_a_tombstone_outlasts_a_wrong_clock() -> None:
@@ -531,7 +532,7 @@ def test_no_handlers_no_claim() -> None:
 
 def test_handlers_of_the_sessions_process_are_owed() -> None:
     """If this process has no handlers, those of the session's process become due, without a claim."""
-    state = completed(begin(REGISTRATION, "token1", None, ("one",)), claim=MINE)
+    state = completed(begin(REGISTRATION, "token1", URL, None, ("one",)), claim=MINE)
     assert state.handlers == (HandlerRun("one", NOW),)
     assert state.claim is None
 
@@ -636,7 +637,7 @@ def test_a_dead_worker_does_not() -> None:
 
 def test_handlers_of_both_processes_are_due() -> None:
     """The accepting process and the one that created the session may be of different releases."""
-    state = completed(begin(REGISTRATION, "token1", None, ("new", "both")), handlers=("both", "old"))
+    state = completed(begin(REGISTRATION, "token1", URL, None, ("new", "both")), handlers=("both", "old"))
     assert [run.name for run in state.handlers] == ["new", "both", "old"]
 
 
