@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from ca_embed._config import collect, environment, read_settings
 from ca_embed._core import Core, build_core
+from ca_embed._embed_calls import EmbedCalls
 from ca_embed._frames import clears_locals
 from ca_embed._host.error_hooks import ErrorHook
 from ca_embed._host.handlers import Handler
@@ -17,14 +18,11 @@ from ca_embed._host.identify import Identify
 from ca_embed._host.key_provider import KeyProvider
 from ca_embed._host.threads import Pool
 from ca_embed._host.user_ids import UserId
-from ca_embed._reconciliation import Pass, Reconciliation
+from ca_embed._reconciliation import Reconciliation
 from ca_embed._reconciling import Reconciling
-from ca_embed._registration import Credentials, Registration, Session, State, shown
-from ca_embed._use_cases.registrar import checked_user_id, order_session
-from ca_embed._vault import maintenance
+from ca_embed._registration import Credentials, Registration, Session
 from ca_embed._vault.maintenance import Progress, Rotation
-from ca_embed._webhook import is_registration_id
-from ca_embed.errors import ConfigurationError, InvalidArgument, NotFound
+from ca_embed.errors import ConfigurationError
 from ca_embed.storage._base import AsyncStorage, Storage
 from ca_embed.storage._resolve import open_storage
 
@@ -40,7 +38,7 @@ _H = TypeVar("_H", bound=Handler)
 _E = TypeVar("_E", bound=ErrorHook)
 
 
-class Embed:
+class Embed(EmbedCalls):
     """WhatsApp registration with ChatArchitect, for one host application.
 
     base_url: ChatArchitect's public base URL.
@@ -206,65 +204,7 @@ class Embed:
         self._core.error_hooks.add(hook)
         return hook
 
-    # --- use ------------------------------------------------------------------------------------
-
-    def create_session(
-        self,
-        user_id: UserId,
-        *,
-        parent_origin: str | None = None,
-        partner_state: str | None = None,
-        integration: str | None = None,
-        lang: str | None = None,
-    ) -> Session:
-        """Create a session with ChatArchitect for one of your users, and store it.
-
-        parent_origin: the page's; by default the first of `parent_origins`.
-        partner_state: your own opaque text, returned in the webhook and checked there.
-        Raises PartnerError, StorageUnavailable, or InvalidArgument.
-        """
-        core = self._core
-        order = order_session(
-            core.settings,
-            user_id,
-            parent_origin=parent_origin,
-            partner_state=partner_state,
-            integration=integration,
-            lang=lang,
-        )
-        created = core.registrar.create_session(order)
-        core.registrar.store_session(order, created)
-        return created.session
-
-    def registration(self, registration_id: str) -> Registration | None:
-        """Return what is known about a registration, or None. Raises StorageUnavailable."""
-        state = self._state(registration_id)
-        return None if state is None else shown(state)
-
-    def registrations(self, user_id: UserId | None = None, status: str | None = None) -> list[Registration]:
-        """Return all registrations, or one user's, or those of one status, by registration id."""
-        whose = None if user_id is None else checked_user_id(user_id)
-        found = (shown(state) for state in self._core.ledger.states(whose))
-        return [registration for registration in found if status in (None, registration.status)]
-
-    def credentials(self, registration_id: str) -> Credentials | None:
-        """Return the credentials of a completed registration, else None. Raises StorageUnavailable."""
-        state = self._state(registration_id)
-        return None if state is None else state.credentials
-
-    def _state(self, registration_id: str) -> State | None:
-        return self._core.ledger.load(registration_id) if is_registration_id(registration_id) else None
-
-    def reconcile(self, *, limit: int | None = None, seconds: float = 50) -> Reconciliation:
-        """Finish what is due, and return what was done. Run it regularly, for example once a minute.
-
-        Runs handlers that are due, asks the Partner API about open sessions older than 5 seconds, and notes
-        what has expired. Any number of processes may run it at once: one of them asks, all run handlers.
-        limit: the most questions to ask; None: as many as the time allows.
-        seconds: after which nothing new is started. A handler or question that runs then is waited for.
-        Raises StorageUnavailable if the storage fails as a whole.
-        """
-        return Pass(self._core, limit=limit, seconds=seconds).run()
+    # --- beside the application -----------------------------------------------------------------
 
     def reconciling(self, *, every: float = 60) -> Reconciling:
         """Run `reconcile()` beside the application: `with embed.reconciling():` or `async with`.
@@ -273,59 +213,6 @@ class Embed:
         Start it in the process that serves, after any fork. Raises InvalidArgument.
         """
         return Reconciling(self.reconcile, self.areconcile, every)
-
-    def replay(self, registration_id: str, handler: str | None = None) -> None:
-        """Make the handlers of a completed registration due again, also those that are done or parked.
-
-        handler: the name of one; None: all. The next `reconcile()` runs them.
-        Raises NotFound if nothing is stored to hand over, InvalidArgument for a handler that is not known.
-        """
-        if not is_registration_id(registration_id):
-            raise NotFound(f"registration {registration_id!r} is not known here")
-        self._core.handler_runner.replay(registration_id, handler)
-
-    def retry_webhook(self, registration_id: str) -> Retry:
-        """Ask ChatArchitect to deliver the webhook of a completed registration again.
-
-        Raises NotFound if the registration is not known here, else PartnerError.
-        """
-        state = self._state(registration_id)
-        if state is None:
-            raise NotFound(f"registration {registration_id!r} is not known here")
-        return self._core.clients.retry_webhook(state.token_id, registration_id)
-
-    def rotate_keys(self, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
-        """Seal every record under the first key, and return what was done (dry_run: what would be done).
-
-        It may run while the application runs. After an interruption, run it again.
-        progress: gets the number of records checked so far. Raises StorageUnavailable.
-        """
-        return maintenance.rotate_keys(self._core.ledger, dry_run=dry_run, progress=progress)
-
-    def key_usage(self) -> dict[str, int]:
-        """Count the records under each key id. After `rotate_keys`, remove the keys that count none."""
-        counted = maintenance.key_usage(self._core.ledger)
-        return {**dict.fromkeys(self._core.ledger.key_ids, 0), **counted}
-
-    def forget(self, user_id: UserId) -> int:
-        """Remove all registrations of one of your users, with their credentials; return how many.
-
-        For requests to erase personal data. It does not unregister the number with ChatArchitect.
-        """
-        whose = checked_user_id(user_id)
-        self._core.session_limit.forget(whose)
-        return maintenance.forget(self._core.ledger, whose)
-
-    def purge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
-        """Remove sessions that expired that long ago without a completion; return how many.
-
-        Raises InvalidArgument for a negative time, which would take open sessions as well.
-        """
-        if older_than < timedelta():
-            raise InvalidArgument("older_than must not be negative")
-        return maintenance.purge_expired(
-            self._core.ledger, older_than=older_than, now=self._core.clock(), dry_run=dry_run
-        )
 
     def close(self) -> None:
         """Release connections, files and threads. The next use opens them again."""
