@@ -15,14 +15,18 @@ from typing import Any
 from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, mount_prefix
+from ca_embed.http._openapi import Caller
+from ca_embed.http._routes import endpoints
 
 with extra("fastapi"):
     from fastapi import APIRouter, Depends, Request, Response
 
-    from ca_embed.adapters._openapi import DELIVER, LIST, OPEN, READ, STEP
+    from ca_embed.adapters._fastapi_openapi import entry
     from ca_embed.adapters.starlette import _respond
 
 __all__ = ["router"]
+
+_NAMES = {"/": "chatarchitect"}  # for `url_for`
 
 
 def router(
@@ -38,32 +42,31 @@ def router(
 
         return endpoint
 
-    async def for_all(request: Request) -> Response:
-        return await _respond(embed, request, request.path_params["rest"])
+    def for_all(rest: str) -> Callable[..., Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return await _respond(embed, request, rest.format(**request.path_params))
 
-    async def webhook(request: Request) -> Response:
-        return await _respond(embed, request, "webhook")
+        return endpoint
 
     path = mount_prefix(embed, prefix)
     routes = APIRouter(tags=["ChatArchitect"])
-    read, page = ["GET", "HEAD"], for_users("")
-    opened, session = for_users("sessions"), for_users("sessions/{registration_id}")
-    step = for_users("sessions/{registration_id}/step")
-    routes.add_api_route(f"{path}/sessions", opened, methods=["POST"], **OPEN)
-    routes.add_api_route(f"{path}/sessions", opened, methods=["GET"], **LIST)
-    routes.add_api_route(f"{path}/sessions/{{registration_id}}", session, methods=["GET"], **READ)
-    routes.add_api_route(f"{path}/sessions/{{registration_id}}/step", step, methods=["POST"], **STEP)
-    routes.add_api_route(f"{path}/webhook", webhook, methods=["POST"], **DELIVER)
     hidden: dict[str, Any] = {"include_in_schema": False}
-    routes.add_api_route(f"{path}/sessions", opened, methods=["HEAD"], **hidden)
-    routes.add_api_route(f"{path}/sessions/", opened, methods=["POST", *read], **hidden)
-    routes.add_api_route(f"{path}/sessions/{{registration_id}}/step/", step, methods=["POST"], **hidden)
-    for slash in ("", "/"):
-        routes.add_api_route(f"{path}/sessions/{{registration_id}}{slash}", session, methods=read, **hidden)
-        if path or slash:
-            routes.add_api_route(path + slash, page, methods=read, name="chatarchitect", **hidden)
-    routes.add_api_route(f"{path}/{{rest:path}}", for_all, methods=list(METHODS), **hidden)
+    for one in endpoints():
+        of_user = one.operation.caller is Caller.USER
+        answering = (for_users if of_user else for_all)(one.path[1:])
+        described = entry(one.operation, dependency=current_user is not None)
+        routes.add_api_route(path + one.path, answering, methods=[one.method], **described)
+        for form in _other_forms(path, one.path) if of_user else ():
+            methods = ["GET", "HEAD"] if one.method == "GET" else [one.method]
+            routes.add_api_route(form, answering, methods=methods, name=_NAMES.get(one.path), **hidden)
+    routes.add_api_route(f"{path}/{{rest:path}}", for_all("{rest}"), methods=list(METHODS), **hidden)
     return routes
+
+
+def _other_forms(mount: str, path: str) -> list[str]:
+    """Return a path without and with a slash at its end. FastAPI refuses a route whose path is empty."""
+    bare = mount + path.rstrip("/")
+    return [form for form in (bare, bare + "/") if form]
 
 
 def _returning(user: Any, dependency: Callable[..., Any]) -> Callable[[Any], Any]:

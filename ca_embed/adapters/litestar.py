@@ -4,7 +4,8 @@
 
 `identify` gets the `litestar.Request`: `request.user` and `request.session` work. Litestar's CSRF
 protection exempts `/webhook` and no other endpoint. In a template, `embed.snippet()` returns the button.
-If that protection is on, write `embed.snippet(csrf=csrf_token(request))`.
+If that protection is on, write `embed.snippet(csrf=csrf_token(request))`. `on_app_init=[openapi(embed)]`
+adds the endpoints to your OpenAPI document.
 """
 # No `from __future__ import annotations`: Litestar resolves the annotations of handlers at run time.
 
@@ -22,7 +23,9 @@ with extra("litestar"):
     from litestar.types import Receive, Scope, Send
     from litestar.utils.scope.state import ScopeState
 
-__all__ = ["csrf_token", "router"]
+    from ca_embed.adapters._litestar_openapi import openapi
+
+__all__ = ["csrf_token", "openapi", "router"]
 
 
 def router(embed: Embed, prefix: str | None = None) -> Router:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header, parse_etags, quote_etag
+from werkzeug.http import parse_accept_header
 
 from ca_embed._core import Core
 from ca_embed.assets._html import hosted_page as hosted_html
 from ca_embed.assets._html import page_permissions, signed_out_page
 from ca_embed.assets._script import Script, javascript
 from ca_embed.errors import EmbedError, NotFound, NotSignedIn
+from ca_embed.http._etag import revalidated
 from ca_embed.http._messages import Request, Response, error_response
 from ca_embed.http._steps import Steps, identify
 
@@ -67,11 +68,8 @@ def _javascript(request: Request, asset: Script, cache_control: str) -> Response
     headers = [
         ("Content-Type", "text/javascript; charset=utf-8"),
         ("Cache-Control", cache_control),
-        ("ETag", quote_etag(asset.digest)),
         # A page of any origin may load it, with integrity or as a module.
         ("Access-Control-Allow-Origin", "*"),
         ("Cross-Origin-Resource-Policy", "cross-origin"),
     ]
-    if parse_etags(request.text("if-none-match")).contains_weak(asset.digest):
-        return Response(304, headers, b"")
-    return Response(200, headers, asset.body)
+    return revalidated(request, headers, asset.body, asset.digest)

@@ -44,7 +44,7 @@ def mount_prefix(embed: HasCore, prefix: str | None = None) -> str:
     return unquote(embed._core.settings.public_path if prefix is None else prefix).rstrip("/")
 
 
-_ENDPOINTS = {"sessions", "webhook", "health", "live"}
+_ENDPOINTS = {"sessions", "webhook", "health", "live", "openapi.json"}
 
 
 def public_root(embed: HasCore) -> str:

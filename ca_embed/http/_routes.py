@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 from werkzeug.exceptions import HTTPException
@@ -15,9 +18,11 @@ from ca_embed._core import Core
 from ca_embed._frames import clear_locals
 from ca_embed._log import fields
 from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RecordUnreadable, RequestError
-from ca_embed.http import _health, _page, _sessions, _webhook
+from ca_embed.http import _health, _operations, _page, _sessions, _webhook
+from ca_embed.http._etag import revalidated
 from ca_embed.http._log import request_fields, request_label
 from ca_embed.http._messages import Headers, Request, Response, error_response, finished
+from ca_embed.http._openapi import Endpoint, Operation, document
 from ca_embed.http._origins import page_headers
 from ca_embed.http._steps import Steps
 
@@ -38,12 +43,14 @@ class _Route:
     name: the first word of its lines in the log.
     endpoint: gets the core, the request and the variables of the path. One that waits for nothing is a
         plain function.
+    operation: what the OpenAPI document says of it; None for a preflight, which browsers send by themselves.
     cors: pages of other allowed origins may read its responses.
     refusal: makes the response to a request that is refused.
     """
 
     name: str
     endpoint: Callable[..., Steps[Response] | Response]
+    operation: Operation | None
     cors: bool = False
     refusal: _Refusal = _json_refusal
 
@@ -52,34 +59,65 @@ def _rule(method: str, path: str, route: _Route) -> Rule:
     return Rule(path, methods=[method], endpoint=route)
 
 
+@lru_cache(maxsize=32)
+def _document(mount: str) -> tuple[bytes, str]:
+    """Return the OpenAPI document of a mount, and a short hash of it."""
+    body = json.dumps(document(endpoints(), mount=mount)).encode()
+    return body, hashlib.sha256(body).hexdigest()[:16]
+
+
+def _openapi(core: Core, request: Request) -> Response:
+    """Return the OpenAPI document, to tools at any origin."""
+    body, digest = _document(core.settings.public_path)
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-cache"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Cross-Origin-Resource-Policy", "cross-origin"),
+    ]
+    return revalidated(request, headers, body, digest)
+
+
+_SHOWN = "/sessions/<registration_id>"
+_STEP_OF = "/sessions/<registration_id>/step"
+_PAGE = _Route("page", _page.hosted_page, _operations.PAGE, refusal=_page.refused_page)
+_CREATE = _Route("sessions", _sessions.create_session, _operations.CREATE_SESSION, cors=True)
+_SHOW = _Route("session", _sessions.show_registration, _operations.SHOW_REGISTRATION, cors=True)
+_LIST = _Route("registrations", _sessions.list_registrations, _operations.LIST_REGISTRATIONS, cors=True)
+_STEP = _Route("step", _sessions.note_step, _operations.NOTE_STEP, cors=True)
+_HASHED_SCRIPT = _Route("hashed_asset", _page.hashed_script, _operations.HASHED_SCRIPT)
+
 _ROUTES = Map(
     [
-        _rule("GET", "/", _Route("page", _page.hosted_page, refusal=_page.refused_page)),
-        _rule("POST", "/sessions", _Route("sessions", _sessions.create_session, cors=True)),
-        _rule("GET", "/sessions", _Route("registrations", _sessions.list_registrations, cors=True)),
-        _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, cors=True)),
-        _rule(
-            "GET", "/sessions/<registration_id>", _Route("session", _sessions.show_registration, cors=True)
-        ),
-        _rule(
-            "OPTIONS",
-            "/sessions/<registration_id>",
-            _Route("session", _sessions.preflight_get, cors=True),
-        ),
-        _rule("POST", "/sessions/<registration_id>/step", _Route("step", _sessions.note_step, cors=True)),
-        _rule(
-            "OPTIONS",
-            "/sessions/<registration_id>/step",
-            _Route("step", _sessions.preflight_post, cors=True),
-        ),
-        _rule("POST", "/webhook", _Route("webhook", _webhook.webhook)),
-        _rule("GET", "/ca-embed.js", _Route("asset", _page.script)),
-        _rule("GET", "/ca-embed.<digest>.js", _Route("hashed_asset", _page.hashed_script)),
-        _rule("GET", "/health", _Route("health", _health.health)),
-        _rule("GET", "/live", _Route("live", _health.live)),
+        _rule("GET", "/", _PAGE),
+        _rule("POST", "/sessions", _CREATE),
+        _rule("GET", "/sessions", _LIST),
+        _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, None, cors=True)),
+        _rule("GET", _SHOWN, _SHOW),
+        _rule("OPTIONS", _SHOWN, _Route("session", _sessions.preflight_get, None, cors=True)),
+        _rule("POST", _STEP_OF, _STEP),
+        _rule("OPTIONS", _STEP_OF, _Route("step", _sessions.preflight_post, None, cors=True)),
+        _rule("POST", "/webhook", _Route("webhook", _webhook.webhook, _operations.WEBHOOK)),
+        _rule("GET", "/ca-embed.js", _Route("asset", _page.script, _operations.SCRIPT)),
+        _rule("GET", "/ca-embed.<digest>.js", _HASHED_SCRIPT),
+        _rule("GET", "/health", _Route("health", _health.health, _operations.HEALTH)),
+        _rule("GET", "/live", _Route("live", _health.live, _operations.LIVE)),
+        _rule("GET", "/openapi.json", _Route("openapi", _openapi, _operations.OPENAPI)),
     ],
     merge_slashes=False,
 )
+
+
+@cache
+def endpoints() -> tuple[Endpoint, ...]:
+    """Return all endpoints but the preflights, for OpenAPI documents."""
+    found = []
+    for rule in _ROUTES.iter_rules():
+        method = min((rule.methods or set()) - {"HEAD"})  # werkzeug adds HEAD to GET
+        path = rule.rule.replace("<", "{").replace(">", "}")
+        if rule.endpoint.operation is not None:
+            found.append(Endpoint(method, path, rule.endpoint.operation))
+    return tuple(found)
 
 
 def response_to(core: Core, request: Request) -> Steps[Response]:

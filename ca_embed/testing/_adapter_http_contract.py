@@ -180,6 +180,18 @@ class AdapterHttpContract(ABC):  # noqa: B024 (AdapterContract adds the abstract
         assert plain.body == hashed.body == asset.body
         assert "immutable" in hashed.all("cache-control")[0]
 
+    def test_openapi(self, host: Host, nested_host: Host) -> None:
+        """The OpenAPI document arrives under each prefix, names it, and is revalidated."""
+        for one in (host, nested_host):
+            got = one.send("GET", "/openapi.json")
+            assert (got.status, got.all("content-type")) == (200, ["application/json"])
+            document = got.json()
+            assert document["openapi"].startswith("3.1.")
+            assert document["servers"] == [{"url": one.path}]
+            assert {"/", "/sessions", "/webhook", "/openapi.json"} <= set(document["paths"])
+            known = one.send("GET", "/openapi.json", [("If-None-Match", got.all("etag")[0])])
+            assert (known.status, known.body) == (304, b"")
+
     def test_responses_without_body(self, host: Host) -> None:
         """A response without a body has no Content-Type and no Content-Length (RFC 9110, 8.6)."""
         etag = host.send("GET", "/ca-embed.js").all("etag")

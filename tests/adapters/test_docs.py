@@ -12,6 +12,7 @@ from typing import Any
 
 import fastapi
 import flask
+import litestar
 import pytest
 from fastapi.responses import RedirectResponse
 from fastapi.testclient import TestClient
@@ -185,7 +186,7 @@ def test_wall_in_fastapi(walls: list[str], ca_embed_factory: Any) -> None:
 
 def test_every_block_is_run() -> None:
     """All code of the page is in the sections that are run here."""
-    sections = ("A login wall", "Django", "Write your own")
+    sections = ("The OpenAPI document", "A login wall", "Django", "Write your own")
     run = [block for section in sections for block in python_blocks(SECTIONS[section])]
     assert python_blocks(DOCS) == run
 
@@ -196,3 +197,11 @@ def test_lines_of_adapters(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines < 90
     assert re.search(rf"^\|[^|]*\|[^|]*\| {lines} \|[^|]*{path.stem}\.", DOCS, re.MULTILINE)
+
+
+def test_openapi_of_litestar(ca_embed_factory: Any) -> None:
+    """The program of the section puts the endpoints into Litestar's document."""
+    (block,) = python_blocks(SECTIONS["The OpenAPI document"])
+    names: dict[str, Any] = {"Litestar": litestar.Litestar, "embed": ca_embed_factory()}
+    exec(block, names)
+    assert "/chatarchitect/webhook" in names["app"].openapi_schema.to_schema()["paths"]

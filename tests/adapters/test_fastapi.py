@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
+from fastapi.security import OAuth2PasswordBearer
 from fastapi.testclient import TestClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
+from starlette.routing import Mount
 
+from ca_embed import Embed
 from ca_embed.adapters.fastapi import router
 from ca_embed.testing import AdapterContract, Site, serve_asgi, signed_webhook
 from tests.adapters.programs import EXAMPLES
@@ -95,17 +100,52 @@ def test_dependency_that_returns_an_object(ca_embed_factory: Any, caplog: pytest
     assert "return the user's id" in line
 
 
-def test_openapi(client: TestClient) -> None:
-    """The endpoints that programs use are documented, each once, with their answers."""
-    paths = client.get("/openapi.json").json()["paths"]
-    documented = {
-        (method, path): set(said["responses"]) for path in paths for method, said in paths[path].items()
+class Error(BaseModel):
+    """A model of the host, as many have one."""
+
+    reason: str
+
+
+def own_document(embed: Embed) -> Any:
+    """Return ca_embed's own document."""
+    return TestClient(FastAPI(routes=[Mount("/m", embed.asgi)])).get("/m/openapi.json").json()
+
+
+def test_openapi(ca_embed_factory: Any) -> None:
+    """FastAPI's document has ca_embed's operations below the prefix, and keeps what the host has in it."""
+    embed = ca_embed_factory()
+    app = FastAPI()
+
+    @app.get("/errors")
+    def errors() -> Error:
+        raise NotImplementedError
+
+    app.include_router(router(embed, "/a/chatarchitect"))
+    app.include_router(router(embed, "/b/chatarchitect"))  # a second brand
+    merged, own = app.openapi(), own_document(embed)
+    OpenAPIV31SpecValidator(merged).validate()
+    assert set(merged["paths"]) == {
+        "/errors",
+        *(f"/{brand}/chatarchitect{path}" for brand in "ab" for path in own["paths"]),
     }
-    assert set(documented) == {
-        ("post", "/chatarchitect/sessions"),
-        ("get", "/chatarchitect/sessions"),
-        ("get", "/chatarchitect/sessions/{registration_id}"),
-        ("post", "/chatarchitect/sessions/{registration_id}/step"),
-        ("post", "/chatarchitect/webhook"),
+    for path, item in own["paths"].items():
+        for method, operation in item.items():
+            entry = merged["paths"][f"/a/chatarchitect{path}"][method]
+            assert entry["responses"] == operation["responses"]
+            for part in ("summary", "parameters", "requestBody"):
+                assert entry.get(part) == operation.get(part)
+            assert entry.get("security", []) == operation["security"]
+    assert merged["components"] == {
+        "schemas": {**own["components"]["schemas"], "Error": merged["components"]["schemas"]["Error"]},
+        "securitySchemes": own["components"]["securitySchemes"],
     }
-    assert {"201", "401", "403", "504"} <= documented["post", "/chatarchitect/sessions"]
+    assert "reason" in merged["components"]["schemas"]["Error"]["properties"]
+
+
+def test_openapi_of_a_dependency(ca_embed_factory: Any) -> None:
+    """With a dependency for the user, FastAPI describes what that needs."""
+    signed_in = OAuth2PasswordBearer("token", auto_error=False)
+    app = FastAPI()
+    app.include_router(router(ca_embed_factory(), current_user=signed_in))
+    opened = app.openapi()["paths"]["/chatarchitect/sessions"]["post"]
+    assert opened["security"] == [{"OAuth2PasswordBearer": []}]

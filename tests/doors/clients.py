@@ -13,6 +13,8 @@ from wsgiref.validate import validator
 import webtest
 from asgiref.testing import ApplicationCommunicator
 
+from tests.doors.described import check_described
+
 T = TypeVar("T")
 Headers = Sequence[tuple[str, str]]
 
@@ -222,7 +224,31 @@ def _environ_key(name: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
+class WsgiDoor(WsgiClient):
+    """The WSGI door of an Embed. Each response is held to the OpenAPI document."""
+
+    def request(
+        self, method: str, path: str, *, headers: Headers | dict[str, str] = (), body: bytes = b""
+    ) -> Answer:
+        return described(method, path, super().request(method, path, headers=headers, body=body))
+
+
+class AsgiDoor(AsgiClient):
+    """The ASGI door of an Embed. Each response is held to the OpenAPI document."""
+
+    def request(
+        self, method: str, path: str, *, headers: Headers | dict[str, str] = (), body: bytes = b""
+    ) -> Answer:
+        return described(method, path, super().request(method, path, headers=headers, body=body))
+
+
+def described(method: str, path: str, answer: Answer) -> Answer:
+    """Return the response if the OpenAPI document has it."""
+    check_described(method, path, answer.status, answer.headers, answer.body)
+    return answer
+
+
 DOORS: dict[str, Callable[[Any], Client]] = {
-    "wsgi": lambda embed: WsgiClient(embed.wsgi),
-    "asgi": lambda embed: AsgiClient(embed.asgi),
+    "wsgi": lambda embed: WsgiDoor(embed.wsgi),
+    "asgi": lambda embed: AsgiDoor(embed.asgi),
 }
