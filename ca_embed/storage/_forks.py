@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import Condition
 
 LONGEST_OPERATION = 5.0  # seconds; the storage protocol promises this limit
@@ -22,20 +22,24 @@ class ForkGate:
     def __init__(self, before_fork: Callable[[], None] = lambda: None) -> None:
         """`before_fork` closes what a child must not inherit. It is called when no operation is running."""
         self._before_fork = before_fork
+        self._passage = _Passage(self)
         self._reset()
         _gates.add(self)
 
-    @contextmanager
-    def passing(self) -> Generator[None]:
+    def passing(self) -> AbstractContextManager[None]:
         """Run an operation in the block. It waits first if a fork is in progress."""
+        return self._passage
+
+    def _enter(self) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not self._forking)
+            while self._forking:
+                self._changed.wait()
             self._running += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._running -= 1
+            if self._forking:
                 self._changed.notify_all()
 
     def shut(self) -> None:
@@ -59,6 +63,19 @@ class ForkGate:
         self._changed = Condition()
         self._running = 0
         self._forking = False
+
+
+class _Passage:
+    """The block of one operation. All operations share it, for it keeps nothing."""
+
+    def __init__(self, gate: ForkGate) -> None:
+        self._gate = weakref.proxy(gate)
+
+    def __enter__(self) -> None:
+        self._gate._enter()
+
+    def __exit__(self, *_raised: object) -> None:
+        self._gate._leave()
 
 
 _gates: weakref.WeakSet[ForkGate] = weakref.WeakSet()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -14,7 +13,7 @@ from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._existing import NO_STORAGE
 from ca_embed.storage._forks import ForkGate
 from ca_embed.storage._sqlite import open_files
-from ca_embed.storage._sqlite.errors import is_locked, locked, unavailable
+from ca_embed.storage._sqlite.errors import LOCK_WAIT, is_locked, unavailable
 from ca_embed.storage._sqlite.open_files import COMPANIONS, DATABASE, OpenFiles
 from ca_embed.storage._sqlite.schema import migrate, refuse_foreign
 
@@ -40,30 +39,27 @@ class SQLiteConnections:
         self._path = path
         self._gate = ForkGate(before_fork=self._close_idle)
         self._lock = Lock()
-        self._writing = Lock()
         self._idle: list[sqlite3.Connection] = []
         self._pid = os.getpid()
         self._open_count = 0  # idle and lent
         self._files: OpenFiles = {}
         self._closings = 0
 
-    @contextmanager
-    def lend(self, deadline: float) -> Generator[sqlite3.Connection]:
-        """Lend a connection for the length of the block. It waits for locks until the deadline."""
-        with self._gate.passing(), self._lent(deadline) as connection:
-            yield connection
+    def passing_gate(self) -> AbstractContextManager[None]:
+        """Let no fork happen during the block."""
+        return self._gate.passing()
 
-    @contextmanager
-    def lend_to_write(self, deadline: float) -> Generator[sqlite3.Connection]:
-        """Lend a connection for writing, to one thread at a time, because SQLite allows only one writer."""
-        with self._gate.passing():
-            if not self._writing.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                raise locked(self._path)
-            try:
-                with self._lent(deadline) as connection:
-                    yield connection
-            finally:
-                self._writing.release()
+    def lend(self, deadline: float) -> AbstractContextManager[sqlite3.Connection]:
+        """Lend a connection for reading in the block. It waits for locks until the deadline."""
+        return _Loan(self, deadline, self._gate.passing())
+
+    def lend_to_write(self, deadline: float) -> AbstractContextManager[sqlite3.Connection]:
+        """Lend a connection for writing in the block, which must be inside `passing_gate`.
+
+        Nothing is written if a file of the database was deleted or replaced.
+        """
+        self._require_same_files()
+        return _Loan(self, deadline)
 
     def close(self) -> None:
         """Close all connections. One that is lent is closed when it is returned."""
@@ -71,23 +67,6 @@ class SQLiteConnections:
             self._closings += 1
             self._files = {}
         self._close_idle()
-
-    @contextmanager
-    def _lent(self, deadline: float) -> Generator[sqlite3.Connection]:
-        closings = self._closings
-        connection = self._take_idle() or self._open(deadline)
-        files = self._files
-        try:
-            _wait_until(deadline, connection)
-            yield connection
-        except BaseException:
-            self._close_one(connection)  # it may be inside a transaction, so it is not used again
-            raise
-        try:
-            # A commit into a file that was deleted meanwhile must not be acknowledged.
-            open_files.require_same(self._path, files)
-        finally:
-            self._give_back(connection, closings)
 
     def _take_idle(self) -> sqlite3.Connection | None:
         with self._lock:
@@ -97,8 +76,6 @@ class SQLiteConnections:
                 self._pid = os.getpid()
                 self._open_count = 0
                 self._forget_companions()
-        self._require_same_files()
-        with self._lock:
             return self._idle.pop() if self._idle else None
 
     def _give_back(self, connection: sqlite3.Connection, closings: int) -> None:
@@ -171,6 +148,80 @@ class SQLiteConnections:
         self._files = {DATABASE: self._files[DATABASE]} if DATABASE in self._files else {}
 
 
+class _Loan:
+    """A connection for the length of a block."""
+
+    __slots__ = ("_closings", "_connection", "_connections", "_deadline", "_files", "_gate", "_shortened")
+
+    def __init__(
+        self,
+        connections: SQLiteConnections,
+        deadline: float,
+        gate: AbstractContextManager[None] | None = None,
+    ) -> None:
+        """gate: to pass first, if the caller has not."""
+        self._connections, self._deadline, self._gate = connections, deadline, gate
+
+    def __enter__(self) -> sqlite3.Connection:
+        if self._gate is None:
+            return self._take()
+        self._gate.__enter__()
+        try:
+            return self._take()
+        except BaseException:
+            self._gate.__exit__(None, None, None)
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *_raised: object) -> None:
+        try:
+            self._return(failed=kind is not None)
+        finally:
+            if self._gate is not None:
+                self._gate.__exit__(None, None, None)
+
+    def _take(self) -> sqlite3.Connection:
+        connections = self._connections
+        self._closings = connections._closings
+        self._connection = connections._take_idle() or connections._open(self._deadline)
+        self._files = connections._files
+        # Connections wait LOCK_WAIT unless told otherwise. Telling each time would cost more than reading.
+        self._shortened = self._deadline - time.monotonic() < LOCK_WAIT - 0.1
+        try:
+            if self._shortened:
+                _wait_until(self._deadline, self._connection)
+        except BaseException:
+            connections._close_one(self._connection)
+            raise
+        return self._connection
+
+    def _return(self, *, failed: bool) -> None:
+        connections = self._connections
+        if failed:
+            connections._close_one(self._connection)  # it may be inside a transaction: not used again
+            return
+        try:
+            if self._shortened:
+                _wait_as_usual(self._connection)
+        except BaseException:
+            connections._close_one(self._connection)
+            raise
+        try:
+            # What was read from a file that is gone does not count, and a commit into it is not acknowledged.
+            open_files.require_same(connections._path, self._files)
+        except StorageUnavailable:
+            connections._give_back(self._connection, self._closings)
+            connections._save_deleted_log()
+            raise
+        except BaseException:
+            connections._close_one(self._connection)
+            raise
+        connections._give_back(self._connection, self._closings)
+
+
+def _wait_as_usual(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {round(LOCK_WAIT * 1000)}")
+
+
 def _wait_until(deadline: float, connection: sqlite3.Connection) -> None:
     """Let the connection wait for locks until the deadline, and no longer."""
     milliseconds = max(0, round((deadline - time.monotonic()) * 1000))
@@ -197,6 +248,7 @@ def _connect(path: Path, deadline: float, *, creates: bool) -> sqlite3.Connectio
         connection.execute("PRAGMA synchronous = FULL")
         _wait_until(deadline, connection)
         migrate(connection, path, creates=creates)
+        _wait_as_usual(connection)
     except BaseException:
         connection.close()
         raise

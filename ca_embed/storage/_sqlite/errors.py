@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ca_embed.errors import StorageUnavailable
@@ -21,17 +19,13 @@ _REMEDIES = {
 }
 
 
-@contextmanager
-def translate_errors(path: Path) -> Generator[None]:
-    """Turn each error of this database in the block into StorageUnavailable, with a remedy."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise unavailable(path, f"its folder {path.parent} does not exist: create it") from None
-    except OSError as error:
-        raise unavailable(path, f"it cannot be created or opened ({error.strerror})") from error
-    except sqlite3.Error as error:
-        raise _translate(path, error) from error
+def translated(path: Path, error: sqlite3.Error | OSError) -> StorageUnavailable:
+    """Return the error to raise for an error of this database, with a remedy."""
+    if isinstance(error, sqlite3.Error):
+        return _translate(path, error)
+    if isinstance(error, FileNotFoundError):
+        return unavailable(path, f"its folder {path.parent} does not exist: create it")
+    return unavailable(path, f"it cannot be created or opened ({error.strerror})")
 
 
 def unavailable(path: Path, problem: str) -> StorageUnavailable:

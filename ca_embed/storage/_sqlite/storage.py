@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Sequence
 from math import inf
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from ca_embed.storage._base import DueCursor, SealedRecord
 from ca_embed.storage._sqlite.connections import SQLiteConnections
-from ca_embed.storage._sqlite.errors import LOCK_WAIT, translate_errors
+from ca_embed.storage._sqlite.errors import LOCK_WAIT, locked, translated
+from ca_embed.storage._sqlite.group_commit import GroupCommit, WaitedTooLong
 
 _INSERT = """
     INSERT INTO registrations (version, user_id, due_at, document, registration_id) VALUES (?, ?, ?, ?, ?)
@@ -44,6 +46,7 @@ class SQLiteStorage:
         """Keep the path. A relative path is relative to the folder that is current now."""
         self._path = Path(path).absolute()
         self._connections = SQLiteConnections(self._path)
+        self._commits = GroupCommit(self._connections)
 
     @property
     def path(self) -> Path:
@@ -92,13 +95,21 @@ class SQLiteStorage:
         self._connections.creates = False
 
     def _read(self, query: str, *values: object) -> Sequence[SealedRecord]:
-        with translate_errors(self._path), self._connections.lend(_deadline()) as connection:
-            return [SealedRecord(*row) for row in connection.execute(query, values).fetchall()]
+        try:
+            with self._connections.lend(_deadline()) as connection:
+                return [SealedRecord(*row) for row in connection.execute(query, values).fetchall()]
+        except (sqlite3.Error, OSError) as error:
+            raise translated(self._path, error) from error
 
     def _write(self, statement: str, *values: object) -> bool:
-        """Run one statement as one transaction. Return True if it changed a row."""
-        with translate_errors(self._path), self._connections.lend_to_write(_deadline()) as connection:
-            return connection.execute(statement, values).rowcount == 1
+        """Run one conditional statement. Return True if it changed a row; it is durable then."""
+        try:
+            with self._connections.passing_gate():
+                return self._commits.run(statement, values, _deadline())
+        except WaitedTooLong:
+            raise locked(self._path) from None
+        except (sqlite3.Error, OSError) as error:
+            raise translated(self._path, error) from error
 
 
 def _deadline() -> float:
