@@ -13,6 +13,7 @@ from ca_embed._core import HasCore
 from ca_embed._host.threads import Pool
 from ca_embed.http import Request, arespond, read_chunks, relative_path
 from ca_embed.http._body import ClientGone
+from ca_embed.http._gateways import without_compression
 from ca_embed.http._paths import path_at_door, prefixes_below, public_root, require_mount_prefix
 
 __all__ = ["Middleware"]
@@ -94,12 +95,13 @@ class Middleware:
 
 
 def _request(scope: _Scope, path: str) -> Request:
-    return Request(
+    request = Request(
         method=scope["method"],
         path=path,
         headers=tuple((name.decode("latin-1").lower(), bytes(value)) for name, value in scope["headers"]),
         native=scope,
     )
+    return without_compression(request)
 
 
 async def _body_chunks(receive: _Receive) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from werkzeug.wsgi import get_input_stream
 
 from ca_embed._core import HasCore
 from ca_embed.http import Csrf, Request, Response, path_below, read_stream, respond
+from ca_embed.http._gateways import without_compression
 from ca_embed.http._paths import path_at_door, prefixes_below, public_root, require_mount_prefix
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def read_body(environ: WSGIEnvironment, request: Request) -> bytes:
 
 
 def _request(environ: WSGIEnvironment, path: str) -> Request:
-    return Request(
+    request = Request(
         method=environ["REQUEST_METHOD"],
         path=path,
         headers=tuple(
@@ -99,6 +100,7 @@ def _request(environ: WSGIEnvironment, path: str) -> Request:
         ),
         native=environ,
     )
+    return without_compression(request)
 
 
 def _text(native_string: str) -> str:

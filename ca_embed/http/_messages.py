@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ca_embed._host.identify import Identify
@@ -41,6 +41,10 @@ class Request:
     native: object = field(repr=False)
     identify: Identify | None = None
     csrf: Callable[[], Csrf | None] | None = None
+
+    def without_header(self, name: str) -> Request:
+        """Return this request without a header. `name` is in lower case."""
+        return replace(self, headers=tuple(pair for pair in self.headers if pair[0] != name))
 
     def all(self, name: str) -> list[bytes]:
         """Return every value of a header. `name` is in lower case."""

@@ -72,4 +72,4 @@ def _javascript(request: Request, asset: Script, cache_control: str) -> Response
         ("Access-Control-Allow-Origin", "*"),
         ("Cross-Origin-Resource-Policy", "cross-origin"),
     ]
-    return revalidated(request, headers, asset.body, asset.digest)
+    return revalidated(request, headers, asset.body, asset.digest, asset.gzipped)

@@ -42,6 +42,7 @@ class AdapterContract(AdapterHttpContract):
     buffers_bodies: True if the framework's server reads a whole body before it calls the adapter.
     sees_repeated_headers: False if the server keeps only the last of repeated headers.
     writes_zero_length: True if the framework adds `Content-Length: 0` to responses that must not have it.
+    carries_compressed: False if a gateway in front hands on no compressed responses.
     program: the path of a Python file with an application, your adapter in it, and one handler. The Embed is
         built with `Embed.from_env()`. The suite runs `ca-embed reconcile --app` on it.
     program_app: what `--app` names in that file.

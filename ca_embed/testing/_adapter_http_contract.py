@@ -24,6 +24,7 @@ class AdapterHttpContract(ABC):  # noqa: B024 (AdapterContract adds the abstract
     buffers_bodies: ClassVar[bool] = False
     sees_repeated_headers: ClassVar[bool] = True
     writes_zero_length: ClassVar[bool] = False
+    carries_compressed: ClassVar[bool] = True
 
     # --- the body -------------------------------------------------------------------------------
 
@@ -191,6 +192,27 @@ class AdapterHttpContract(ABC):  # noqa: B024 (AdapterContract adds the abstract
             assert {"/", "/sessions", "/webhook", "/openapi.json"} <= set(document["paths"])
             known = one.send("GET", "/openapi.json", [("If-None-Match", got.all("etag")[0])])
             assert (known.status, known.body) == (304, b"")
+
+    def test_compressed_asset(self, host: Host) -> None:
+        """Clients that take gzip get the script compressed, with an ETag of its own; others get it plain."""
+        asset = javascript()
+        plain = host.send("GET", "/ca-embed.js", [("Accept-Encoding", "gzip;q=0, identity")])
+        assert (plain.body, plain.all("content-encoding")) == (asset.body, [])
+        if not self.carries_compressed:
+            asked = host.send("GET", "/ca-embed.js", [("Accept-Encoding", "gzip")])
+            assert (asked.body, asked.all("content-encoding")) == (asset.body, [])
+            return
+        for path in ("/ca-embed.js", f"/{asset.hashed_name}"):
+            taken = [("Accept-Encoding", "gzip, deflate, br")]
+            got, head = (host.send(method, path, taken) for method in ("GET", "HEAD"))
+            assert (got.status, gzip.decompress(got.body), head.body) == (200, asset.body, b"")
+            for response in (got, head):
+                assert response.all("content-encoding") == ["gzip"]
+                assert set(response.all("content-length")) <= {str(len(got.body))}
+                assert "accept-encoding" in response.all("vary")[0].lower()
+                assert response.all("etag")[0] not in (plain.all("etag")[0], "")
+            known = host.send("GET", path, [*taken, ("If-None-Match", got.all("etag")[0])])
+            assert (known.status, known.all("etag"), known.body) == (304, got.all("etag"), b"")
 
     def test_responses_without_body(self, host: Host) -> None:
         """A response without a body has no Content-Type and no Content-Length (RFC 9110, 8.6)."""

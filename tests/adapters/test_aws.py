@@ -132,17 +132,25 @@ class TestLambdaFunctionURL(MangumContract):
 
 
 class TestLambdaRestAPI(MangumContract):
+    carries_compressed = False
+
     to_event = staticmethod(rest_api_event)
 
 
 class TestLambdaWSGI(AdapterContract):
     buffers_bodies = True
+    to_event: Any = staticmethod(function_url_event)
 
     @contextmanager
     def serve(self, site: Site) -> Iterator[None]:
         app = wsgi.Middleware(NotFound(), site.embed, site.below + site.prefix)
-        with serve_wsgi(gateway(partial(make_lambda_handler, app), function_url_event), site.listener):
+        with serve_wsgi(gateway(partial(make_lambda_handler, app), type(self).to_event), site.listener):
             yield
 
     def user_of(self, request: Any) -> str | None:
         return request.get("HTTP_X_USER")
+
+
+class TestLambdaWSGIRestAPI(TestLambdaWSGI):
+    carries_compressed = False
+    to_event = staticmethod(rest_api_event)

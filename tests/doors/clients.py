@@ -71,6 +71,17 @@ class Client:
         """Release what the client holds."""
 
 
+class _RawResponse(webtest.TestResponse):
+    """A response whose body stays as it was sent. WebTest would decompress it."""
+
+    def decode_content(self) -> None:
+        """Leave the body alone."""
+
+
+class _RawRequest(webtest.TestRequest):
+    ResponseClass = _RawResponse
+
+
 class WsgiClient(Client):
     """Drives a WSGI application under wsgiref's validator and WebTest's lint.
 
@@ -84,7 +95,7 @@ class WsgiClient(Client):
     def request(
         self, method: str, path: str, *, headers: Headers | dict[str, str] = (), body: bytes = b""
     ) -> Answer:
-        request = webtest.TestRequest.blank(quote(path), method=method, environ=dict(self._environ))
+        request = _RawRequest.blank(quote(path), method=method, environ=dict(self._environ))
         request.environ.pop("HTTP_HOST", None)
         if body or method == "POST":
             request.body = body
