@@ -14,6 +14,9 @@ For a storage of yours:
 
 - `StorageContract`: the test suite of a storage within one process.
 - `DurableStorageContract`: the same, and all that concerns processes, crashes and failures.
+- `HistoryContract`: lets processes use the storage while faults happen, and checks all that it returned.
+    `Fault` is what may happen. `record_history()` does the same in a script, for as long as you like.
+- `RecordedStorage`, `check_history()`, `HistoryReport`: the two halves of it, for calls of your own.
 - `UpgradeContract`: the test suite for the data of an older release, which `write_snapshot()` wrote.
 """
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from ca_embed.testing._adapter_contract import AdapterContract
     from ca_embed.testing._adapter_host import Site
     from ca_embed.testing._durable_storage_contract import DurableStorageContract
+    from ca_embed.testing._history.check import HistoryReport, check_history
+    from ca_embed.testing._history.contract import HistoryContract
+    from ca_embed.testing._history.recorder import Fault, record_history
+    from ca_embed.testing._history.recording import RecordedStorage
     from ca_embed.testing._servers import serve_asgi, serve_on_loop, serve_wsgi
     from ca_embed.testing._storage_contract import StorageContract
     from ca_embed.testing._upgrade_contract import UpgradeContract, write_snapshot
@@ -36,9 +43,15 @@ if TYPE_CHECKING:
 __all__ = [
     "AdapterContract",
     "DurableStorageContract",
+    "Fault",
+    "HistoryContract",
+    "HistoryReport",
+    "RecordedStorage",
     "Site",
     "StorageContract",
     "UpgradeContract",
+    "check_history",
+    "record_history",
     "serve_asgi",
     "serve_on_loop",
     "serve_wsgi",
@@ -49,9 +62,15 @@ __all__ = [
 _HOMES = {
     "AdapterContract": "_adapter_contract",
     "DurableStorageContract": "_durable_storage_contract",
+    "Fault": "_history.recorder",
+    "HistoryContract": "_history.contract",
+    "HistoryReport": "_history.check",
+    "RecordedStorage": "_history.recording",
     "Site": "_adapter_host",
     "StorageContract": "_storage_contract",
     "UpgradeContract": "_upgrade_contract",
+    "check_history": "_history.check",
+    "record_history": "_history.recorder",
     "serve_asgi": "_servers",
     "serve_on_loop": "_servers",
     "serve_wsgi": "_servers",

@@ -1,0 +1,1 @@
+"""Records what several processes do with a storage, and checks the recorded history."""
