@@ -1,9 +1,10 @@
 """Finish what a lost webhook, a crash or a failing handler left open.
 
-A pass reads what is due once. First it runs handlers that are due: each record has a claim of its own, so
-any number of processes may do so at once. Then it asks the Partner API about open sessions, which one
-process at a time does, by a lease: the newest session and the one that waits longest in turn, several at
-once, until the budget is used up. What it does not reach stays due, and the next pass takes it.
+A pass reads what is due once, each band of `due_at` by itself (see `_registration`), and no more than it can
+use. First it runs handlers that are due: each record has a claim of its own, so any number of processes may
+do so at once. Then it asks the Partner API about open sessions, which one process at a time does, by a lease:
+the newest session and the one that waits longest in turn, several at once, until the budget is used up. What
+it does not reach stays due, and the next pass takes it.
 
 Whatever happens to one record is that record's affair; only a storage that fails as a whole ends a pass.
 """
@@ -18,14 +19,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
 from ca_embed import _registration as rules
 from ca_embed._core import Core
 from ca_embed._log import fields
-from ca_embed._registration import MAX_AHEAD, PARKED_BAND, Outcome, State
+from ca_embed._registration import HANDLER_BAND, MAX_AHEAD, PARKED_BAND, Outcome, State
 from ca_embed._use_cases.handler_runner import Handover
 from ca_embed._use_cases.registrar import Accepted
 from ca_embed.errors import (
@@ -45,6 +46,9 @@ _T = TypeVar("_T")
 _AT_ONCE = 8  # questions
 _FAILURES_IN_A_ROW = 3  # of the storage, or of one handler
 _SCAN_SHARE, _HANDLER_SHARE = 0.2, 0.5  # of the seconds
+_MOST_SESSIONS = 10_000  # read in one pass: more than it can ask about
+_MOST_OTHERS = 1_000  # of those that are parked, and of those that a wrong clock has put far ahead
+_LATELY = 60.0  # seconds
 
 
 @dataclass(slots=True)
@@ -55,7 +59,8 @@ class Reconciliation:
     expired: newly seen as expired. unanswered: asked without getting an answer, or not asked because the
         Partner API is down.
     handlers_done, handlers_failed: handler runs. handlers_parked: parked ones, which run no more until they
-        are replayed. handlers_unknown: due ones whose handler no process knows.
+        are replayed; counted in 1,000 registrations at most. handlers_unknown: due ones whose handler no
+        process knows.
     unreadable: records that cannot be opened. failed: records whose storage call failed; they stay due.
     busy: whether another process was asking, so this pass did not.
     """
@@ -107,33 +112,57 @@ class Pass:
 
     # --- read ------------------------------------------------------------------------------------
 
-    def _read(self, known_handlers: frozenset[str]) -> tuple[list[str], list[State]]:
-        """Return the ids of registrations with handlers that are due, and the open sessions that are."""
+    def _read(self, known: frozenset[str]) -> tuple[list[str], list[State]]:
+        """Return the ids of registrations with handlers that are due, and the open sessions that are.
+
+        known: the handlers that some process knows.
+        """
         handlers, sessions = list[str](), list[State]()
-        for record in self._due():
-            state = self._guarded(record.registration_id, self._ledger.opened, record)
-            if state is None:
-                continue
-            if state.erased:
-                self._guarded(record.registration_id, self._check_tombstone, record)
-            elif state.completed:
-                self._sort_handlers(state, known_handlers, handlers)
-            else:
-                sessions.append(state)
+        for record in self._due_handlers():
+            self._sort(record, known, handlers, sessions)
+            if self._is_over(_SCAN_SHARE / 2):
+                break
+        for record in self._due_sessions():
+            self._sort(record, known, handlers, sessions)
             if self._is_over(_SCAN_SHARE):
                 break
-        return handlers, sessions
+        return handlers, sorted(sessions, key=lambda state: state.look_at or 0.0)
 
-    def _due(self) -> Iterator[SealedRecord]:
-        """Yield what is due, and what a clock that is ahead has put too far into the future."""
-        yield from self._ledger.due(self._now)
-        for record in self._ledger.due(PARKED_BAND - 1, after=self._now + MAX_AHEAD):
+    def _due_handlers(self) -> Iterator[SealedRecord]:
+        yield from self._ahead(HANDLER_BAND)
+        yield from self._ledger.due(HANDLER_BAND + self._now, after=HANDLER_BAND)
+
+    def _due_sessions(self) -> Iterator[SealedRecord]:
+        """Yield open sessions that are due. Those of active users became due a moment ago, and come first."""
+        yield from self._ahead(0.0)
+        lately = self._now - _LATELY
+        yield from islice(self._ledger.due(self._now, after=lately), _MOST_SESSIONS // 2)
+        yield from islice(self._ledger.due(lately, after=0.0), _MOST_SESSIONS // 2)
+
+    def _ahead(self, band: float) -> Iterator[SealedRecord]:
+        """Yield what a clock that is ahead has put too far into the future."""
+        ahead = self._ledger.due(band + PARKED_BAND - 1, after=band + self._now + MAX_AHEAD)
+        for record in islice(ahead, _MOST_OTHERS):
             logger.warning(
                 "reconcile reason=clock_ahead registration_id=%s; set the clocks of all hosts (NTP)",
                 record.registration_id,
                 extra=fields("clock_ahead", record.registration_id),
             )
             yield record
+
+    def _sort(
+        self, record: SealedRecord, known: frozenset[str], handlers: list[str], sessions: list[State]
+    ) -> None:
+        """Add a record to the list that it belongs to. Do at once what a tombstone needs."""
+        state = self._guarded(record.registration_id, self._ledger.opened, record)
+        if state is None:
+            return
+        if state.erased:
+            self._guarded(record.registration_id, self._check_tombstone, record)
+        elif state.completed:
+            self._sort_handlers(state, known, handlers)
+        else:
+            sessions.append(state)
 
     def _sort_handlers(self, state: State, known: frozenset[str], handlers: list[str]) -> None:
         due = rules.runnable(state, "", [run.name for run in state.handlers], self._now)
@@ -159,10 +188,8 @@ class Pass:
             )
 
     def _count_parked(self) -> int:
-        states = (
-            self._guarded(record.registration_id, self._ledger.opened, record)
-            for record in self._ledger.due(PARKED_BAND * 2, after=PARKED_BAND)
-        )
+        parked = islice(self._ledger.due(PARKED_BAND * 2, after=PARKED_BAND), _MOST_OTHERS)
+        states = (self._guarded(one.registration_id, self._ledger.opened, one) for one in parked)
         return sum(run.parked for state in states if state is not None for run in state.handlers)
 
     # --- run handlers ----------------------------------------------------------------------------

@@ -29,8 +29,9 @@ An erased registration leaves a tombstone for a while, so that no late webhook o
 
 `due_at` says when a worker must look at the state again: an open session may have lost its webhook,
 a handler must run (again), a lease has ended and its worker has not released it, or a tombstone may be
-removed. None means that there is nothing to do. What is parked lies in a band of its own, far in the future,
-so that the index over `due_at` finds it too.
+removed. None means that there is nothing to do. Storages have an index over this number alone, so it has
+three bands: registrations that owe handler runs come first, then open sessions and tombstones, then what is
+parked. A worker reads each band by itself: no number of open sessions delays a handler.
 
 Hosts' clocks may be wrong by hours, and a host's word lasts. So the clock alone never ends a search or
 stores an expiry; a time that no right clock can have written does not count (a claim that lasts longer
@@ -63,7 +64,8 @@ MAX_AHEAD = HANDLER_LAST_RETRY + 300  # seconds; no right clock writes a later `
 # cancels or fails after the steps that were reached, and may still succeed at the next attempt.
 PAGE_STEPS = ("ready", "phone_verified", "facebook_started", "cancelled", "failed", "completed")
 ERASED = "erased"  # the status of a tombstone, which no caller sees
-PARKED_BAND = 1e11  # `due_at` of what is parked begins here
+HANDLER_BAND = -1e11  # added to the time when handlers are due, so that these come before all sessions
+PARKED_BAND = 1e11  # added to the time when a run was parked
 
 
 class Status(StrEnum):
@@ -684,11 +686,15 @@ def _handler_status(run: HandlerRun) -> HandlerStatus:
 
 
 def due_at(state: State) -> float | None:
-    """Return when a worker must look at the state again, in Unix seconds; None if there is nothing to do."""
+    """Return when a worker must look at the state again; None if there is nothing to do.
+
+    In Unix seconds. HANDLER_BAND is added if handlers are due, PARKED_BAND if all that is left is parked.
+    """
     if not state.completed:
         return state.look_at
     runs = [run.due_at for run in state.handlers if run.due_at is not None]
     if not runs:
         return None
     # Before the lease ends, only its worker may run them.
-    return max(min(runs), state.claim.lease_ends) if state.claim else min(runs)
+    earliest = max(min(runs), state.claim.lease_ends) if state.claim else min(runs)
+    return earliest if earliest >= PARKED_BAND else HANDLER_BAND + earliest

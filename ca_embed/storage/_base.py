@@ -14,7 +14,8 @@ class SealedRecord:
     registration_id: the id of the registration.
     version: the number of times the record has been written. The first version is 1.
     user_id: the id of the user in the host application, or None if it is not known.
-    due_at: when ca_embed must look at the record again, in Unix seconds; None if it need not.
+    due_at: its place in the order in which ca_embed looks at records again; None if it need not.
+        It is made of Unix seconds, and may be negative. A storage only sorts by it.
     document: encrypted bytes. A storage keeps them unchanged.
     """
 
@@ -28,7 +29,7 @@ class SealedRecord:
 class DueCursor(NamedTuple):
     """Where a batch of `due` ended. Pass it to `due` as `after` to get the next batch.
 
-    due_at: the time of the last record in the batch, in Unix seconds.
+    due_at: the `due_at` of the last record in the batch.
     registration_id: the id of the last record in the batch.
     """
 
@@ -74,7 +75,7 @@ class Storage(Protocol):
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
         """Return at most `limit` records with `due_at <= by` that come after the cursor.
 
-        They are sorted by `due_at`, then by id. `by` is in Unix seconds.
+        They are sorted by `due_at`, then by id.
         """
         ...
 

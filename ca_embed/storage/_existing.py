@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ca_embed.errors import StorageUnavailable
     from ca_embed.storage._base import AsyncStorage, Storage
 
-NO_STORAGE = "there is no storage here: check the path, or start the application, which creates one"
+NO_STORAGE = "there is no storage here: check its path or URL, or start the application, which creates one"
 
 
 def create_nothing(storage: Storage | AsyncStorage) -> None:
@@ -18,3 +19,8 @@ def create_nothing(storage: Storage | AsyncStorage) -> None:
     forbid = getattr(storage, "_create_nothing", None)
     if forbid is not None:
         forbid()
+
+
+def says_there_is_none(error: StorageUnavailable) -> bool:
+    """Tell whether the error of a storage that may create nothing says that there is none."""
+    return NO_STORAGE in str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import nsmallest
 from threading import Lock
 
 from ca_embed.storage._base import DueCursor, SealedRecord
@@ -11,7 +12,7 @@ from ca_embed.storage._base import DueCursor, SealedRecord
 class MemoryStorage:
     """Keeps records in the memory of this one process. It is for tests: a restart loses all records.
 
-    Two processes never see each other's records. A call of `due` or `list` sorts everything that is stored.
+    Two processes never see each other's records. A call of `due` or `list` looks at all records.
     """
 
     def __init__(self) -> None:
@@ -45,12 +46,12 @@ class MemoryStorage:
     def due(self, by: float, *, limit: int, after: DueCursor | None = None) -> Sequence[SealedRecord]:
         """Return at most `limit` records with `due_at <= by`, earliest first, after the cursor."""
         with self._lock:
-            cursors = sorted(
+            cursors = (
                 DueCursor(record.due_at, record.registration_id)
                 for record in self._records.values()
                 if record.due_at is not None and record.due_at <= by
             )
-            page = [cursor for cursor in cursors if after is None or cursor > after][:limit]
+            page = nsmallest(limit, (cursor for cursor in cursors if after is None or cursor > after))
             return [self._records[cursor.registration_id] for cursor in page]
 
     def list(
@@ -61,13 +62,12 @@ class MemoryStorage:
         With `user_id`, return only the records of this user.
         """
         with self._lock:
-            ids = sorted(
+            ids = (
                 record.registration_id
                 for record in self._records.values()
-                if user_id is None or record.user_id == user_id
+                if user_id in (None, record.user_id) and (after is None or record.registration_id > after)
             )
-            page = [registration_id for registration_id in ids if after is None or registration_id > after]
-            return [self._records[registration_id] for registration_id in page[:limit]]
+            return [self._records[registration_id] for registration_id in nsmallest(limit, ids)]
 
     def close(self) -> None:
         """Do nothing: no file is open, and the records stay."""

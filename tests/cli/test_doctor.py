@@ -23,6 +23,7 @@ from ca_embed._cli.doctor.place import file_system_of
 from ca_embed._vault.keyring import Keyring
 from ca_embed._webhook import Verifier, sign
 from ca_embed.assets._script import javascript
+from ca_embed.errors import StorageUnavailable
 from ca_embed.sandbox._server import Server
 from ca_embed.storage import SQLiteStorage
 from tests.flow.kit import wait_until
@@ -40,6 +41,12 @@ ALL = (
 def on_a_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The machine that runs the tests may be a container. To the doctor it has a disk."""
     monkeypatch.setattr("ca_embed._cli.doctor.place._MOUNTS", tmp_path / "no mounts")
+
+
+@pytest.fixture(autouse=True)
+def in_use(world: Any) -> None:
+    """The application has run before, so its storage exists."""
+    world.embed.registrations()
 
 
 @pytest.fixture
@@ -157,6 +164,33 @@ def test_storage_that_fails(examine: Run, tmp_path: Any, monkeypatch: pytest.Mon
     assert "writable" in findings["storage"]["advice"]
 
 
+@pytest.mark.parametrize("url", ["sqlite:///{}/mistyped.db", "file:{}/mistyped"])
+def test_a_storage_that_does_not_exist(
+    examine: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """It is a warning: a new installation has none yet. The doctor creates none: the path may be wrong."""
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setenv("CA_EMBED_STORAGE", url.format(tmp_path))
+    finding = examine()["storage"]
+    assert finding["result"] == "warning"
+    assert sorted(tmp_path.iterdir()) == before
+    assert "mistyped" in finding["message"]
+    assert "does not exist yet" in finding["message"]
+
+
+def test_a_storage_that_fails_later(examine: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the storage fails after its check, the doctor says so and makes the other checks."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise StorageUnavailable("the disk has gone")
+
+    monkeypatch.setattr(SQLiteStorage, "due", fail)
+    findings = examine()
+    assert failed(findings) == {"storage"}
+    assert "the disk has gone" in findings["storage"]["message"]
+    assert "mount: delivery" in findings
+
+
 def test_keys_that_do_not_fit(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the keys do not open the records, the message has the id of the right key."""
     (key_id,) = Keyring([world.environment["CA_EMBED_ENCRYPTION_KEYS"]]).key_ids
@@ -206,6 +240,28 @@ def test_nothing_reconciles(
     sys.modules.pop("fake_clinic")
 
     assert "due for over 15 minutes: 1" in findings["debts"]["message"]
+
+
+def test_many_debts(examine: Run, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor opens a bounded number of records, and says "or more" about the rest."""
+    monkeypatch.setattr("ca_embed._cli.doctor.debts._MOST", 2)
+
+    @world.embed.on_completed
+    def connect(_registration: Any, _credentials: Any) -> None:
+        raise RuntimeError("fake")
+
+    for _ in range(4):
+        world.completed()
+    opened: list[str] = []
+    open_one = Keyring.open
+
+    def count(keyring: Keyring, document: bytes, *, registration_id: str, field: str) -> bytes:
+        opened.append(registration_id)
+        return open_one(keyring, document, registration_id=registration_id, field=field)
+
+    monkeypatch.setattr(Keyring, "open", count)
+    assert "tried again: 2 or more" in examine()["debts"]["message"]
+    assert len([one for one in opened if not one.startswith("~")]) == 2
 
 
 def test_registrations_are_left_as_they_are(examine: Run, world: Any) -> None:

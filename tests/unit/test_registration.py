@@ -12,6 +12,7 @@ from ca_embed._registration import (
     ANSWERS_AFTER_EXPIRY,
     ASK_EVERY,
     FIRST_PAUSE,
+    HANDLER_BAND,
     HANDLER_FIRST_RETRY,
     HANDLER_LAST_RETRY,
     HANDLER_LEASE,
@@ -156,7 +157,7 @@ def test_a_session_brings_its_handlers_to_an_early_completion() -> None:
     """If the webhook's process has no handlers, those of the session's process become due."""
     state = begin(REGISTRATION, "token1", URL, completed(None), ("one", "two"))
     assert runnable(state, "me", ("one", "two"), NOW) == ("one", "two")
-    assert due_at(state) == NOW
+    assert handlers_due_at(state) == NOW
 
 
 def test_a_session_brings_its_handlers_to_later_credentials() -> None:
@@ -499,6 +500,13 @@ def test_a_tombstone_outlasts_a_wrong_clock() -> None:
 # --- handlers --------------------------------------------------------------------------------------
 
 
+def handlers_due_at(state: State) -> float | None:
+    """Return when handlers are due, in Unix seconds. It is an error if something else is due."""
+    due = due_at(state)
+    assert due is None or due < 0 or due >= PARKED_BAND
+    return due - HANDLER_BAND if due is not None and due < 0 else due
+
+
 def ran(state: State, name: str, now: float, *, done: bool, during: State | None = None) -> State:
     """End a run of a handler, which began with that state."""
     return handled(state, during or state, name, now, error=None if done else "ValueError at crm.py:7")
@@ -513,14 +521,14 @@ def test_accepted_credentials_owe_each_handler_a_run() -> None:
     assert state.claim == MINE
     assert runnable(state, "me", ("one", "two"), NOW) == ("one", "two")
     assert runnable(state, "them", ("one", "two"), NOW) == ()
-    assert due_at(state) == NOW + HANDLER_LEASE
+    assert handlers_due_at(state) == NOW + HANDLER_LEASE
 
 
 def test_without_a_claim_they_are_due_at_once() -> None:
     """If the handlers do not run in the request, reconcile() finds them."""
     state = completed(handlers=("one",))
     assert state.claim is None
-    assert due_at(state) == NOW
+    assert handlers_due_at(state) == NOW
     assert runnable(state, "a worker", ("one",), NOW) == ("one",)
     assert runnable(state, "a worker", ("one",), NOW - 1) == ()
 
@@ -543,7 +551,7 @@ def test_only_handlers_that_are_here_run() -> None:
     assert runnable(state, "me", ("two", "three"), NOW) == ("two",)
     done = ran(state, "two", NOW, done=True)
     assert runnable(done, "me", ("two",), NOW) == ()
-    assert due_at(done) == NOW
+    assert handlers_due_at(done) == NOW
 
 
 def test_a_lease_ends() -> None:
@@ -574,8 +582,8 @@ def test_a_handler_that_is_done_is_not_due() -> None:
     """Once all handlers are done, the registration is not due any more."""
     state = ran(completed(handlers=("one", "two")), "one", NOW, done=True)
     assert runnable(state, "me", ("one", "two"), NOW) == ("two",)
-    assert due_at(state) == NOW
-    assert due_at(ran(state, "two", NOW, done=True)) is None
+    assert handlers_due_at(state) == NOW
+    assert handlers_due_at(ran(state, "two", NOW, done=True)) is None
 
 
 def test_a_failed_handler_is_due_again_with_back_off() -> None:
@@ -583,7 +591,7 @@ def test_a_failed_handler_is_due_again_with_back_off() -> None:
     state, now, waits = completed(handlers=("one",)), NOW, []
     for _ in range(30):
         state = ran(state, "one", now, done=False)
-        again = due_at(state)
+        again = handlers_due_at(state)
         assert again is not None
         assert runnable(state, "me", ("one",), again - 0.1) == ()
         assert runnable(state, "me", ("one",), again) == ("one",)
@@ -598,8 +606,8 @@ def test_a_failed_handler_is_due_again_with_back_off() -> None:
 def test_a_failed_handler_is_due_when_the_claim_is_free() -> None:
     """A registration is due at the later of the handler's due time and the end of the lease."""
     state = ran(completed(handlers=("one",), claim=THEIRS), "one", NOW, done=False)
-    assert due_at(state) == NOW + HANDLER_LEASE
-    assert due_at(released(state, "them")) == NOW + HANDLER_FIRST_RETRY
+    assert handlers_due_at(state) == NOW + HANDLER_LEASE
+    assert handlers_due_at(released(state, "them")) == NOW + HANDLER_FIRST_RETRY
 
 
 def test_replaced_credentials_are_owed_again() -> None:
@@ -623,7 +631,7 @@ def test_a_busy_worker_keeps_its_claim() -> None:
     noted = ran(replaced, "one", NOW + 2, done=True, during=busy)
     assert noted is replaced
     assert runnable(noted, "them", ("one",), NOW + 2) == ("one",)
-    assert due_at(ran(noted, "one", NOW + 3, done=True)) is None
+    assert handlers_due_at(ran(noted, "one", NOW + 3, done=True)) is None
 
 
 def test_a_dead_worker_does_not() -> None:
@@ -650,6 +658,16 @@ def test_a_handler_that_fails_for_a_day_is_parked() -> None:
     (handler,) = shown(state).handlers
     assert (handler.state, handler.attempts, handler.next_at) == ("parked", 2, None)
     assert handler.last_error == "ValueError at crm.py:7"
+
+
+def test_what_owes_handlers_is_due_before_all_sessions() -> None:
+    """The bands of `due_at` keep what owes handlers before sessions, and sessions before what is parked."""
+    owing = ran(completed(handlers=("one",)), "one", NOW + 1e9, done=False)
+    parked = ran(owing, "one", NOW + 1e9 + PARK_AFTER, done=False)
+    times = [due_at(owing), due_at(asking(OPEN, 0.0, by_page=True, jitter=0)), due_at(OPEN), due_at(parked)]
+    assert times == sorted(times, key=lambda time: time or 0.0)
+    one_is_left = replayed(parked, "two", (), NOW)
+    assert handlers_due_at(one_is_left) == NOW
 
 
 def test_a_success_ends_a_row_of_failures() -> None:
@@ -682,7 +700,7 @@ def test_a_handler_that_no_process_knows_waits_and_is_parked() -> None:
     state = ran(state, "here", NOW, done=True)
     while not state.handlers[0].parked:
         state = put_off(state, ("here",), now)
-        again = due_at(state)
+        again = handlers_due_at(state)
         assert again is not None
         pauses.append(again - now)
         now = again

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ca_embed._cli.command import Commands
@@ -17,6 +19,7 @@ from ca_embed._cli.source import add_app_option, embed_of
 from ca_embed._config import environment
 from ca_embed._urls import origin_of
 from ca_embed.errors import ConfigurationError, RecordUnreadable, StorageUnavailable
+from ca_embed.storage._existing import says_there_is_none
 
 if TYPE_CHECKING:
     from ca_embed._config import Settings
@@ -92,8 +95,7 @@ def _findings(args: argparse.Namespace) -> Iterator[Finding]:
     try:
         storage = _memory_storage() if in_memory else _storage(embed)
         yield storage
-        if storage.result == "ok":
-            yield from _debts(embed)
+        yield from _debts(embed) if storage.result == "ok" else [skip("debts", "they need the storage")]
         yield from check_place(embed._core.ledger.path)
         yield from _checks(embed, args.page, args.header)
     finally:
@@ -114,15 +116,31 @@ def _checks(embed: Embed, pages: Sequence[str], headers: Headers) -> Iterator[Fi
 
 
 def _storage(embed: Embed) -> Finding:
+    """Read from the storage and write to it. Create none: at a wrong path it would look like a right one."""
+    ledger = embed._core.ledger
+    ledger.create_nothing()
     try:
-        embed._core.ledger.probe()
+        ledger.probe()
     except RecordUnreadable as error:
         advice = "Give the encryption keys that sealed it, or the storage that belongs to these keys."
         return fail(_STORAGE, str(error), advice)
     except StorageUnavailable as error:
+        if says_there_is_none(error):
+            return _no_storage(ledger.path)
         advice = "Check that its server runs, its disk is not full, and its place is writable for this user."
         return fail(_STORAGE, str(error), advice)
     return ok(_STORAGE, "can be read and written, and the encryption keys fit it")
+
+
+def _no_storage(path: Path | None) -> Finding:
+    if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        message = f"{path} does not exist, and cannot be created in {path.parent}"
+        return fail(_STORAGE, message, "Create that folder, and make it writable for this user.")
+    message = f"{path or 'its table'} does not exist yet; the application creates it at its first use"
+    advice = (
+        "If the application has run, check CA_EMBED_STORAGE: a relative path begins where it was started."
+    )
+    return warn(_STORAGE, message, advice)
 
 
 def _debts(embed: Embed) -> Iterator[Finding]:

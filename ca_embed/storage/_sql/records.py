@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._base import DueCursor, SealedRecord
+from ca_embed.storage._existing import NO_STORAGE
 from ca_embed.storage._sql.server import Server
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class SQLRecords:
         """With `create_table`, the table is created when a statement fails because it does not exist."""
         self.table = table
         self.server = server
-        self.creates = create_table
+        self._creates = create_table
+        self._may_create = True
 
     def load(self, connection: Connection, registration_id: str) -> SealedRecord | None:
         """See `Storage.load`."""
@@ -128,13 +130,19 @@ class SQLRecords:
         code = self.server.code(error)
         if code not in self.server.missing_table:
             return code in self.server.conflicts
-        if not self.creates:
+        if self._creates and not self._may_create:
+            raise StorageUnavailable(NO_STORAGE) from error
+        if not self._creates:
             raise StorageUnavailable(
                 f"the table {self.table.fullname} does not exist: call the storage's create_table() once, or "
                 "have your migrations create it (docs/storage.md)"
             ) from error
         self.create_table(connection)
         return True
+
+    def create_nothing(self) -> None:
+        """Create no table from now on."""
+        self._may_create = False
 
     def _is(self, registration_id: str) -> Any:
         return self.table.c.registration_id == self.server.to_name(registration_id)

@@ -98,7 +98,7 @@ class SQLAlchemyStorage:
             self._engine.close()
 
     def _create_nothing(self) -> None:
-        self._records.creates = False
+        self._records.create_nothing()
 
     def _run(
         self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
@@ -179,7 +179,7 @@ class AsyncSQLAlchemyStorage:
         await self._engines.close()
 
     def _create_nothing(self) -> None:
-        self._records.creates = False
+        self._records.create_nothing()
 
     async def _run(
         self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs

@@ -13,6 +13,7 @@ from sqlalchemy.schema import CreateTable
 
 from ca_embed.errors import ConfigurationError, StorageUnavailable
 from ca_embed.storage import DueCursor, SQLAlchemyStorage, add_table
+from ca_embed.storage._existing import create_nothing
 from ca_embed.storage._urls import storage_from_url
 from ca_embed.testing._storage_processes import record
 from tests.storage.local_servers import PASSWORD, LocalServer, MariaDBServer, PostgreSQLServer
@@ -61,6 +62,16 @@ def test_by_url_the_table_is_created_when_it_is_missing(server: LocalServer) -> 
     assert storage.save(record("by url")) is True
     assert storage.delete("by url", 1) is True
     storage.close()
+
+
+def test_a_command_that_looks_creates_no_table(server: LocalServer, prefix: str) -> None:
+    """Where the application would create the table, the error says that there is no storage."""
+    with _engine(server) as engine:
+        storage = SQLAlchemyStorage(engine, table_prefix=prefix, create_table=True)
+        create_nothing(storage)
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable, match="there is no storage here"):
+                storage.load("r")
 
 
 def test_the_hosts_migrations_know_the_table() -> None:
