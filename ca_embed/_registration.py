@@ -168,7 +168,7 @@ class PartnerFields(NamedTuple):
         return f"PartnerFields(user_id={self.user_id!r}, partner_state=<hidden>)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would take most of the time of reading a webhook
 class Completion:
     """The report that a registration is completed, with its credentials.
 

@@ -9,15 +9,15 @@ knows neither loses nothing.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, replace
+from collections.abc import Collection
+from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any
 
 from ca_embed._registration import Claim, Credentials, HandlerRun, Registration, State
 
 _FORM = 1
-# The parts of a document that are dataclasses of their own, and the class of each.
-_PARTS: dict[str, type[Any]] = {"registration": Registration, "credentials": Credentials, "claim": Claim}
 # Fields that the first release does not know. It refuses a document that has one.
 _LATER = frozenset(
     {
@@ -33,19 +33,63 @@ _LATER = frozenset(
     }
 )
 
-_T = TypeVar("_T")
+
+class _Layout:
+    """How one dataclass is written and read, worked out once: going over its fields each time is slow."""
+
+    def __init__(self, kind: type[Any], *, but: Collection[str] = ()) -> None:
+        """Write all fields of this class, except those named in `but`."""
+        written = [field for field in fields(kind) if field.name not in but]
+        self._kind = kind
+        self._names = tuple(field.name for field in written)
+        self._known = {field.name for field in fields(kind)} - {"unknown"}
+        self._values = attrgetter(*self._names)
+        self._later = tuple((field.name, field.default) for field in written if field.name in _LATER)
+        self._times = tuple(name for name in self._names if name.endswith("_at") and kind in _WITH_TIMES)
+
+    def write(self, value: object) -> dict[str, Any]:
+        """Return the fields of a value. Leave out the later ones that hold their default."""
+        document = dict(zip(self._names, self._values(value), strict=True))
+        for name, default in self._later:
+            if document[name] == default:
+                del document[name]
+        return document
+
+    def read(self, given: dict[str, Any], unknown: dict[str, dict[str, object]], part: str) -> Any:
+        """Build the dataclass; put the fields that it does not have aside."""
+        for name in self._times:
+            moment = given.get(name)
+            if moment is not None:
+                given[name] = datetime.fromisoformat(moment)
+        if not given.keys() <= self._known:
+            unknown[part] = {name: value for name, value in given.items() if name not in self._known}
+            given = {name: value for name, value in given.items() if name in self._known}
+        return self._kind(**given)
+
+
+_WITH_TIMES = (Registration, Credentials)  # their `..._at` fields are datetimes; elsewhere they are numbers
+_STATE = _Layout(State, but={"unknown"})  # unknown fields go back to where they were
+_RUN = _Layout(HandlerRun)
+# The parts of a document that are dataclasses of their own. The handlers of a registration are made on
+# reading, from the state's own.
+_PARTS = {
+    "registration": _Layout(Registration, but={"handlers"}),
+    "credentials": _Layout(Credentials),
+    "claim": _Layout(Claim),
+}
+_ENCODER = json.JSONEncoder(default=datetime.isoformat, separators=(",", ":"))
 
 
 def to_bytes(state: State) -> bytes:
     """Return the document of a state."""
-    document = _without_defaults(state, asdict(state))
-    del document["unknown"]  # its fields go back to where they were
-    document["registration"] = _without_defaults(state.registration, document["registration"])
-    del document["registration"]["handlers"]  # made on reading, from the state's own
-    document["handlers"] = [_without_defaults(run, asdict(run)) for run in state.handlers]
+    document = {"v": _FORM, **_STATE.write(state)}
+    for part, layout in _PARTS.items():
+        if document[part] is not None:
+            document[part] = layout.write(document[part])
+    document["handlers"] = [_RUN.write(run) for run in state.handlers]
     for part, unknown in state.unknown.items():
         _add_unknown(document, part, unknown)
-    return json.dumps({"v": _FORM, **document}, default=datetime.isoformat, separators=(",", ":")).encode()
+    return _ENCODER.encode(document).encode()
 
 
 def from_bytes(data: bytes) -> State:
@@ -54,23 +98,15 @@ def from_bytes(data: bytes) -> State:
     if document.pop("v") != _FORM:
         raise ValueError("written by a newer release of ca_embed")
     unknown: dict[str, dict[str, object]] = {}
-    for part, kind in _PARTS.items():
+    for part, layout in _PARTS.items():
         if document[part] is not None:
-            document[part] = _read(kind, _with_times(kind, document[part]), unknown, part)
+            document[part] = layout.read(document[part], unknown, part)
     document["handlers"] = tuple(
-        _read(HandlerRun, run, unknown, f"handlers/{run['name']}") for run in document["handlers"]
+        _RUN.read(run, unknown, f"handlers/{run['name']}") for run in document["handlers"]
     )
     document["host_handlers"] = tuple(document["host_handlers"])
-    state = _read(State, document, unknown, "")
+    state: State = _STATE.read(document, unknown, "")
     return replace(state, unknown=unknown) if unknown else state
-
-
-def _read(kind: type[_T], given: dict[str, Any], unknown: dict[str, dict[str, object]], part: str) -> _T:
-    """Build one dataclass; put the fields that it does not have aside."""
-    names = {field.name for field in fields(kind)} - {"unknown"}  # type: ignore[arg-type]
-    if others := {name: value for name, value in given.items() if name not in names}:
-        unknown[part] = others
-    return kind(**{name: value for name, value in given.items() if name in names})
 
 
 def _add_unknown(document: dict[str, Any], part: str, unknown: Any) -> None:
@@ -83,23 +119,3 @@ def _add_unknown(document: dict[str, Any], part: str, unknown: Any) -> None:
         document.update(unknown)
     elif document[part] is not None:
         document[part].update(unknown)
-
-
-def _without_defaults(value: object, written: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the later fields that hold their default."""
-    return {
-        field.name: written[field.name]
-        for field in fields(value)  # type: ignore[arg-type]
-        if field.name not in _LATER or getattr(value, field.name) != field.default
-    }
-
-
-def _with_times(kind: type[Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Turn the ISO texts of the `..._at` fields that the class knows into datetimes."""
-    known = {field.name for field in fields(kind)}
-    return {
-        name: datetime.fromisoformat(value)
-        if name in known and name.endswith("_at") and value is not None
-        else value
-        for name, value in given.items()
-    }

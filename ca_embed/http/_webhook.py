@@ -9,7 +9,7 @@ from ca_embed._host.threads import Pool
 from ca_embed._log import fields
 from ca_embed._registration import Outcome
 from ca_embed._use_cases.registrar import log_outcome
-from ca_embed._webhook import read_event
+from ca_embed._webhook import read_event, read_headers
 from ca_embed.http._body import announced_length
 from ca_embed.http._handlers import run_handlers
 from ca_embed.http._log import request_fields, request_label
@@ -24,10 +24,10 @@ def webhook(core: Core, request: Request) -> Steps[Response]:
     timestamps, signatures = request.all("x-ca-timestamp"), request.all("x-ca-signature")
     announced_length(request)
     # Before the body is read: who only holds the connection open must not hold a thread.
-    core.verifier.check_shape(timestamps, signatures)
+    signed = read_headers(timestamps, signatures)
     body = yield from read_body()
     # Verified on the event loop: a forged delivery costs no thread.
-    authenticated = core.verifier.verify(body, timestamps, signatures, core.clock())
+    authenticated = core.verifier.authenticate(body, signed, core.clock())
     completion = read_event(body, authenticated)
     if completion is None:
         extra = fields("ignored", **request_fields(request))

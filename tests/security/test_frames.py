@@ -473,7 +473,7 @@ def test_no_frame_of_an_error_that_no_one_expects_holds_a_secret(
     monkeypatch.setattr(type(embed._core.registrar), "accept", bug)
     with pytest.raises(Bug) as late:
         client.deliver(delivery())
-    monkeypatch.setattr("ca_embed._strict_json._refuse_deep_nesting", bug)
+    monkeypatch.setattr("ca_embed._webhook.parse_object", bug)
     with pytest.raises(Bug) as early:
         client.deliver(delivery())
     monkeypatch.setattr("ca_embed.embed.build_core", bug)
@@ -488,7 +488,7 @@ def test_no_frame_of_an_error_that_no_one_expects_holds_a_secret(
     [
         ("ca_embed._vault.keyring.Keyring.seal", Embed.rotate_keys),
         ("ca_embed._vault.keyring.Keyring.open", Embed.registrations),
-        ("ca_embed._vault.document._read", lambda embed: embed.credentials(ID)),
+        ("ca_embed._vault.document._Layout.read", lambda embed: embed.credentials(ID)),
         ("ca_embed._partner.client.PartnerHttp", lambda embed: embed.retry_webhook(ID)),
         ("ca_embed._partner.client.PartnerClient", lambda embed: embed.create_session(USER)),
     ],
@@ -541,7 +541,7 @@ def test_an_interruption_brings_no_secret_along(
     partner.answers = [http(COMPLETED)]
     with closing(build()) as embed, PartnerClient(partner.base_url, TOKEN) as client:
         WsgiClient(embed.wsgi).deliver(delivery(registration_id=ID))
-        monkeypatch.setattr("ca_embed._vault.document._with_times", stop)
+        monkeypatch.setattr("ca_embed._vault.document._Layout.read", stop)
         monkeypatch.setattr("urllib3.connectionpool.HTTPConnectionPool._make_request", stop)
         for call in (client.result, embed.credentials):
             with pytest.raises(kind) as stopped:

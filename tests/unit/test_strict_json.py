@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from ca_embed import _strict_json
 from ca_embed._strict_json import NotStrictJson, parse_object
 
 
 def nested(depth: int) -> bytes:
     """Return an object with lists in it, of this depth in total."""
     return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+@pytest.fixture(params=["msgspec", "standard library"], autouse=True)
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read with the fast parser of the extra, and without it."""
+    if request.param == "msgspec":
+        assert _strict_json._fast_parser() is not _strict_json._standard_parser
+    else:
+        monkeypatch.setattr(_strict_json, "_fast_parser", lambda: _strict_json._standard_parser)
 
 
 @pytest.mark.parametrize(
@@ -111,3 +123,31 @@ def test_no_message_quotes_the_body() -> None:
         assert "fake" not in str(refusal.value)
         assert refusal.value.__cause__ is None
         assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
+
+
+_TOKENS = ("{", "}", "[", "]", ":", ",", '"', '"a"', '"a":', '"a":"a"', '"b":"x"', '"\\u0041"', "\\")
+_OTHERS = ("1", "1e999", "NaN", "9" * 30, "true", "null", " ", "\n", "\ud83d\ude42", "\x00", "\ufeff")
+PIECES = st.lists(st.sampled_from((*_TOKENS, *_OTHERS, '{"a":{"a":"x"}}')), max_size=12)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PIECES)
+def test_the_short_way_reads_like_the_long_one(pieces: list[str]) -> None:
+    """A body that is read fast is read as the careful parser reads it, or it would be refused by both."""
+    for body in ("".join(pieces), "{" + ",".join(pieces) + "}"):
+        data = body.encode("utf-8", "surrogatepass")
+        plain = _strict_json._plain_object(data)
+        if plain is not None:
+            assert plain == _strict_json._any_object(data)
+
+
+@pytest.mark.parametrize("body", [b'{"a": "1", "a": "2"}', b'{"a": null, "b": "", "a": true}'])
+def test_a_repeated_name_is_never_read_fast(body: bytes) -> None:
+    """No fast parser refuses repeated names, so such a body goes to the careful one."""
+    assert _strict_json._plain_object(body) is None
+
+
+def test_an_ordinary_webhook_is_read_fast() -> None:
+    """A flat object of texts without escapes needs no careful parser."""
+    body = b'{"event": "x", "app_id": "1", "phone": null, "more": true}'
+    assert _strict_json._plain_object(body) == json.loads(body)
