@@ -14,6 +14,7 @@ from ca_embed._version import __version__ as __version__
 # Type checkers know this name. Importing it from `typing` would cost 10 ms of a start of 15 ms.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ca_embed._host.audit import AuditEntry as AuditEntry
     from ca_embed._host.page_headers import check_host_headers as check_host_headers
     from ca_embed._partner.client import PartnerClient as PartnerClient
     from ca_embed._partner.client import Result as Result
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ca_embed.errors import StorageUnavailable as StorageUnavailable
 
 __all__ = [
+    "AuditEntry",
     "ConfigurationError",
     "Credentials",
     "Embed",
@@ -74,6 +76,7 @@ _HOMES = {
     "PartnerTimeout": "errors",
     "PartnerUnavailable": "errors",
     "StorageUnavailable": "errors",
+    "AuditEntry": "_host.audit",
     "check_host_headers": "_host.page_headers",
     "generate_key": "_vault.keyring",
     "Rotation": "_vault.maintenance",

@@ -65,6 +65,7 @@ class Settings:
     namespace: str | None
     session_limit: tuple[int, float] | None
     login_url: str | None
+    disconnectable: bool
 
     @property
     def webhook_url(self) -> str:
@@ -113,6 +114,7 @@ def read_settings(
     namespace: str | None,
     session_limit: tuple[int, float] | None,
     login_url: str | None,
+    disconnectable: bool,
 ) -> Settings:
     """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
@@ -127,6 +129,7 @@ def read_settings(
     reader.check_session_limit(session_limit)
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
     login_url = reader.link("login_url", login_url)
+    reader.check_flag("disconnectable", disconnectable)
     reader.raise_problems()
     return Settings(
         base_url=base,
@@ -143,6 +146,7 @@ def read_settings(
         namespace=namespace or None,
         session_limit=session_limit and (session_limit[0], session_limit[1]),
         login_url=login_url,
+        disconnectable=disconnectable,
     )
 
 
@@ -277,6 +281,10 @@ class _Reader:
             or not 0 < seconds <= LONGEST_WINDOW
         ):
             self._problems.append(f"replay_window must be more than 0 and at most {LONGEST_WINDOW} seconds")
+
+    def check_flag(self, name: str, value: object) -> None:
+        if not isinstance(value, bool):
+            self._problems.append(f"{name} must be True or False")
 
     def check_session_limit(self, limit: object) -> None:
         if limit is None:

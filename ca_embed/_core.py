@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ca_embed._config import Settings
+from ca_embed._host.audit import Audit, AuditTrail
 from ca_embed._host.error_hooks import ErrorHooks
 from ca_embed._host.handlers import Handlers
 from ca_embed._host.identify import Identify
@@ -37,6 +38,7 @@ class Core:
     verifier: Verifier
     threads: Threads
     error_hooks: ErrorHooks
+    audit: AuditTrail
     handlers: Handlers
     breaker: Breaker
     clients: PartnerClients
@@ -68,6 +70,7 @@ def build_core(
     *,
     identify: Identify | None,
     key_provider: KeyProvider | None,
+    audit: Audit | None,
     clock: Callable[[], float],
     handlers_at_once: bool,
 ) -> Core:
@@ -92,6 +95,7 @@ def build_core(
         verifier=Verifier(settings.tokens, settings.replay_window),
         threads=Threads(),
         error_hooks=error_hooks,
+        audit=AuditTrail(audit, error_hooks, clock),
         handlers=handlers,
         breaker=breaker,
         clients=clients,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ca_embed._core import Core
 from ca_embed._host.user_ids import UserId
@@ -11,6 +11,7 @@ from ca_embed._reconciliation import Pass, Reconciliation
 from ca_embed._registration import Credentials, Registration, Session, State, shown
 from ca_embed._use_cases.registrar import checked_user_id, order_session
 from ca_embed._vault import maintenance
+from ca_embed._vault.export import export
 from ca_embed._vault.maintenance import Progress, Rotation
 from ca_embed._webhook import is_registration_id
 from ca_embed.errors import InvalidArgument, NotFound
@@ -66,7 +67,10 @@ class EmbedCalls:
     def credentials(self, registration_id: str) -> Credentials | None:
         """Return the credentials of a completed registration, else None. Raises StorageUnavailable."""
         state = self._state(registration_id)
-        return None if state is None else state.credentials
+        if state is None or state.credentials is None:
+            return None
+        self._core.audit.note("credentials_read", registration_id=registration_id)
+        return state.credentials
 
     def _state(self, registration_id: str) -> State | None:
         return self._core.ledger.load(registration_id) if is_registration_id(registration_id) else None
@@ -91,6 +95,21 @@ class EmbedCalls:
         if not is_registration_id(registration_id):
             raise NotFound(f"registration {registration_id!r} is not known here")
         self._core.handler_runner.replay(registration_id, handler)
+        self._core.audit.note("replayed", registration_id=registration_id)
+
+    def disconnect(self, registration_id: str) -> Registration:
+        """Erase the credentials of a number that you no longer use, and return the registration.
+
+        Its status is "disconnected" from then on. No later webhook, answer of the Partner API or replay
+        brings credentials back for this registration; the user may register the number anew. ChatArchitect
+        is told nothing, and the number stays registered there. An open session can be disconnected too.
+        Raises NotFound, StorageUnavailable.
+        """
+        if not is_registration_id(registration_id):
+            raise NotFound(f"registration {registration_id!r} is not known here")
+        state = self._core.registrar.disconnect(registration_id)
+        self._core.audit.note("disconnected", registration_id=registration_id)
+        return shown(state)
 
     def retry_webhook(self, registration_id: str) -> Retry:
         """Ask ChatArchitect to deliver the webhook of a completed registration again.
@@ -100,7 +119,9 @@ class EmbedCalls:
         state = self._state(registration_id)
         if state is None:
             raise NotFound(f"registration {registration_id!r} is not known here")
-        return self._core.clients.retry_webhook(state.token_id, registration_id)
+        retry = self._core.clients.retry_webhook(state.token_id, registration_id)
+        self._core.audit.note("webhook_retried", registration_id=registration_id)
+        return retry
 
     def rotate_keys(self, *, dry_run: bool = False, progress: Progress | None = None) -> Rotation:
         """Seal every record under the first key, and return what was done (dry_run: what would be done).
@@ -108,7 +129,10 @@ class EmbedCalls:
         It may run while the application runs. After an interruption, run it again.
         progress: gets the number of records checked so far. Raises StorageUnavailable.
         """
-        return maintenance.rotate_keys(self._core.ledger, dry_run=dry_run, progress=progress)
+        rotation = maintenance.rotate_keys(self._core.ledger, dry_run=dry_run, progress=progress)
+        if not dry_run:
+            self._core.audit.note("keys_rotated")
+        return rotation
 
     def key_usage(self) -> dict[str, int]:
         """Count the records under each key id. After `rotate_keys`, remove the keys that count none."""
@@ -121,8 +145,20 @@ class EmbedCalls:
         For requests to erase personal data. It does not unregister the number with ChatArchitect.
         """
         whose = checked_user_id(user_id)
-        self._core.session_limit.forget(whose)
-        return maintenance.forget(self._core.ledger, whose)
+        count = maintenance.forget(self._core.ledger, whose)
+        self._core.audit.note("forgotten", user_id=whose)
+        return count
+
+    def export(self, user_id: UserId) -> dict[str, Any]:
+        """Return all that is stored of one of your users, as values that JSON knows, without `app_secret`.
+
+        For requests to hand out personal data. Records that cannot be opened are named under "unreadable".
+        Raises InvalidArgument, StorageUnavailable.
+        """
+        whose = checked_user_id(user_id)
+        exported = export(self._core.ledger, whose)
+        self._core.audit.note("exported", user_id=whose)
+        return exported
 
     def purge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
         """Remove sessions that expired that long ago without a completion; return how many.

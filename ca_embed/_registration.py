@@ -6,6 +6,7 @@ A registration begins when a session is created. It ends as completed or expired
 
     started -> phone_code_sent -> phone_verified -> form_completed -> fb_started -> completed
     any of these but completed -> expired -> completed (a completion that arrives late still counts)
+    any of these -> disconnected, if the host says that it no longer uses the number
 
 The Partner API reports the steps in between. They are shown, and decide nothing. `completed` is
 special: it brings credentials, from a signed webhook or from the result endpoint. Both go through
@@ -24,6 +25,8 @@ failed for a day is parked: it runs no more until an operator replays it.
 
 An open session whose webhook may be lost is asked about, ever more rarely while nothing happens. The
 Partner API's word ends the search, or a number of questions after the expiry that brought no final word.
+
+A disconnected registration has no credentials, and nothing brings them back. It stays until it is erased.
 
 An erased registration leaves a tombstone for a while, so that no late webhook or answer brings it back.
 
@@ -69,7 +72,10 @@ PARKED_BAND = 1e11  # added to the time when a run was parked
 
 
 class Status(StrEnum):
-    """The statuses that the guide names. The Partner API may report others, which are shown unchanged."""
+    """The statuses that the guide names, and `DISCONNECTED`, which the host itself has set.
+
+    The Partner API may report others, which are shown unchanged.
+    """
 
     STARTED = "started"
     PHONE_CODE_SENT = "phone_code_sent"
@@ -78,6 +84,7 @@ class Status(StrEnum):
     FB_STARTED = "fb_started"
     COMPLETED = "completed"
     EXPIRED = "expired"
+    DISCONNECTED = "disconnected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +239,7 @@ class State:
     expiry_counted: whether a pass has counted the expiry.
     host_handlers: the names of the handlers in the process that created the session.
     handlers: the handler runs of the latest credentials.
+    disconnected: the host no longer uses the number; nothing brings its credentials back.
     erased: a tombstone: nothing of the user is left, and nothing brings it back.
     unknown: fields that a newer release has stored, by the part of the state that they are in.
     """
@@ -250,6 +258,7 @@ class State:
     host_handlers: tuple[str, ...] = ()
     handlers: tuple[HandlerRun, ...] = ()
     claim: Claim | None = None
+    disconnected: bool = False
     erased: bool = False
     unknown: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
@@ -261,7 +270,12 @@ class State:
     @property
     def is_open(self) -> bool:
         """Whether a completion may still be expected."""
-        return not self.completed and not self.erased and self.look_at is not None
+        return not self.completed and not self.has_ended and self.look_at is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is disconnected or erased, so that nothing brings credentials."""
+        return self.disconnected or self.erased
 
 
 class Outcome(Enum):
@@ -373,6 +387,8 @@ def complete(
         returned = completion.partner_fields
         if returned is not None and not _same_session(known.registration, returned):
             return Outcome.MISMATCHED, None
+        if known.disconnected:
+            return Outcome.DUPLICATE, None
         completion = _dated(completion, known.registration)
         if known.credentials is not None:
             if known.credentials._same_as(completion.credentials):
@@ -518,7 +534,7 @@ def _without_final_word(state: State, now: float) -> State:
 
 def as_of(state: State, now: float) -> State:
     """Return the state as it is to be shown now: an open session whose time is over has expired."""
-    if state.completed or state.erased or not _is_over(state, now):
+    if state.completed or state.has_ended or not _is_over(state, now):
         return state
     return replace(state, registration=replace(state.registration, status=Status.EXPIRED.value))
 
@@ -526,12 +542,36 @@ def as_of(state: State, now: float) -> State:
 def counts_as_expired(state: State, now: float) -> bool:
     """Tell whether a pass is to count the expiry of this session: it is over, and not counted yet."""
     over = _is_over(state, now) or state.registration.status == Status.EXPIRED
-    return over and not state.completed and not state.erased and not state.expiry_counted
+    return over and not state.completed and not state.has_ended and not state.expiry_counted
 
 
 def _is_over(state: State, now: float) -> bool:
     expires_at = state.registration.expires_at
     return expires_at is not None and now >= expires_at.timestamp()
+
+
+# --- disconnecting -------------------------------------------------------------------------------
+
+
+def disconnected(state: State) -> State:
+    """Return the state of a number that the host no longer uses: without credentials, and with nothing due.
+
+    The end of a handler that still runs changes nothing, because the generation is another one.
+    """
+    if state.has_ended:
+        return state
+    return replace(
+        state,
+        registration=replace(state.registration, status=Status.DISCONNECTED.value),
+        credentials=None,
+        signed_at=None,
+        generation=state.generation + 1,
+        look_at=None,
+        handlers=(),
+        claim=None,
+        disconnected=True,
+        unknown=_without_credentials(state.unknown),
+    )
 
 
 # --- erasing --------------------------------------------------------------------------------------

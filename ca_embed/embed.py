@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
+from logging import Logger
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 from ca_embed._config import collect, environment, read_settings
 from ca_embed._core import Core, build_core
 from ca_embed._embed_calls import EmbedCalls
 from ca_embed._frames import clears_locals
+from ca_embed._host.audit import Audit
 from ca_embed._host.error_hooks import ErrorHook
 from ca_embed._host.handlers import Handler
 from ca_embed._host.identify import Identify
@@ -58,6 +60,10 @@ class Embed(EmbedCalls):
     session_limit: how many sessions a user's page may open, and in how many seconds. None: any number.
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
         only in `reconcile()`.
+    disconnectable: whether a page may disconnect its user's registration (`DELETE /sessions/<id>`).
+    audit: a function that gets an `AuditEntry`, or a `logging.Logger`: hears of each read of credentials,
+        replay, retried webhook, disconnect, erasure, export and key rotation. The function may be
+        asynchronous.
     namespace: a part of the storage for this Embed alone, like "brand-a"; 1 to 40 of a-z 0-9 -.
     clock: returns Unix seconds.
 
@@ -81,6 +87,8 @@ class Embed(EmbedCalls):
         session_limit: tuple[int, float] | None = (10, 600),
         login_url: str | None = None,
         handlers: Literal["request", "reconcile"] = "request",
+        disconnectable: bool = False,
+        audit: Audit | None = None,
         namespace: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -101,6 +109,7 @@ class Embed(EmbedCalls):
                 session_limit=session_limit,
                 namespace=namespace,
                 login_url=login_url,
+                disconnectable=disconnectable,
             ),
         )
         opened = collect(problems, partial(open_storage, storage))
@@ -109,6 +118,9 @@ class Embed(EmbedCalls):
             problems.append("identify must be a function of the request, which returns the user's id or None")
         if handlers not in ("request", "reconcile"):
             problems.append('handlers must be "request" or "reconcile"')
+        trail: object = audit
+        if trail is not None and not callable(trail) and not isinstance(trail, Logger):
+            problems.append("audit must be a function of an AuditEntry, or a logging.Logger")
         if settings is None or opened is None or problems:
             raise ConfigurationError(problems)
         self._core: Core = build_core(
@@ -116,6 +128,7 @@ class Embed(EmbedCalls):
             opened,
             identify=identify,
             key_provider=encryption_keys if callable(encryption_keys) else None,
+            audit=audit,
             clock=clock,
             handlers_at_once=handlers == "request",
         )
@@ -263,6 +276,10 @@ class Embed(EmbedCalls):
         """Await `replay`."""
         await self._core.threads.run(Pool.STORAGE, partial(self.replay, registration_id, handler))
 
+    async def adisconnect(self, registration_id: str) -> Registration:
+        """Await `disconnect`."""
+        return await self._core.threads.run(Pool.STORAGE, partial(self.disconnect, registration_id))
+
     async def aretry_webhook(self, registration_id: str) -> Retry:
         """Await `retry_webhook`."""
         return await self._core.threads.run(Pool.PARTNER, partial(self.retry_webhook, registration_id))
@@ -279,6 +296,10 @@ class Embed(EmbedCalls):
     async def aforget(self, user_id: UserId) -> int:
         """Await `forget`."""
         return await self._core.threads.run(Pool.STORAGE, partial(self.forget, user_id))
+
+    async def aexport(self, user_id: UserId) -> dict[str, Any]:
+        """Await `export`."""
+        return await self._core.threads.run(Pool.STORAGE, partial(self.export, user_id))
 
     async def apurge_expired(self, older_than: timedelta, *, dry_run: bool = False) -> int:
         """Await `purge_expired`."""

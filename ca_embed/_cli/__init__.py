@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from ca_embed._cli import (
     demo,
+    disconnect,
     doctor,
     keys,
     maintain,
@@ -31,7 +32,20 @@ from ca_embed.errors import ConfigurationError, EmbedError, InvalidArgument
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
-_COMMANDS = (demo, sandbox, serve, sessions, reconcile, replay, records, verify, keys, maintain, doctor)
+_COMMANDS = (
+    demo,
+    sandbox,
+    serve,
+    sessions,
+    reconcile,
+    replay,
+    disconnect,
+    records,
+    verify,
+    keys,
+    maintain,
+    doctor,
+)
 
 
 def main(arguments: Sequence[str] | None = None, *, prog: str = "ca-embed", app: str | None = None) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from ca_embed._cli.command import Commands
 from ca_embed._cli.output import print_fields, print_json, print_table, say
 from ca_embed._cli.progress import progress
-from ca_embed._cli.source import add_app_option, ledger_of
+from ca_embed._cli.source import add_app_option, ledger_of, note_in_audit
 from ca_embed._vault import maintenance
 
 
@@ -131,6 +131,8 @@ def rotate(args: argparse.Namespace) -> int:
     try:
         with progress("Rotating", ledger.records) as shown:
             did = maintenance.rotate_keys(ledger, dry_run=args.dry_run, progress=shown)
+        if not args.dry_run:
+            note_in_audit(args, "keys_rotated")
     finally:
         ledger.close()
     fields = asdict(did) | {"dry_run": args.dry_run}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 import time
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ca_embed._cli.command import Commands
-from ca_embed._cli.output import WrongUsage, print_fields, print_json, say
+from ca_embed._cli.output import WrongUsage, confirmed, print_fields, print_json, say
 from ca_embed._cli.progress import progress
-from ca_embed._cli.source import add_app_option, ledger_of
+from ca_embed._cli.source import add_app_option, ledger_of, note_in_audit
 from ca_embed._host.user_ids import is_user_id
 from ca_embed._vault import copying, maintenance
 from ca_embed._vault.copying import Copied
@@ -73,7 +72,7 @@ def _add_purge(commands: Commands) -> argparse.ArgumentParser:
         metavar="DAYS",
         help="sessions that expired at least so many days ago",
     )
-    parser.add_argument("--user", type=_user_id, metavar="USER_ID", help="all registrations of this user")
+    parser.add_argument("--user", type=user_id, metavar="USER_ID", help="all registrations of this user")
     parser.add_argument("--yes", action="store_true", help="erase the user without asking, for scripts")
     parser.add_argument("--dry-run", action="store_true", help="remove nothing, show what would be removed")
     parser.set_defaults(run=purge)
@@ -149,7 +148,8 @@ def purge(args: argparse.Namespace) -> int:
     if args.expired_for is None and args.user is None:
         raise WrongUsage("give --expired-for DAYS, --user USER_ID, or both")
     ledger = ledger_of(args)
-    if args.user is not None and not (args.yes or args.dry_run or _confirmed(args.user)):
+    question = f"Erase all registrations of user {args.user!r}?"
+    if args.user is not None and not (args.yes or args.dry_run or confirmed(question)):
         say("Nothing was removed.")
         return 1
     try:
@@ -162,14 +162,6 @@ def purge(args: argparse.Namespace) -> int:
     return 0
 
 
-def _confirmed(user_id: str) -> bool:
-    """Ask on the terminal whether to erase the user. Raises WrongUsage if there is no terminal to ask on."""
-    if not sys.stdin.isatty():
-        raise WrongUsage("purge --user asks before it erases, and there is no terminal here; give --yes")
-    print(f"Erase all registrations of user {user_id!r}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
 def _purge(args: argparse.Namespace, ledger: Ledger) -> dict[str, object]:
     removed: dict[str, object] = {}
     if args.expired_for is not None:
@@ -178,6 +170,8 @@ def _purge(args: argparse.Namespace, ledger: Ledger) -> dict[str, object]:
         )
     if args.user is not None:
         removed["of_user"] = _forget(ledger, args.user, dry_run=args.dry_run)
+        if not args.dry_run:
+            note_in_audit(args, "forgotten", user_id=args.user)
     return removed
 
 
@@ -198,7 +192,7 @@ def _days(text: str) -> timedelta:
     return timedelta(days=int(text))
 
 
-def _user_id(text: str) -> str:
+def user_id(text: str) -> str:
     """Return a user id. Refuse an empty text above all: a shell variable may not be set."""
     if not is_user_id(text):
         raise argparse.ArgumentTypeError("a user id is 1 to 255 printable characters")

@@ -17,6 +17,17 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def confirmed(question: str) -> bool:
+    """Ask on the terminal, and return whether the answer is yes.
+
+    Raises WrongUsage if there is no terminal to ask on.
+    """
+    if not sys.stdin.isatty():
+        raise WrongUsage("this command asks before it erases, and there is no terminal here; give --yes")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def print_json(value: object) -> None:
     """Print one JSON document in one line."""
     print(json.dumps(value, default=_json_default), flush=True)

@@ -25,6 +25,7 @@ def add_to(commands: Commands) -> None:
 def replay(args: argparse.Namespace) -> int:
     """Make the runs due."""
     embed = embed_of(args)
+    embed._core.ledger.create_nothing()
     try:
         embed.replay(args.registration_id, args.handler)
     finally:

@@ -6,6 +6,7 @@ A command reads only the settings that it needs: `verify` works with a partner t
 from __future__ import annotations
 
 import argparse
+import getpass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,23 @@ def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:
     """Return the Embed of --app, or one from the environment. Raises ConfigurationError, WrongUsage."""
     from ca_embed.embed import Embed
 
-    return load_app(args.app) if args.app else Embed.from_env(**overrides)
+    embed = load_app(args.app) if args.app else Embed.from_env(**overrides)
+    embed._core.audit.actor = _operator()
+    return embed
+
+
+def note_in_audit(args: argparse.Namespace, action: str, *, user_id: str | None = None) -> None:
+    """Write to the audit trail of --app what the command has done. Without --app there is none."""
+    if args.app:
+        embed_of(args)._core.audit.note(action, user_id=user_id)
+
+
+def _operator() -> str:
+    """Name who runs the command, for the audit trail."""
+    try:
+        return f"ca-embed by {getpass.getuser()}"
+    except (OSError, KeyError, ImportError):  # a user without a name, as in some containers
+        return "ca-embed"
 
 
 def ledger_of(args: argparse.Namespace) -> Ledger:

@@ -22,7 +22,13 @@ from ca_embed._partner.clients import PartnerClients
 from ca_embed._registration import Claim, Completion, Outcome, Registration, Session, State
 from ca_embed._use_cases.handler_runner import Handover
 from ca_embed._vault.ledger import Ledger
-from ca_embed.errors import InvalidArgument, MismatchedSession, PartnerUnavailable, StorageUnavailable
+from ca_embed.errors import (
+    InvalidArgument,
+    MismatchedSession,
+    NotFound,
+    PartnerUnavailable,
+    StorageUnavailable,
+)
 
 logger = logging.getLogger("ca_embed")
 
@@ -165,6 +171,24 @@ class Registrar:
             return None, None if known is None else rules.stepped(known, step)
 
         self._ledger.change(registration_id, decide)
+
+    # --- disconnect -----------------------------------------------------------------------------
+
+    def disconnect(self, registration_id: str) -> State:
+        """Erase the credentials of a registration for good. Raises NotFound, StorageUnavailable."""
+
+        def decide(known: State | None) -> tuple[State | None, State | None]:
+            if known is None or known.erased:
+                return None, None
+            following = rules.disconnected(known)
+            return following, following
+
+        ended = self._ledger.change(registration_id, decide, proves=lambda state: state is not None)
+        if ended is None:
+            raise NotFound(f"registration {registration_id!r} is not known here")
+        extra = fields("disconnected", registration_id)
+        logger.info("disconnect reason=disconnected registration_id=%s", registration_id, extra=extra)
+        return ended
 
     # --- accept ---------------------------------------------------------------------------------
 

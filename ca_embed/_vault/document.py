@@ -22,6 +22,7 @@ _FORM = 1
 _LATER = frozenset(
     {
         "active_at",
+        "disconnected",
         "inconclusive",
         "expiry_counted",
         "erased",

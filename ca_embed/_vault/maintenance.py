@@ -128,4 +128,4 @@ def _is_stale(ledger: Ledger, record: SealedRecord, limit: datetime) -> bool:
         return False
     registration = state.registration
     ended = registration.expires_at or registration.created_at
-    return not state.completed and not state.erased and ended < limit
+    return not state.completed and not state.has_ended and ended < limit

@@ -70,6 +70,10 @@ class SessionLimit:
         if refused:
             raise TooManySessions(at_most, seconds, retry_after=_wait(times[-at_most] + seconds - now))
 
+    def times(self, user_id: str) -> list[float]:
+        """Return when the user opened the latest sessions, the earliest first, in Unix seconds."""
+        return _times_in(self._load(record_id(user_id)))
+
     def forget(self, user_id: str) -> bool:
         """Remove the record of a user. False if there is none. Raises StorageUnavailable."""
         while (record := self._load(record_id(user_id))) is not None:

@@ -107,6 +107,21 @@ SHOW_REGISTRATION = Operation(
     parameters=(_REGISTRATION_ID,),
 )
 
+DISCONNECT = Operation(
+    "disconnect",
+    "Erase the credentials of a registration of the signed-in user for good",
+    Caller.USER,
+    {200: Answer("The registration, whose status is `disconnected` now.", "CaEmbedRegistration")},
+    (
+        errors.NotSignedIn,
+        errors.ForbiddenOrigin,
+        errors.NotFound,
+        errors.MethodNotAllowed,
+        errors.StorageUnavailable,
+    ),
+    parameters=(_REGISTRATION_ID,),
+)
+
 NOTE_STEP = Operation(
     "note_step",
     "Note how far the page of the signed-in user has come",

@@ -84,6 +84,7 @@ _PAGE = _Route("page", _page.hosted_page, _operations.PAGE, refusal=_page.refuse
 _CREATE = _Route("sessions", _sessions.create_session, _operations.CREATE_SESSION, cors=True)
 _SHOW = _Route("session", _sessions.show_registration, _operations.SHOW_REGISTRATION, cors=True)
 _LIST = _Route("registrations", _sessions.list_registrations, _operations.LIST_REGISTRATIONS, cors=True)
+_DISCONNECT = _Route("disconnect", _sessions.disconnect, _operations.DISCONNECT, cors=True)
 _STEP = _Route("step", _sessions.note_step, _operations.NOTE_STEP, cors=True)
 _HASHED_SCRIPT = _Route("hashed_asset", _page.hashed_script, _operations.HASHED_SCRIPT)
 
@@ -94,7 +95,8 @@ _ROUTES = Map(
         _rule("GET", "/sessions", _LIST),
         _rule("OPTIONS", "/sessions", _Route("sessions", _sessions.preflight_post, None, cors=True)),
         _rule("GET", _SHOWN, _SHOW),
-        _rule("OPTIONS", _SHOWN, _Route("session", _sessions.preflight_get, None, cors=True)),
+        _rule("OPTIONS", _SHOWN, _Route("session", _sessions.preflight_one, None, cors=True)),
+        _rule("DELETE", _SHOWN, _DISCONNECT),
         _rule("POST", _STEP_OF, _STEP),
         _rule("OPTIONS", _STEP_OF, _Route("step", _sessions.preflight_post, None, cors=True)),
         _rule("POST", "/webhook", _Route("webhook", _webhook.webhook, _operations.WEBHOOK)),
@@ -126,7 +128,7 @@ def response_to(core: Core, request: Request) -> Steps[Response]:
     _log_left_out(core)
     refusal: _Refusal = _json_refusal
     try:
-        route, values = _match(request)
+        route, values = _match(core, request)
         name, refusal = route.name, route.refusal
         if route.cors:
             extra_headers = page_headers(core.settings, request)
@@ -139,14 +141,15 @@ def response_to(core: Core, request: Request) -> Steps[Response]:
     return finished(response, request.method, extra_headers)
 
 
-def _match(request: Request) -> tuple[_Route, dict[str, str]]:
+def _match(core: Core, request: Request) -> tuple[_Route, dict[str, str]]:
     if not request.path.startswith("/") or request.path.startswith("//"):  # werkzeug would accept both
         raise NotFound("no such path")
     try:
         route, values = _ROUTES.bind("mount").match(request.path, request.method)
         return route, dict(values)
     except WrongMethod as error:
-        raise MethodNotAllowed(sorted(error.valid_methods or ())) from None
+        hidden = set() if core.settings.disconnectable else {"DELETE"}
+        raise MethodNotAllowed(sorted({*(error.valid_methods or ())} - hidden)) from None
     except (HTTPException, RequestRedirect):
         raise NotFound("no such path") from None
 

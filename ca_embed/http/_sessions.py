@@ -21,6 +21,9 @@ from ca_embed.http._steps import Steps, blocking, identify, optional, read_body
 _LISTED = 20  # registrations in one response
 
 
+_READ = ["GET", "HEAD"]
+
+
 def create_session(core: Core, request: Request) -> Steps[Response]:
     """Open a session with ChatArchitect for the signed-in user, and store it.
 
@@ -78,6 +81,23 @@ def show_registration(core: Core, request: Request, registration_id: str) -> Ste
     return _registration_response(state)
 
 
+def disconnect(core: Core, request: Request, registration_id: str) -> Steps[Response]:
+    """Erase the credentials of the owner's registration for good, if the host allows its pages to."""
+    if not core.settings.disconnectable:
+        raise MethodNotAllowed([*_READ, "OPTIONS"])
+    require_allowed_origin(core.settings, request)
+    user_id = yield from identify()
+    yield from blocking(Pool.STORAGE, _find, core, registration_id, user_id)
+    state = yield from blocking(Pool.STORAGE, _disconnect, core, registration_id)
+    return _registration_response(state)
+
+
+def _disconnect(core: Core, registration_id: str) -> State:
+    state = core.registrar.disconnect(registration_id)
+    core.audit.note("disconnected", registration_id=registration_id, actor="its user")
+    return state
+
+
 def note_step(core: Core, request: Request, registration_id: str) -> Steps[Response]:
     """Store how far the owner's page has come, if that is further than what is stored.
 
@@ -97,9 +117,9 @@ def preflight_post(core: Core, request: Request, registration_id: str = "") -> R
     return _preflight(core, request, ["POST"] if registration_id else ["POST", "GET", "HEAD"])
 
 
-def preflight_get(core: Core, request: Request, registration_id: str) -> Response:  # noqa: ARG001 (the route passes it)
-    """Answer the preflight of `GET /sessions/<registration_id>`."""
-    return _preflight(core, request, ["GET", "HEAD"])
+def preflight_one(core: Core, request: Request, registration_id: str) -> Response:  # noqa: ARG001 (the route passes it)
+    """Answer the preflight of `GET` and `DELETE /sessions/<registration_id>`."""
+    return _preflight(core, request, ["DELETE", *_READ] if core.settings.disconnectable else _READ)
 
 
 def _preflight(core: Core, request: Request, methods: list[str]) -> Response:

@@ -233,6 +233,8 @@ def test_every_argument_is_by_name() -> None:
     parameters = inspect.signature(Embed).parameters
     assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in parameters.values())
     assert set(parameters) == {
+        "audit",
+        "disconnectable",
         "base_url",
         "partner_token",
         "public_url",
