@@ -200,6 +200,17 @@ def test_reconcile(program: Program, ca_sandbox: Sandbox, clock: Clock) -> None:
     asyncio.run(serve())
 
 
+@section("Disconnecting and handing out")
+def test_disconnecting(program: Program, ca_sandbox: Sandbox) -> None:
+    """The credentials are gone, and what is handed out holds no secret."""
+    program.names["registration_id"] = completed(program, ca_sandbox)
+    program.run()
+    assert program.ended.status == "disconnected"
+    assert program.embed.credentials(program.registration_id) is None
+    (exported,) = program.everything["registrations"]
+    assert exported["registration_id"] == program.registration_id
+
+
 @section("Redelivery, erasing, changing keys")
 def test_upkeep(program: Program, ca_sandbox: Sandbox, clock: Clock) -> None:
     """The calls do what they say. A webhook that comes after `forget` brings nothing back."""
