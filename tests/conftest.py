@@ -1,19 +1,34 @@
 """What holds for every test.
 
 No word from the developer's environment, no traffic beyond this machine, no deadline on a slow
-example, nothing left open, and under CI no test left out.
+example, nothing left open, and under CI no test left out. Temporary files are kept in memory.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import multiprocessing
 import os
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.leaks"]
+
+# What the processes of the storage suites import: the fork server does it once for all.
+NEEDED_BY_PROCESSES = [
+    "ca_embed.storage._redis.storage",
+    "ca_embed.storage._sql.storage",
+    "ca_embed.testing._storage_processes",
+    "tests.adapters.django_database",
+]
+
+MEMORY = Path("/dev/shm")
+NEEDED_MEMORY = 4 << 30  # bytes; the database servers of two test processes take 1 GiB
 
 UNDER_CI = os.environ.get("CI") == "true"
 
@@ -26,7 +41,20 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith("CA_EMBED_") or name.lower().endswith("_proxy"):
             del os.environ[name]
+    _keep_temporary_files_in_memory()
     sys.addaudithook(_refuse_other_machines)
+    multiprocessing.set_forkserver_preload(NEEDED_BY_PROCESSES)
+
+
+def _keep_temporary_files_in_memory() -> None:
+    """Spare the tests the wait for the disk, which storages and database servers flush at each commit.
+
+    A killed process loses nothing there either. TMPDIR chooses another place.
+    """
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
+        return
+    if shutil.disk_usage(MEMORY).free > NEEDED_MEMORY:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 def _refuse_other_machines(event: str, args: tuple[object, ...]) -> None:

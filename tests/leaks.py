@@ -24,6 +24,7 @@ import pytest
 
 BROWSERS = {"browser", "chromium"}  # fixtures
 PATIENCE = 10.0  # seconds; a thread may still be closing what it has used
+A_MOMENT = 0.02  # seconds; most threads need no longer, and no collection of garbage
 
 Place = tuple[str, int]  # a file and a line
 
@@ -100,7 +101,12 @@ _with_browsers: set[str] = set()  # ids of tests
 
 
 def pytest_collection_finish() -> None:
-    """Watch from now on: what the modules of tests open when they are imported stays."""
+    """Watch from now on: what the modules of tests open when they are imported stays.
+
+    What they import stays too. Later collections of garbage pass over it, and so are much faster.
+    """
+    gc.collect()
+    gc.freeze()
     _watch.start()
 
 
@@ -143,13 +149,17 @@ def _is_kept_by_a_browser(opened: Opened) -> bool:
 
 
 def _left_open(opened: list[Opened]) -> list[Opened]:
-    left = [one for one in opened if one.is_open]
+    left = _open_after(A_MOMENT, opened)
     if left:
         gc.collect()  # urllib3 closes a pool when it is collected
-    give_up = time.monotonic() + PATIENCE
-    while (left := [one for one in left if one.is_open]) and time.monotonic() < give_up:
-        time.sleep(0.01)
-    return left
+    return _open_after(PATIENCE, left)
+
+
+def _open_after(seconds: float, opened: list[Opened]) -> list[Opened]:
+    give_up = time.monotonic() + seconds
+    while (opened := [one for one in opened if one.is_open]) and time.monotonic() < give_up:
+        time.sleep(0.001)
+    return opened
 
 
 def _places(frame: FrameType | None) -> Iterator[Place]:

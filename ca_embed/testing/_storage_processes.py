@@ -23,6 +23,8 @@ OpenStorage: TypeAlias = Callable[[], Storage | AsyncStorage]
 
 _T = TypeVar("_T")
 
+_HAS_FORK_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
+
 
 def together(open_storage: OpenStorage, work: Callable[[Storage, int], _T], processes: int) -> list[_T]:
     """Run `work(storage, number)` in new processes at the same moment, and return the results by number."""
@@ -130,12 +132,25 @@ def _keep_saving(pipe: Connection, open_storage: OpenStorage, name: str) -> None
 
 
 def _start(main: Callable[..., None], *arguments: object) -> tuple[BaseProcess, Connection]:
-    context = multiprocessing.get_context("spawn")
+    """Start a process that has nothing of this one but its environment variables and the arguments.
+
+    A fork server starts it faster, above all if `multiprocessing.set_forkserver_preload` names modules.
+    """
+    get = multiprocessing.get_context
+    context = get("forkserver") if _HAS_FORK_SERVER else get("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=main, args=(theirs, *arguments), daemon=True)
+    process = context.Process(
+        target=_in_environment, args=(dict(os.environ), main, theirs, *arguments), daemon=True
+    )
     process.start()
     theirs.close()
     return process, ours
+
+
+def _in_environment(environment: dict[str, str], main: Callable[..., None], *arguments: object) -> None:
+    os.environ.clear()  # of the fork server, which may have started before a test set a variable
+    os.environ.update(environment)
+    main(*arguments)
 
 
 @contextmanager

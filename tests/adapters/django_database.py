@@ -15,6 +15,10 @@ from tests.storage.local_servers import LocalServer
 
 ALIAS = "server"
 TABLE = "ca_embed_registration"
+
+pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks of the driver that it stands in for
+pymysql.install_as_MySQLdb()
+
 _ENGINES = {"postgres": "postgresql", "pgbouncer": "postgresql", "mariadbd": "mysql"}
 
 
@@ -42,8 +46,6 @@ def in_file(path: Path, **options: Any) -> dict[str, Any]:
 def use(database: dict[str, Any]) -> None:
     """Let the alias name this database. Set Django up if it is not."""
     if not settings.configured:
-        pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks of the driver that it stands in for
-        pymysql.install_as_MySQLdb()
         settings.configure(
             CA_EMBED={}, DATABASES={}, INSTALLED_APPS=["ca_embed.adapters.django"], LOGGING_CONFIG=None
         )

@@ -10,13 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import django
-import pymysql
 import pytest
 from django.conf import settings
 from django.contrib import admin
@@ -30,14 +28,12 @@ from django.template import Context, Template
 from django.test import Client, RequestFactory, override_settings
 from django.test.utils import setup_test_environment, teardown_test_environment
 from django.urls import clear_url_caches, include, path, reverse
-from sqlalchemy import make_url
 
 from ca_embed._urls import require_base
 from ca_embed.errors import ConfigurationError, StorageUnavailable
 from ca_embed.storage import SealedRecord
 from ca_embed.testing import AdapterContract, Site, StorageContract, serve_asgi, serve_wsgi, signed_webhook
 from tests.adapters.programs import EXAMPLES
-from tests.storage.local_servers import MariaDBServer, PostgreSQLServer
 
 HOST = "ca_embed_django_host"
 urls = sys.modules[HOST] = ModuleType(HOST)
@@ -95,8 +91,6 @@ settings.configure(
     USE_TZ=True,
 )
 django.setup()
-pymysql.version_info = (2, 2, 1, "final", 0)  # what Django asks of the driver that it stands in for
-pymysql.install_as_MySQLdb()
 
 from ca_embed.adapters.django import (  # noqa: E402 (after the settings)
     embed,
@@ -195,43 +189,6 @@ class TestDjangoStorage(StorageContract):
             storage.load("r")
         with connection.schema_editor() as editor:
             editor.create_model(Registration)
-
-
-class OnServer(StorageContract):
-    """The same on a database server of its own; `server` and `engine` name it."""
-
-    server: type[PostgreSQLServer | MariaDBServer]
-    engine: str
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def alias(cls) -> Iterator[str]:
-        """Migrate the database of a server, under an alias of Django's."""
-        with cls.server.running() as server:
-            place = make_url(server.url)
-            names = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
-            values = (place.database, place.username, place.password, place.host, place.port)
-            wanted = {"ENGINE": f"django.db.backends.{cls.engine}", **dict(zip(names, values, strict=True))}
-            connections.settings["server"] = connections.configure_settings({"default": wanted})["default"]
-            call_command("migrate", "ca_embed", database="server", verbosity=0)
-            yield "server"
-            connections["server"].close()
-            del connections["server"], connections.settings["server"]
-
-    @pytest.fixture
-    def open_storage(self, alias: str) -> Any:
-        """Open the table on the server, empty; this thread has a connection, others have none."""
-        connections[alias].ensure_connection()
-        Registration.objects.using(alias).all().delete()
-        return partial(DjangoStorage, using=alias)
-
-
-class TestOnPostgreSQL(OnServer):
-    server, engine = PostgreSQLServer, "postgresql"
-
-
-class TestOnMariaDB(OnServer):
-    server, engine = MariaDBServer, "mysql"
 
 
 def test_migrations_are_complete(rows: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -12,13 +14,28 @@ from tests.browser.page import Page
 from tests.browser.site import Script, Site
 
 
+@pytest.fixture(scope="session")
+def browser_of() -> Iterator[Callable[[str], WebDriver]]:
+    """Return what starts the browser of an engine when it is first asked for, and keeps it."""
+    with ExitStack() as opened:
+
+        @cache
+        def started(engine: str) -> WebDriver:
+            opened.enter_context(display())
+            driver = opened.enter_context(running(engine))
+            driver.set_window_size(1000, 900)
+            driver.set_script_timeout(90)
+            return driver
+
+        yield started
+
+
 @pytest.fixture(scope="session", params=ENGINES)
-def browser(request: pytest.FixtureRequest) -> Iterator[WebDriver]:
-    """Return a browser, of each engine in turn."""
-    with display(), running(request.param) as driver:
-        driver.set_window_size(1000, 900)
-        driver.set_script_timeout(90)
-        yield driver
+def browser(request: pytest.FixtureRequest, browser_of: Callable[[str], WebDriver]) -> Iterator[WebDriver]:
+    """Return a browser, of each engine in turn. While another one is tested, it does nothing."""
+    driver = browser_of(request.param)
+    yield driver
+    driver.get("about:blank")
 
 
 @pytest.fixture(scope="session")

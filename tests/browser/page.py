@@ -12,7 +12,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 
 from tests.browser.site import Site
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 30.0  # seconds; on a busy machine a page may need many
 SCRIPT = '<script src="/ca-embed.js" defer></script>'
 TYPE = "ca.whatsapp.registration"
 
