@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from ca_embed._appearance import Appearance, read_appearance
 from ca_embed._strict_json import is_unicode
-from ca_embed._urls import origin_of, require_bare_origin, require_base, require_link
+from ca_embed._urls import origin_of, require_bare_origin, require_base, require_link, require_link_within
 from ca_embed.errors import ConfigurationError
 
 _T = TypeVar("_T")
@@ -66,6 +67,8 @@ class Settings:
     session_limit: tuple[int, float] | None
     login_url: str | None
     disconnectable: bool
+    return_url: str | None
+    appearance: Appearance
 
     @property
     def webhook_url(self) -> str:
@@ -115,6 +118,8 @@ def read_settings(
     session_limit: tuple[int, float] | None,
     login_url: str | None,
     disconnectable: bool,
+    return_url: str | None,
+    appearance: Mapping[str, str] | None,
 ) -> Settings:
     """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
@@ -130,6 +135,9 @@ def read_settings(
     integration, lang = reader.text("integration", integration), reader.text("lang", lang)
     login_url = reader.link("login_url", login_url)
     reader.check_flag("disconnectable", disconnectable)
+    allowed_origins = frozenset({public_origin, *parents})
+    return_url = reader.link_within("return_url", return_url, allowed_origins)
+    looks = reader.appearance(appearance)
     reader.raise_problems()
     return Settings(
         base_url=base,
@@ -137,7 +145,7 @@ def read_settings(
         public_url=public,
         public_path=urlsplit(public).path,
         parent_origins=parents or (public_origin,),
-        allowed_origins=frozenset({public_origin, *parents}),
+        allowed_origins=allowed_origins,
         tokens=tokens,
         keys=keys,
         integration=integration,
@@ -147,6 +155,8 @@ def read_settings(
         session_limit=session_limit and (session_limit[0], session_limit[1]),
         login_url=login_url,
         disconnectable=disconnectable,
+        return_url=return_url,
+        appearance=looks,
     )
 
 
@@ -237,6 +247,21 @@ class _Reader:
         except ValueError as problem:
             self._problems.append(f"{name}: {problem}; give a path like /login, or an https URL")
             return None
+
+    def link_within(self, name: str, value: object, origins: Collection[str]) -> str | None:
+        """Return a link to a page of one of these origins, or None."""
+        if (url := self.text(name, value)) is None:
+            return None
+        try:
+            return require_link_within(url, origins)
+        except ValueError as problem:
+            self._problems.append(
+                f"{name}: {problem}; give a path like /settings, or a URL of such an origin"
+            )
+            return None
+
+    def appearance(self, value: Mapping[str, str] | None) -> Appearance:
+        return collect(self._problems, lambda: read_appearance(value)) or Appearance()
 
     def tokens(self, values: object) -> tuple[str, ...]:
         return self._secrets("partner_token", values, _problem_of_token)

@@ -11,6 +11,7 @@ never quotes the URL, which may contain a password.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
@@ -68,6 +69,20 @@ def require_link(url: str) -> str:
         origin_of("https://any.invalid" + url)
     else:
         require_https_or_loopback(url)
+    return url
+
+
+def require_link_within(url: str, origins: Collection[str]) -> str:
+    """Return a link to a page of one of these origins: a path of this host, or a URL.
+
+    Browsers read it in the same way, so it leads nowhere else. Raises ValueError, which says what is wrong.
+    """
+    if not url.isascii():
+        raise ValueError("it holds a character that must be percent-encoded")
+    if url.startswith("/") and not url.startswith("//"):
+        origin_of("https://any.invalid" + url)
+    elif origin_of(url) not in origins:
+        raise ValueError("its origin is neither that of public_url nor in parent_origins")
     return url
 
 

@@ -100,6 +100,7 @@ def _request(scope: _Scope, path: str) -> Request:
         path=path,
         headers=tuple((name.decode("latin-1").lower(), bytes(value)) for name, value in scope["headers"]),
         native=scope,
+        query=scope.get("query_string", b"").decode("latin-1"),
     )
     return without_compression(request)
 

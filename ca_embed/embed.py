@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
 from logging import Logger
@@ -55,7 +55,11 @@ class Embed(EmbedCalls):
         the id of the signed-in user, or None. May be asynchronous.
     parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
     integration, lang: what sessions are created with where the call does not say.
-    login_url: where a signed-out visitor of the hosted page is sent: a path like /login, or an https URL.
+    login_url: your login, which the hosted page links to if no one is signed in: a path like /login, or an
+        https URL.
+    return_url: where the hosted page leads back to: a path, or a URL of an origin that `parent_origins`
+        allows. The page's own `?return_url=` comes before it.
+    appearance: how the hosted page looks: a dict with any of `name`, `logo`, `logo_dark` and `accent`.
     replay_window: seconds by which a webhook's timestamp may differ from this clock, either way.
     session_limit: how many sessions a user's page may open, and in how many seconds. None: any number.
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
@@ -86,6 +90,8 @@ class Embed(EmbedCalls):
         replay_window: float = 300,
         session_limit: tuple[int, float] | None = (10, 600),
         login_url: str | None = None,
+        return_url: str | None = None,
+        appearance: Mapping[str, str] | None = None,
         handlers: Literal["request", "reconcile"] = "request",
         disconnectable: bool = False,
         audit: Audit | None = None,
@@ -110,6 +116,8 @@ class Embed(EmbedCalls):
                 namespace=namespace,
                 login_url=login_url,
                 disconnectable=disconnectable,
+                return_url=return_url,
+                appearance=appearance,
             ),
         )
         opened = collect(problems, partial(open_storage, storage))

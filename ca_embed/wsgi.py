@@ -99,6 +99,7 @@ def _request(environ: WSGIEnvironment, path: str) -> Request:
             (name.lower(), value.encode("latin-1", "replace")) for name, value in EnvironHeaders(environ)
         ),
         native=environ,
+        query=environ.get("QUERY_STRING", ""),
     )
     return without_compression(request)
 

@@ -28,6 +28,7 @@ def routes(embed: Embed, prefix: str | None = None) -> list[web.RouteDef]:
             embed,
             method=request.method,
             rest=request.match_info.get("rest"),
+            query=request.rel_url.raw_query_string,
             headers=request.raw_headers,
             native=request,
             chunks=lambda: _chunks(request),

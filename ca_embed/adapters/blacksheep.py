@@ -32,6 +32,7 @@ def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
             embed,
             method=request.method,
             rest=rest,
+            query=request.url.query or b"",
             headers=request.headers,
             native=request,
             chunks=lambda: _chunks(request),

@@ -34,6 +34,7 @@ def mount(app: falcon.App[Any, Any], embed: Embed, prefix: str | None = None) ->
             embed,
             method=req.method,
             rest=caught.get("rest"),
+            query=req.query_string,
             headers=req.scope["headers"],
             native=req,
             chunks=lambda: req.stream,

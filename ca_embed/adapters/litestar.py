@@ -56,6 +56,7 @@ async def _answer(embed: Embed, path: str, scope: Scope, receive: Receive, send:
         embed,
         method=request.method,
         rest=path[1:],
+        query=scope["query_string"],
         headers=scope["headers"],
         native=request,
         chunks=lambda: _chunks(receive),

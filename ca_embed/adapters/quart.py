@@ -39,6 +39,7 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
             embed,
             method=request.method,
             rest=rest,
+            query=request.query_string,
             headers=request.headers.items(),
             native=request,
             chunks=lambda: request.body,

@@ -29,6 +29,7 @@ def blueprint(embed: Embed, prefix: str | None = None, name: str = "chatarchitec
             embed,
             method=request.method,
             rest=rest,
+            query=request.query_string,
             headers=request.headers.items(),
             native=request,
             chunks=lambda: _chunks(request),

@@ -39,6 +39,7 @@ async def _respond(embed: Embed, request: Request, rest: str, identify: Identify
         embed,
         method=request.method,
         rest=rest,
+        query=request.url.query,
         headers=request.headers.raw,
         native=request,
         chunks=request.stream,

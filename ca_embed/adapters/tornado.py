@@ -52,8 +52,7 @@ class _Endpoints(RequestHandler):
         if not self._is_webhook:
             super().check_xsrf_cookie()
 
-    def compute_etag(self) -> None:
-        """Add no ETag: the core sets it."""
+    def compute_etag(self) -> None: ...  # the core sets it
 
     async def prepare(self) -> None:
         """Refuse a body that is announced as too long at once: Tornado would read all of it first."""
@@ -72,6 +71,7 @@ class _Endpoints(RequestHandler):
             self._embed,
             method=self.request.method or "",
             rest=rest,
+            query=self.request.query,
             headers=self.request.headers.get_all(),
             native=self,
             chunks=self._chunks,

@@ -1,40 +1,13 @@
-"""The HTML: the snippet for a host's page, and the hosted page. Every value is escaped."""
+"""The tags of the script and the element, and the snippet for a host's page. Every value is escaped."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from typing import NamedTuple
 
-from werkzeug.datastructures import LanguageAccept
-from werkzeug.http import parse_accept_header
-
-from ca_embed._config import LANGUAGES, Settings
-from ca_embed._host.page_headers import FEATURES
+from ca_embed._config import Settings
 from ca_embed._urls import require_base
 from ca_embed.assets._script import javascript
-
-_TITLES = {
-    "de": (
-        "WhatsApp verbinden",
-        "Registrieren Sie Ihre WhatsApp-Nummer, um von hier aus Nachrichten zu senden.",
-    ),
-    "en": ("Connect WhatsApp", "Register your WhatsApp number to send messages from here."),
-    "es": ("Conectar WhatsApp", "Registre su número de WhatsApp para enviar mensajes desde aquí."),
-    "pt": ("Conectar o WhatsApp", "Registre seu número do WhatsApp para enviar mensagens daqui."),
-    "ru": ("Подключить WhatsApp", "Зарегистрируйте свой номер WhatsApp, чтобы отправлять сообщения отсюда."),
-}
-_SIGNED_OUT = {
-    "de": "Melden Sie sich zuerst an und öffnen Sie dann diese Seite erneut.",
-    "en": "Sign in first, then open this page again.",
-    "es": "Inicie sesión primero y vuelva a abrir esta página.",
-    "pt": "Entre primeiro na sua conta e abra esta página novamente.",
-    "ru": "Сначала войдите в систему, затем снова откройте эту страницу.",
-}
-assert set(_TITLES) == set(_SIGNED_OUT) == set(LANGUAGES)
 
 _ANY_ORIGIN = "https://any.invalid"
 
@@ -73,94 +46,6 @@ def snippet(
     base = settings.public_path if endpoint is None else _checked_endpoint(endpoint)
     element = _element(settings, base, mode=mode, lang=lang, autostart=autostart, csrf=csrf)
     return Html(f"{_script(base, nonce)}\n{element}")
-
-
-@dataclass(frozen=True, slots=True)
-class HostedPage:
-    """A complete page with its language and its Content-Security-Policy."""
-
-    html: Html
-    lang: str
-    policy: str
-
-
-def hosted_page(settings: Settings, accept_language: str, csrf: Csrf | None = None) -> HostedPage:
-    """Return the page that runs the registration, in the reader's language if it is supported."""
-    lang = _preferred_language(accept_language) or settings.lang
-    title, lead = _TITLES[lang]
-    style = _style()
-    script = _script(settings.public_path)
-    element = _element(settings, settings.public_path, lang=lang, csrf=csrf, hosted=True)
-    html = _page(lang, title, lead, style, head=script + "\n", body=element + "\n")
-    return HostedPage(html, lang, _policy(settings, style))
-
-
-def signed_out_page(settings: Settings, accept_language: str) -> HostedPage:
-    """Return the page for a visitor who is not signed in. It says what to do and runs nothing."""
-    lang = _preferred_language(accept_language) or settings.lang
-    style = _style()
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src {_style_source(style)}",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
-    )
-    return HostedPage(_page(lang, _TITLES[lang][0], _SIGNED_OUT[lang], style), lang, policy)
-
-
-def _page(lang: str, title: str, lead: str, style: str, *, head: str = "", body: str = "") -> Html:
-    title, lead = escape(title), escape(lead)
-    return Html(
-        f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{title}</title>\n<style>{style}</style>\n{head}</head>\n<body>\n<main>\n"
-        f"<header>\n<h1>{title}</h1>\n<p>{lead}</p>\n</header>\n{body}</main>\n</body>\n</html>\n"
-    )
-
-
-def _preferred_language(accept_language: str) -> str | None:
-    """Return the supported language that the reader prefers most, or None."""
-    preferred = parse_accept_header(accept_language, LanguageAccept)
-    bases = (tag.partition("-")[0].lower() for tag, quality in preferred if quality > 0)
-    return next((base for base in bases if base in LANGUAGES), None)
-
-
-def page_permissions(settings: Settings) -> str:
-    """Return the hosted page's Permissions-Policy. It allows what the iframe needs and nothing else."""
-    allowed = f'(self "{settings.iframe_origin}")'
-    granted = [f"{name}={allowed}" for name in sorted(FEATURES)]
-    return ", ".join([*granted, "camera=()", "geolocation=()", "microphone=()", "payment=()"])
-
-
-def _policy(settings: Settings, style: str) -> str:
-    ancestors = " ".join(sorted(settings.allowed_origins))
-    return "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            f"style-src {_style_source(style)}",
-            "connect-src 'self'",
-            f"frame-src {settings.iframe_origin}",
-            f"frame-ancestors 'self' {ancestors}",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        )
-    )
-
-
-def _style_source(style: str) -> str:
-    """Return what a policy calls this style: its hash."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
-
-
-def _style() -> str:
-    return files("ca_embed").joinpath("assets", "page.css").read_text("utf-8").strip()
 
 
 def _script(base: str, nonce: str | None = None) -> str:

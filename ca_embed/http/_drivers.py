@@ -112,6 +112,7 @@ async def answer(
     chunks: Callable[[], AsyncIterable[bytes]],
     identify: Identify | None = None,
     csrf: Callable[[], Csrf | None] | None = None,
+    query: str | bytes = "",
 ) -> Response:
     """Build a Request from these parts, and answer it like `arespond`. For adapters on an event loop.
 
@@ -124,6 +125,7 @@ async def answer(
     chunks: returns the body, chunk by chunk; called only if the body is needed.
     identify: how to find the user of this request; by default the `identify` of the Embed.
     csrf: returns the CSRF token for the hosted page; None if the host has no CSRF protection.
+    query: what is behind the question mark of the URL, still percent-encoded.
     """
     request = Request(
         method=method,
@@ -132,6 +134,7 @@ async def answer(
         native=native,
         identify=identify,
         csrf=csrf,
+        query=_text(query),
     )
     return await arespond(embed, request, lambda: read_chunks(chunks(), request))
 

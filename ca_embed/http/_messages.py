@@ -33,6 +33,7 @@ class Request:
     native: what the host's `identify` gets.
     identify: how to find the user of this request; by default the `identify` of the Embed.
     csrf: returns the CSRF token for the hosted page; None if the host has no CSRF protection.
+    query: what is behind the question mark of the URL, still percent-encoded.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Request:
     native: object = field(repr=False)
     identify: Identify | None = None
     csrf: Callable[[], Csrf | None] | None = None
+    query: str = ""
 
     def without_header(self, name: str) -> Request:
         """Return this request without a header. `name` is in lower case."""

@@ -33,6 +33,12 @@ _ACCEPT: dict[str, Any] = {
     "description": "The languages of the reader.",
     "schema": {"type": "string"},
 }
+_RETURN_URL: dict[str, Any] = {
+    "name": "return_url",
+    "in": "query",
+    "description": "Where the page leads back to: a path, or a URL of an allowed origin.",
+    "schema": {"type": "string"},
+}
 _TIMESTAMP: dict[str, Any] = {
     "name": "X-CA-Timestamp",
     "in": "header",
@@ -56,15 +62,10 @@ PAGE = Operation(
     Caller.USER,
     {
         200: Answer("The page.", content_type="text/html"),
-        303: Answer(
-            "No one is signed in, a browser asks, and `login_url` is set.",
-            content_type="text/html",
-            headers=("Location",),
-        ),
     },
     (errors.NotSignedIn, errors.StorageUnavailable),
     html_errors=(401,),
-    parameters=(_ACCEPT,),
+    parameters=(_ACCEPT, _RETURN_URL),
 )
 
 CREATE_SESSION = Operation(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from abc import abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import pytest
 
@@ -177,6 +179,14 @@ class AdapterContract(AdapterHttpContract):
         registration = host.embed.registration(registration_id)
         assert registration is not None
         assert registration.furthest_step == "phone_verified"
+
+    def test_return_url(self, host: Host) -> None:
+        """The page has the link back that its query asks for, if it leads to an allowed origin."""
+        back = f"http://127.0.0.1:{host.port}/caf%C3%A9?tab=a+b&c=%26#d"
+        page = host.send("GET", f"/?return_url={quote(back, safe='')}", user="alice").body.decode()
+        assert f'href="{html.escape(back)}"' in page
+        elsewhere = host.send("GET", "/?return_url=https%3A%2F%2Fevil.example", user="alice")
+        assert (elsewhere.status, b"evil.example" in elsewhere.body) == (200, False)
 
     def test_forged_host(self, host: Host) -> None:
         """A forged Host does not change the webhook URL, where credentials go."""

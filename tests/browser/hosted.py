@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from ca_embed import Embed
-from ca_embed.assets._html import hosted_page
+from ca_embed.assets._hosted_page import hosted_page
 from tests.browser.page import Page
 
 

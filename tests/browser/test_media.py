@@ -51,7 +51,8 @@ def test_forced_colours(page: Page, site: Site, state: str) -> None:
 def test_forced_colours_of_the_hosted_page(page: Page) -> None:
     """In forced colours, the hosted page and the element in it have contrast too."""
     open_hosted_page(page)
-    words = {"Connect WhatsApp", "Register your WhatsApp number to send messages from here.", "Get started"}
+    lead = "Register the number to send messages from here."
+    words = {"Your WhatsApp number", lead, "Connect WhatsApp", "Get started"}
     assert words | {"border: box idle", "border: button", "focus ring"} == seen_in_forced_colours(page)
 
 

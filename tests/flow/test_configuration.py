@@ -248,6 +248,8 @@ def test_every_argument_is_by_name() -> None:
         "session_limit",
         "handlers",
         "login_url",
+        "return_url",
+        "appearance",
         "namespace",
         "clock",
     }

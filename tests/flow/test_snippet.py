@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ca_embed.assets._html import hosted_page
+from ca_embed.assets._hosted_page import hosted_page
 from tests.flow.kit import NOBODY_LISTENS, build
 
 TAG = "ca-whatsapp-registration"
