@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 
-from ca_embed.storage._base import SealedRecord, Storage
+from ca_embed.storage._base import SealedRecord
 
 _ID = "~handlers"  # no registration id has a "~"
 _REMEMBERED = 24 * 3600.0  # seconds after which a name that no process has noted again is gone
@@ -15,9 +15,14 @@ _NOTE_EVERY = 3600.0  # seconds
 class HandlerNames:
     """The names of handlers and when a process last noted each. They are no secret, and not sealed."""
 
-    def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
-        """Keep them in this storage. `clock` returns Unix seconds."""
-        self._storage = storage
+    def __init__(
+        self,
+        load: Callable[[str], SealedRecord | None],
+        save: Callable[[SealedRecord], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        """Take the functions of a storage that load and save a record. `clock` returns Unix seconds."""
+        self._load, self._save = load, save
         self._clock = clock
         self._noted: tuple[frozenset[str], float] = (frozenset(), 0.0)  # by this process, and when
 
@@ -32,14 +37,14 @@ class HandlerNames:
         wanted = frozenset(names)
         self._noted = wanted, self._clock()
         while True:
-            record, now = self._storage.load(_ID), self._clock()
+            record, now = self._load(_ID), self._clock()
             noted = {name: at for name, at in _read(record).items() if abs(now - at) < _REMEMBERED}
             if all(abs(now - noted.get(name, 0.0)) < _NOTE_EVERY for name in wanted):
                 return frozenset(noted) | wanted
             noted |= dict.fromkeys(wanted, now)
             document = json.dumps(noted).encode()
             version = 1 if record is None else record.version + 1
-            if self._storage.save(SealedRecord(_ID, version, None, None, document)):
+            if self._save(SealedRecord(_ID, version, None, None, document)):
                 return frozenset(noted)
 
 

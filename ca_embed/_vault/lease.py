@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ca_embed.storage._base import SealedRecord, Storage
+from ca_embed.storage._base import SealedRecord
 
 LEASE = 20.0  # seconds; renewed at each step, and no step takes longer
 _ID = "~reconcile"  # no registration id has a "~"
@@ -27,9 +27,14 @@ class _Held:
 class Lease:
     """This process's part in the lease."""
 
-    def __init__(self, storage: Storage, clock: Callable[[], float]) -> None:
-        """Keep it in this storage. `clock` returns Unix seconds."""
-        self._storage = storage
+    def __init__(
+        self,
+        load: Callable[[str], SealedRecord | None],
+        save: Callable[[SealedRecord], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        """Take the functions of a storage that load and save a record. `clock` returns Unix seconds."""
+        self._load, self._save = load, save
         self._clock = clock
         self._holder = uuid.uuid4().hex
         self._renewed_at = 0.0
@@ -37,7 +42,7 @@ class Lease:
 
     def take(self) -> bool:
         """Take the lease, unless another process holds it. Raises StorageUnavailable."""
-        record = self._storage.load(_ID)
+        record = self._load(_ID)
         held, now = _read(record), self._clock()
         # A lease that ends later than a lease lasts was written by a clock that is ahead.
         if held.holder not in ("", self._holder) and now < held.ends <= now + LEASE + 5:
@@ -52,20 +57,20 @@ class Lease:
 
     def release(self, paused_until: float | None) -> None:
         """Give the lease back. paused_until: until when no process may ask, in Unix seconds."""
-        record = self._storage.load(_ID)
+        record = self._load(_ID)
         if _read(record).holder == self._holder:
             self._write(record, _Held(paused_until=paused_until))
 
     @property
     def paused_until(self) -> float | None:
         """Until when no process may ask; None if there is no pause. Raises StorageUnavailable."""
-        return _read(self._storage.load(_ID)).paused_until
+        return _read(self._load(_ID)).paused_until
 
     def _write(self, record: SealedRecord | None, held: _Held) -> bool:
         version = 1 if record is None else record.version + 1
         document = json.dumps([held.holder, held.ends, held.paused_until]).encode()
         self._renewed_at = self._clock()
-        return self._storage.save(SealedRecord(_ID, version, None, None, document))
+        return self._save(SealedRecord(_ID, version, None, None, document))
 
 
 def _read(record: SealedRecord | None) -> _Held:

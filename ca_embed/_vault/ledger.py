@@ -78,8 +78,8 @@ class Ledger:
         self._clock = clock
         self._canary = Canary(self._storage.load, self._storage.save, keyring)
         self._proven = _Proven()
-        self.lease = Lease(self._storage, clock)
-        self.handler_names = HandlerNames(self._storage, clock)
+        self.lease = Lease(self._load_note, self._save_note, clock)
+        self.handler_names = HandlerNames(self._load_note, self._save_note, clock)
 
     def load(self, registration_id: str) -> State | None:
         """Return the state as of now. None if it is not stored or was erased. Raises StorageUnavailable."""
@@ -160,7 +160,12 @@ class Ledger:
                 yield state
 
     def records(self, user_id: str | None = None, after: str | None = None) -> Iterator[SealedRecord]:
-        """Return all sealed records, or one user's, by registration id. They begin after the id `after`."""
+        """Return all sealed records, or one user's, by registration id. They begin after the id `after`.
+
+        Whether the keys fit is not checked. Raises ForeignStorage, StorageUnavailable.
+        """
+        if self._owner is not None:
+            self._owner.before_reading()
         return registrations_in(self._storage, user_id, after)
 
     @clears_locals
@@ -211,14 +216,25 @@ class Ledger:
             self._owner.before_writing()
         self._canary.before_sealing()
 
+    def _load_note(self, record_id: str) -> SealedRecord | None:
+        """Load a record of ours that is no registration."""
+        self._before_reading()
+        return self._storage.load(record_id)
+
+    def _save_note(self, record: SealedRecord) -> bool:
+        """Save a record of ours that is no registration."""
+        self._before_writing()
+        return self._storage.save(record)
+
     def create_nothing(self) -> None:
         """Let the storage create no file, folder or table. If there is none, each call says so."""
         create_nothing(self._storage.inner)
 
     def session_limit(self, limit: tuple[int, float] | None) -> SessionLimit:
         """Return what counts the sessions that each user opens, in the same storage."""
-        storage = self._storage
-        return SessionLimit(storage.load, storage.save, storage.delete, limit=limit, clock=self._clock)
+        return SessionLimit(
+            self._load_note, self._save_note, self._storage.delete, limit=limit, clock=self._clock
+        )
 
     def close(self) -> None:
         """Close the storage. The next use opens it again."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ca_embed import ConfigurationError, Embed
+from ca_embed import ConfigurationError, Embed, PartnerClient, Session
 from ca_embed.errors import ForeignStorage
 from ca_embed.sandbox import Sandbox
 from ca_embed.storage import FilesystemStorage, MemoryStorage, SQLiteStorage
 from tests.doors.clients import WsgiClient
-from tests.flow.kit import OLD_TOKEN, TOKEN, Clock, at_sandbox, build, closing, delivery
+from tests.flow.kit import OLD_TOKEN, TOKEN, USER, Clock, at_sandbox, build, closing, delivery, store_session
 
+SOME_ID = "abc123def456ghi789jkl0"
 BRAND_B = {"public_url": "https://crm.example/brand-b", "partner_token": OLD_TOKEN}
 
 
@@ -97,6 +100,45 @@ def test_a_stranger_is_refused(storage: Any) -> None:
         with pytest.raises(ForeignStorage, match=r"https://crm\.example/chatarchitect.*namespace="):
             stranger.registrations()
         assert WsgiClient(stranger.wsgi).deliver(delivery(token=OLD_TOKEN)).status == 503
+
+
+CALLS: dict[str, Callable[[Embed], object]] = {
+    "create_session": lambda embed: embed.create_session(USER),
+    "credentials": lambda embed: embed.credentials(SOME_ID),
+    "reconcile": lambda embed: embed.reconcile(),
+    "replay": lambda embed: embed.replay(SOME_ID),
+    "forget": lambda embed: embed.forget(USER),
+    "purge_expired": lambda embed: embed.purge_expired(timedelta()),
+    "rotate_keys": lambda embed: embed.rotate_keys(),
+    "key_usage": lambda embed: embed.key_usage(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_stranger_leaves_no_trace(storage: Any, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Embed of another application is refused and changes nothing, whatever it tries first."""
+    clock = Clock()
+    with closing(owner := build(storage=storage, clock=clock)):
+        use(owner)
+        store_session(owner, "expired", expires_at=clock() - 10)
+        owner._core.session_limit.count(USER)
+    before = storage.list(limit=99)
+    session = Session("new", "https://chat.example/?s=new", datetime.now(UTC), "started")
+    monkeypatch.setattr(PartnerClient, "create_session", lambda *_, **__: session)
+    with closing(stranger := build(storage=storage, clock=clock, **BRAND_B)):
+        stranger.on_completed(name="of the stranger")(lambda _registration, _credentials: None)
+        with pytest.raises(ForeignStorage):
+            CALLS[call](stranger)
+        assert storage.list(limit=99) == before
+
+
+def test_the_page_of_a_stranger_leaves_no_trace(storage: Any) -> None:
+    """A page that asks for a session is refused before its user is counted."""
+    use(build(storage=storage))
+    before = storage.list(limit=99)
+    with closing(stranger := build(storage=storage, **BRAND_B)):
+        assert WsgiClient(stranger.wsgi).post("/sessions", origin="https://crm.example").status == 503
+        assert storage.list(limit=99) == before
 
 
 def test_a_change_of_one_locks_no_one_out(storage: Any) -> None:
