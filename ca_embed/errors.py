@@ -137,7 +137,10 @@ class InvalidPayload(RequestError):
 
 
 class MismatchedSession(RequestError):
-    """The webhook names another user or state than its session was created with."""
+    """The webhook names another user or state than its session was created with.
+
+    `registration_id` says which session.
+    """
 
     code: ClassVar[str] = "mismatched_session"
     status: ClassVar[int] = 409
@@ -145,6 +148,11 @@ class MismatchedSession(RequestError):
     _public_text: ClassVar[str | None] = (
         "partner_user_id or partner_state differs from what the session was created with."
     )
+
+    def __init__(self, *, registration_id: str) -> None:
+        """Name the registration in the message."""
+        super().__init__(f"registration {registration_id!r} was created for another user or state")
+        self.registration_id: str = registration_id
 
 
 class NotSignedIn(RequestError):
@@ -306,7 +314,15 @@ class KeysUnavailable(StorageUnavailable):
 
 
 class StorageContention(StorageUnavailable):
-    """Others changed a record at every attempt to save it."""
+    """Others changed a record at every attempt to save it.
+
+    `registration_id` says which registration; None for the record that counts a user's sessions.
+    """
+
+    def __init__(self, message: str, *, registration_id: str | None = None) -> None:
+        """Take the message, and which registration it is about."""
+        super().__init__(message)
+        self.registration_id: str | None = registration_id
 
 
 class RecordUnreadable(StorageUnavailable):

@@ -211,9 +211,7 @@ class Registrar:
 
         accepted = self._ledger.change(completion.registration_id, decide, proves=_is_acknowledged)
         if accepted.outcome is Outcome.MISMATCHED:
-            raise MismatchedSession(
-                f"registration {completion.registration_id!r} was created for another user or state"
-            )
+            raise MismatchedSession(registration_id=completion.registration_id)
         self._note_handler_names()
         return accepted
 

@@ -121,9 +121,8 @@ class Ledger:
                 self._proven.add(written)
                 return result
             if time.monotonic() > give_up:
-                raise StorageContention(
-                    f"others changed registration {registration_id!r} at every attempt to save it; try again"
-                )
+                message = f"others changed registration {registration_id!r} at every attempt to save it"
+                raise StorageContention(f"{message}; try again", registration_id=registration_id)
             time.sleep(random.uniform(0, 0.01))  # noqa: S311 (so that workers do not collide again)
 
     def change_known(self, registration_id: str, following: Callable[[State], State]) -> None:

@@ -17,7 +17,7 @@ from werkzeug.routing import Map, RequestRedirect, Rule
 from ca_embed._core import Core
 from ca_embed._frames import clear_locals
 from ca_embed._log import fields
-from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RecordUnreadable, RequestError
+from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RequestError
 from ca_embed.http import _health, _operations, _page, _sessions, _webhook
 from ca_embed.http._etag import revalidated
 from ca_embed.http._log import request_fields, request_label
@@ -159,7 +159,7 @@ def _log_refusal(core: Core, name: str, error: EmbedError, request: Request) -> 
     level = logging.DEBUG if isinstance(error, NotFound | MethodNotAllowed) else logging.WARNING
     if level != logging.DEBUG and not core.refusals.admits(f"{name} reason={reason}"):
         return
-    registration_id = error.registration_id if isinstance(error, RecordUnreadable) else None
+    registration_id = getattr(error, "registration_id", None)  # some errors are about one
     extra = fields(reason, registration_id, **request_fields(request))
     logger.log(level, "%s reason=%s (%s)%s", name, reason, error, request_label(request), extra=extra)
 

@@ -17,7 +17,7 @@ import ca_embed
 from ca_embed.sandbox import Sandbox
 from tests.doors.clients import WsgiClient
 from tests.doors.fixtures import ClientOf
-from tests.flow.kit import USER, Clock, at_sandbox, build, closing, signed
+from tests.flow.kit import USER, Clock, at_sandbox, build, closing, delivery, signed, store_session
 from tests.markdown import python_blocks
 
 ROOT = Path(__file__).parent.parent.parent
@@ -88,6 +88,23 @@ def test_fields(client_of: ClientOf, sandbox: Sandbox, caplog: pytest.LogCapture
     assert accepted.__dict__["registration_id"] == registration_id
     assert accepted.__dict__["event_id"] == webhook[0]["X-CA-Event-Id"]
     assert open_id in {record.__dict__.get("registration_id") for record in records}
+
+
+def test_a_refusal_names_its_registration(
+    client_of: ClientOf, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line about a webhook that is refused for what is stored has the registration as an attribute."""
+    clock = Clock()
+    embed = build(clock=clock)
+    store_session(embed, "mixed-up", expires_at=clock() + 900)
+    client = client_of(embed)
+    client.deliver(delivery(at=clock(), registration_id="mixed-up", partner_user_id="another"))
+    monkeypatch.setattr("ca_embed._vault.ledger._GIVE_UP_AFTER", 0.0)
+    monkeypatch.setattr(embed._core.ledger._storage, "save", lambda _record: False)
+    client.deliver(delivery(at=clock(), registration_id="mixed-up", partner_user_id=USER))
+    by_reason = {record.__dict__["reason"]: record for record in caplog.records}
+    for reason in ("mismatched", "storage_unavailable"):
+        assert by_reason[reason].__dict__["registration_id"] == "mixed-up"
 
 
 @pytest.mark.parametrize(
