@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import answer, mount_prefix
 
-with extra("aiohttp"):
+with extra("aiohttp", user=__name__):
     from aiohttp import web
 
 __all__ = ["routes"]

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.asgi import Middleware
 from ca_embed.embed import Embed
 
-with extra("aws"):
+with extra("aws", user=__name__):
     from mangum import Mangum
     from mangum.handlers import HTTPGateway
 

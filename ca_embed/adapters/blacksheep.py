@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ca_embed import http
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, Csrf, answer, mount_prefix
 
-with extra("blacksheep"):
+with extra("blacksheep", user=__name__):
     from blacksheep import Application, Content, Request, Response, StreamedContent
     from blacksheep.server.csrf import AntiForgeryHandler, ignore_anti_forgery
 

@@ -9,12 +9,12 @@
 from __future__ import annotations
 
 from ca_embed import http
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import mount_prefix, read_stream
 from ca_embed.wsgi import answer_environ, read_body
 
-with extra("bottle"):
+with extra("bottle", user=__name__):
     from bottle import Bottle, HTTPResponse, request
 
 __all__ = ["mount"]

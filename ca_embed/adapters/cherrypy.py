@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.wsgi import answer_environ
 
-with extra("cherrypy"):
+with extra("cherrypy", user=__name__):
     import cherrypy
 
 __all__ = ["Endpoints"]

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import Response, answer, mount_prefix
 from ca_embed.wsgi import answer_environ
 
-with extra("falcon"):
+with extra("falcon", user=__name__):
     import falcon
     import falcon.asgi
 

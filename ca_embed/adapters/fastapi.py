@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, mount_prefix
 from ca_embed.http._openapi import Caller
 from ca_embed.http._routes import endpoints
 
-with extra("fastapi"):
+with extra("fastapi", user=__name__):
     from fastapi import APIRouter, Depends, Request, Response
 
     from ca_embed.adapters._fastapi_openapi import entry

@@ -13,13 +13,13 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, Csrf, Request, mount_prefix, read_stream
 from ca_embed.wsgi import answer_environ
 
-with extra("flask"):
+with extra("flask", user=__name__):
     from flask import Blueprint, Response, current_app, has_app_context, request, url_for
     from flask.blueprints import BlueprintSetupState
     from flask.sansio.app import App

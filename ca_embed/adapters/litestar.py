@@ -12,11 +12,11 @@ adds the endpoints to your OpenAPI document.
 from collections.abc import AsyncIterator
 from typing import Any
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import Csrf, answer, mount_prefix
 
-with extra("litestar"):
+with extra("litestar", user=__name__):
     from litestar import Request, Router, asgi
     from litestar.exceptions import NotFoundException
     from litestar.response.base import ASGIResponse

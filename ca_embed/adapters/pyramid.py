@@ -14,12 +14,12 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import Csrf
 from ca_embed.wsgi import answer_environ
 
-with extra("pyramid"):
+with extra("pyramid", user=__name__):
     from pyramid.config import Configurator
     from pyramid.csrf import get_csrf_token
     from pyramid.interfaces import IDefaultCSRFOptions

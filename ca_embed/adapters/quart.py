@@ -16,12 +16,12 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.assets._html import Html
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, answer, mount_prefix
 
-with extra("quart"):
+with extra("quart", user=__name__):
     from quart import Blueprint, Response, has_app_context, request, url_for
     from quart.blueprints import BlueprintSetupState
     from quart.globals import _cv_app

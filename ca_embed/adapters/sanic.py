@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import METHODS, answer, mount_prefix
 
-with extra("sanic"):
+with extra("sanic", user=__name__):
     from sanic import Blueprint, HTTPResponse, Request
 
 __all__ = ["blueprint"]

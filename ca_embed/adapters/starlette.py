@@ -8,12 +8,12 @@ work. In a template, `embed.snippet()` returns the button.
 
 from __future__ import annotations
 
+from ca_embed._extras import extra
 from ca_embed._host.identify import Identify
-from ca_embed.adapters._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import answer, mount_prefix
 
-with extra("starlette"):
+with extra("starlette", user=__name__):
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route

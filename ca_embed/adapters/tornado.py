@@ -13,11 +13,11 @@ import re
 from collections.abc import AsyncIterator
 from inspect import isawaitable
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 from ca_embed.embed import Embed
 from ca_embed.http import MAX_BODY, METHODS, Csrf, answer, mount_prefix
 
-with extra("tornado"):
+with extra("tornado", user=__name__):
     from tornado.routing import URLSpec
     from tornado.web import RequestHandler, stream_request_body
 

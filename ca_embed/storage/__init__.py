@@ -5,9 +5,11 @@ A storage class is imported when it is first used: `import ca_embed.storage` imp
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ca_embed._extras import extra
 from ca_embed.storage._base import AsyncStorage, DueCursor, SealedRecord, Storage
 
 if TYPE_CHECKING:
@@ -43,12 +45,15 @@ _MODULES = {  # of the classes and functions that are imported when they are fir
     "SQLiteStorage": "_sqlite.storage",
     "add_table": "_sql.table",
 }
+_EXTRAS = {"_redis.storage": "redis", "_sql.storage": "sqlalchemy", "_sql.table": "sqlalchemy"}
 
 
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module = _MODULES[name]
+    with extra(_EXTRAS[module], user=f"{__name__}.{name}") if module in _EXTRAS else nullcontext():
+        return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ca_embed._extras import extra, missing
 from ca_embed.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -72,14 +73,14 @@ def _sqlite_url(path: str) -> str:
     return f"sqlite:///{path}" if re.fullmatch(r"/?[A-Za-z0-9_.-][A-Za-z0-9_./-]*(?<!/)", path) else ""
 
 
-def _sql(scheme: str, extra: str) -> Callable[[str], Storage]:
+def _sql(scheme: str, name: str) -> Callable[[str], Storage]:
     """Return the function that builds a SQLAlchemyStorage.
 
     ca_embed may create its table in a database that a URL names. It may not with an engine of the host.
     """
 
     def build(rest: str) -> Storage:
-        with _installed(extra):
+        with _installed(name):
             from ca_embed.storage._sql.storage import SQLAlchemyStorage
         return SQLAlchemyStorage(f"{scheme}:{rest}", create_table=True)
 
@@ -104,7 +105,7 @@ def _asyncpg(rest: str) -> Storage:
             hide_parameters=True,
         )
     except ModuleNotFoundError as error:
-        problem = f"the storage needs {error.name}, which is missing: pip install {error.name}"
+        problem = missing(error, error.name or "asyncpg", user="the storage")
         raise ConfigurationError([problem + _instead("postgresql+psycopg://")]) from None
     except (ArgumentError, ValueError):
         engine = None  # leave the block first: the chained error could show the URL with its password
@@ -123,13 +124,13 @@ def _redis(scheme: str) -> Callable[[str], Storage]:
 
 
 @contextmanager
-def _installed(extra: str) -> Generator[None]:
+def _installed(name: str) -> Generator[None]:
+    """Import the driver inside the block. Raises ConfigurationError if it is missing."""
     try:
-        yield
+        with extra(name, user="the storage"):
+            yield
     except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            [f"the storage needs {error.name}, which is missing: pip install 'ca-embed[{extra}]'"]
-        ) from error
+        raise ConfigurationError([str(error)]) from error.__cause__
 
 
 _BUILDERS: dict[str, Callable[[str], Storage]] = {

@@ -25,7 +25,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-import pytest
+from ca_embed._extras import extra
+
+with extra("testing", user=__name__):
+    import pytest
 
 if TYPE_CHECKING:
     from ca_embed.testing._adapter_contract import AdapterContract

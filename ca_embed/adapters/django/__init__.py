@@ -25,9 +25,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from ca_embed.adapters._extras import extra
+from ca_embed._extras import extra
 
-with extra("django"):
+with extra("django", user=__name__):
     from ca_embed.adapters.django._settings import SettingsEmbed
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ca_embed._extras import missing
 from ca_embed.errors import ConfigurationError, StorageUnavailable
 from ca_embed.storage._sql.mysql import MySQL
 from ca_embed.storage._sql.postgresql import PostgreSQL
@@ -58,10 +59,8 @@ def engine_from_url(url: str | URL) -> Engine:
             hide_parameters=True,
         )
     except ImportError as error:
-        extra = _EXTRAS[parsed.get_backend_name()]
-        raise ConfigurationError(
-            [f"the driver of the storage is missing: pip install 'ca-embed[{extra}]'"]
-        ) from error
+        packages = f"'ca-embed[{_EXTRAS[parsed.get_backend_name()]}]'"
+        raise ConfigurationError([missing(error, packages, user="the storage")]) from error
 
 
 def server_of(dialect_name: str) -> Server:
