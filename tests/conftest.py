@@ -30,14 +30,31 @@ NEEDED_BY_PROCESSES = [
 MEMORY = Path("/dev/shm")
 NEEDED_MEMORY = 4 << 30  # bytes; the database servers of two test processes take 1 GiB
 
+LONGEST_FIRST = [  # files and folders. The rest follows in the order of names.
+    "tests/adapters/test_django_storage.py",
+    "tests/storage/sql/test_contract.py",
+    "tests/browser/test_words.py",
+    "tests/doors/test_servers.py",
+    "tests/crash/",
+    "tests/browser/",
+    "tests/storage/",
+    "tests/examples/",
+    "tests/test_packaging.py",
+    "tests/test_readme.py",
+    "tests/cli/",
+    "tests/adapters/",
+]
+
 UNDER_CI = os.environ.get("CI") == "true"
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Forget settings and proxies of the shell that the tests were started from; stay on loopback."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # pytest-xdist would begin with the files of most tests
     for name in list(os.environ):
         if name.startswith("CA_EMBED_") or name.lower().endswith("_proxy"):
             del os.environ[name]
@@ -55,6 +72,18 @@ def _keep_temporary_files_in_memory() -> None:
         return
     if shutil.disk_usage(MEMORY).free > NEEDED_MEMORY:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest if several processes share the files: so none waits long at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _turn(item.nodeid))
+
+
+def _turn(nodeid: str) -> int:
+    turns = (turn for turn, path in enumerate(LONGEST_FIRST) if nodeid.startswith(path))
+    return next(turns, len(LONGEST_FIRST))
 
 
 def _refuse_other_machines(event: str, args: tuple[object, ...]) -> None:
