@@ -24,7 +24,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.core.wsgi import get_wsgi_application
 from django.db import connection, connections, transaction
-from django.template import Context, Template
+from django.template import Context, Template, TemplateSyntaxError
 from django.test import Client, RequestFactory, override_settings
 from django.test.utils import setup_test_environment, teardown_test_environment
 from django.urls import clear_url_caches, include, path, reverse
@@ -93,6 +93,7 @@ settings.configure(
 django.setup()
 
 from ca_embed.adapters.django import (  # noqa: E402 (after the settings)
+    _settings,
     embed,
     embed_from_setting,
     urlpatterns_of,
@@ -101,6 +102,14 @@ from ca_embed.adapters.django._storage import DjangoStorage  # noqa: E402
 from ca_embed.adapters.django._views import patterns  # noqa: E402
 from ca_embed.adapters.django.admin import RegistrationAdmin  # noqa: E402
 from ca_embed.adapters.django.models import Registration  # noqa: E402
+
+BRAND_B = {
+    **settings.CA_EMBED,
+    "BASE_URL": "https://brand-b.registration.example",
+    "PARTNER_TOKEN": "fake-partner-token-b",
+    "PUBLIC_URL": "https://crm.example/brand-b",
+    "NAMESPACE": "brand-b",
+}
 
 
 @pytest.fixture(scope="module")
@@ -287,30 +296,113 @@ def test_overridden_settings(rows: Any) -> None:
     assert embed._core.settings.tokens == ("fake-partner-token",)
 
 
-def test_two_brands(rows: Any, included_app: None) -> None:
-    """A second setting makes a second Embed, with its own URLs, token and part of the table."""
-    token = "fake-partner-token-b"
-    brand_b = {**settings.CA_EMBED, "PARTNER_TOKEN": token, "NAMESPACE": "brand-b"}
-    second, ran = embed_from_setting("CA_EMBED_BRAND_B"), list[str]()
-    second.on_completed(name="second")(lambda registration, _: ran.append(registration.registration_id))
+@pytest.fixture
+def brand_b(rows: Any, included_app: None) -> Iterator[Any]:
+    """A second Embed from a second setting, with its URLs at /brand-b."""
+    second = embed_from_setting("CA_EMBED_BRAND_B")
     pattern = path("brand-b/", include((urlpatterns_of(second), "brand_b")))
     urls.urlpatterns.append(pattern)
     clear_url_caches()
-    headers, body = signed_webhook(token, registration_id="of_brand_b")
+    with override_settings(CA_EMBED_BRAND_B=BRAND_B):
+        yield second
+    urls.urlpatterns.remove(pattern)
+    clear_url_caches()
+    _settings._stand_ins.pop("CA_EMBED_BRAND_B")
+
+
+def _deliver_to_brand_b(mount: str = "brand-b") -> int:
+    headers, body = signed_webhook(str(BRAND_B["PARTNER_TOKEN"]), registration_id="of_brand_b")
     client = Client(headers=headers)
+    return client.generic("POST", f"/{mount}/webhook", body, headers["Content-Type"]).status_code
+
+
+def test_two_brands(brand_b: Any) -> None:
+    """A second setting makes a second Embed, with its own URLs, token and part of the table."""
+    ran: list[str] = []
+    brand_b.on_completed(name="second")(lambda registration, _: ran.append(registration.registration_id))
+    answers = [_deliver_to_brand_b(mount) for mount in ("chatarchitect", "brand-b")]
+    assert (reverse("brand_b:page"), answers, ran) == ("/brand-b/", [401, 200], ["of_brand_b"])
+    assert [len(one.registrations()) for one in (embed, brand_b)] == [0, 1]
+    assert embed_from_setting("CA_EMBED_BRAND_B") is brand_b
+    with (
+        override_settings(CA_EMBED_BRAND_B=None),
+        pytest.raises(ConfigurationError, match="CA_EMBED_BRAND_B must be a dict"),
+    ):
+        brand_b.registrations()
+
+
+def test_template_tag_of_a_second_brand(brand_b: Any) -> None:
+    """The tag takes the name of its URLs, and says so if there are none of that name."""
+    context = Context({"request": RequestFactory().get("/")})
+    shown = Template("{% load chatarchitect %}{% chatarchitect 'brand_b' lang='es' %}").render(context)
+    assert 'endpoint="/brand-b"' in shown
+    assert 'iframe-origin="https://brand-b.registration.example"' in shown
+    for name in ("brand_c", "admin", "brand_b:more"):
+        wrong = Template("{% load chatarchitect %}{% chatarchitect '" + name + "' %}")
+        with pytest.raises(TemplateSyntaxError, match=f"under the name '{name}'"):
+            wrong.render(context)
+
+
+@pytest.mark.parametrize(
+    "option", [("--embed", "CA_EMBED_BRAND_B", "list"), ("list", "--embed=CA_EMBED_BRAND_B")]
+)
+def test_command_of_a_second_brand(brand_b: Any, option: tuple[str, ...]) -> None:
+    """`--embed` names the setting of another Embed."""
+    assert _deliver_to_brand_b() == 200
+    said = {arguments: io.StringIO() for arguments in (("list",), option)}
+    for arguments, stdout in said.items():
+        call_command("chatarchitect", *arguments, "--json", stdout=stdout)
+    assert ["of_brand_b" in stdout.getvalue() for stdout in said.values()] == [False, True]
+
+
+def test_command_of_an_unknown_brand(rows: Any) -> None:
+    """A setting that does not exist is named."""
+    errors = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("chatarchitect", "--embed", "CA_EMBED_TYPO", "list", stderr=errors)
+    _settings._stand_ins.pop("CA_EMBED_TYPO")
+    assert "CA_EMBED_TYPO must be a dict" in errors.getvalue()
+
+
+def test_admin_of_a_second_brand(brand_b: Any) -> None:
+    """The admin shows registrations of each Embed, and no record that is none."""
+    assert _deliver_to_brand_b() == 200
+    shown = RegistrationAdmin(Registration, admin.site)
+    rows_shown = list(shown.get_queryset(RequestFactory().get("/")))
+    assert [(row.registration_id, shown.status(row)) for row in rows_shown] == [
+        ("brand-b:of_brand_b", "completed")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint", "said"),
+    [
+        ({}, None, ""),
+        ({"PARTNER_TOKEN": "short"}, "ca_embed.E001", "settings.CA_EMBED_BRAND_B"),
+        ({"NAMESPACE": None}, "ca_embed.E002", "CA_EMBED_BRAND_B and CA_EMBED share"),
+        ({"PUBLIC_URL": "https://crm.example/other"}, "ca_embed.W003", "included at '/brand-b'"),
+    ],
+)
+def test_complaints_about_a_second_brand(
+    brand_b: Any, changed: dict[str, Any], complaint: str | None, said: str
+) -> None:
+    """The system checks find what is wrong with the second Embed, and nothing else."""
+    with override_settings(CA_EMBED_BRAND_B={**BRAND_B, **changed}):
+        messages = [message for message in run_checks() if message.id.startswith("ca_embed.")]
+    assert [message.id for message in messages] == ([] if complaint is None else [complaint])
+    assert all(said in f"{message.msg} {message.hint}" for message in messages)
+
+
+def test_urls_of_a_second_brand_not_included(included_app: None) -> None:
+    """A system check finds that the URLs of the second Embed are nowhere, and says how to include them."""
+    embed_from_setting("CA_EMBED_BRAND_B")
     try:
-        with override_settings(CA_EMBED_BRAND_B=brand_b):
-            answers = [
-                client.generic("POST", f"/{mount}/webhook", body, headers["Content-Type"]).status_code
-                for mount in ("chatarchitect", "brand-b")
-            ]
-            assert (reverse("brand_b:page"), answers, ran) == ("/brand-b/", [401, 200], ["of_brand_b"])
-            assert [len(one.registrations()) for one in (embed, second)] == [0, 1]
-        with pytest.raises(ConfigurationError, match="CA_EMBED_BRAND_B must be a dict"):
-            second.registrations()
+        with override_settings(CA_EMBED_BRAND_B=BRAND_B):
+            (message,) = [message for message in run_checks() if message.id.startswith("ca_embed.")]
     finally:
-        urls.urlpatterns.remove(pattern)
-        clear_url_caches()
+        _settings._stand_ins.pop("CA_EMBED_BRAND_B")
+    assert message.id == "ca_embed.W002"
+    assert 'urlpatterns_of(embed_from_setting("CA_EMBED_BRAND_B"))' in message.hint
 
 
 def test_host_of_the_test_client() -> None:

@@ -23,12 +23,12 @@ is imported at the start:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ca_embed._extras import extra
 
 with extra("django", user=__name__):
-    from ca_embed.adapters.django._settings import SettingsEmbed
+    from ca_embed.adapters.django._settings import embed_of
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
@@ -41,15 +41,17 @@ __all__ = ["embed", "embed_from_setting", "urlpatterns_of"]
 def embed_from_setting(name: str) -> Embed:
     """Return another Embed, for a second brand. It is built at its first use, like `embed`.
 
-    name: the Django setting with its arguments, as in `CA_EMBED`. It must have a `NAMESPACE` of its own.
+    name: the Django setting with its arguments, as in `CA_EMBED`. It must have a `NAMESPACE` of its own. The
+        same name gives the same Embed.
     """
-    return cast("Embed", SettingsEmbed(name))
+    return embed_of(name)
 
 
 def urlpatterns_of(embed: Embed) -> list[URLPattern]:
     """Return the URL patterns of another Embed.
 
-    Include them under a name: `path("brand-b/", include((urlpatterns_of(brand_b), "brand_b")))`.
+    Include them under a name: `path("brand-b/", include((urlpatterns_of(brand_b), "brand_b")))`. The template
+    tag takes this name: `{% chatarchitect "brand_b" %}`.
     """
     from ca_embed.adapters.django._views import patterns
 

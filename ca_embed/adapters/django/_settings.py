@@ -7,7 +7,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from os import environ
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import apps
 from django.conf import settings
@@ -35,7 +35,19 @@ else:
 _APP = "ca_embed.adapters.django"
 _TEST_CLIENT = "testserver"  # the host that Django's test client calls
 
-_stand_ins: dict[str, list[SettingsEmbed]] = {}  # by the name of the setting
+_stand_ins: dict[str, SettingsEmbed] = {}  # by the name of the setting
+
+
+def embed_of(setting: str) -> Embed:
+    """Return the Embed of a setting, which is built at its first use. The same setting gives the same one."""
+    if setting not in _stand_ins:
+        _stand_ins[setting] = SettingsEmbed(setting)
+    return cast("Embed", _stand_ins[setting])
+
+
+def all_embeds() -> dict[str, Embed]:
+    """Return each Embed that was asked for, by the name of its setting."""
+    return {setting: embed_of(setting) for setting in _stand_ins}
 
 
 class SettingsEmbed(_SimpleLazyObject):
@@ -51,7 +63,6 @@ class SettingsEmbed(_SimpleLazyObject):
         self.__dict__["_registrations"] = registrations
         self.__dict__["_lock"] = RLock()
         super().__init__(lambda: _build(setting, registrations))
-        _stand_ins.setdefault(setting, []).append(self)
 
     def _setup(self) -> None:
         """Build it once, also if several threads have the first requests."""
@@ -171,8 +182,8 @@ def _signed_in_user(request: Any) -> Any:
 
 def _changed(*, setting: str, **_: Any) -> None:
     """Forget the Embed when a test overrides the settings, and again when it restores them."""
-    for stand_in in _stand_ins.get(setting, ()):
-        stand_in._forget()
+    if setting in _stand_ins:
+        _stand_ins[setting]._forget()
         TEST_HOSTS.discard(_TEST_CLIENT)
 
 

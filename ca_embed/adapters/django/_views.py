@@ -33,6 +33,7 @@ def patterns(embed: Embed) -> list[Any]:
     def webhook(request: HttpRequest) -> HttpResponse:
         return _answer(embed, request, "webhook")
 
+    endpoints.ca_embed = embed  # type: ignore[attr-defined]  # for those who look for the Embed of a URL
     protected, exempt = _exempt_from_host_rules(endpoints), csrf_exempt(_exempt_from_host_rules(webhook))
     return [
         path("", protected, name="page"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 
-from ca_embed.adapters.django import embed
+from ca_embed.adapters.django._settings import all_embeds
 from ca_embed.adapters.django.models import Registration
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ class RegistrationAdmin(_ModelAdmin):
     readonly_fields: ClassVar[tuple[str, ...]] = list_display
 
     def get_queryset(self, request: Any) -> Any:
-        """Leave out ca_embed's own records: their ids begin with "~", which no registration's does."""
-        return super().get_queryset(request).filter(registration_id__lt="~")
+        """Leave out ca_embed's own records: their ids have a "~", which no registration's has."""
+        registrations = super().get_queryset(request).filter(registration_id__lt="~")
+        return registrations.exclude(registration_id__contains=":~")  # those of a namespace
 
     def status(self, row: Registration) -> Any:
         """The status."""
@@ -64,4 +65,10 @@ class RegistrationAdmin(_ModelAdmin):
         return False
 
     def _opened(self, row: Registration, name: str) -> Any:
-        return getattr(embed.registration(row.registration_id), name, None)
+        namespace, _, registration_id = row.registration_id.rpartition(":")
+        for embed in all_embeds().values():
+            if (embed._core.settings.namespace or "") == namespace:
+                found = embed.registration(registration_id)
+                if found is not None:
+                    return getattr(found, name)
+        return None

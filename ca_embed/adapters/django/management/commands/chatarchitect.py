@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 else:
     from django.core.management.base import BaseCommand as _BaseCommand
 
-_APP = "ca_embed.adapters.django:embed"
 _OF_DJANGO = ("--settings", "--pythonpath")  # manage.py has obeyed them already
 
 
 class Command(_BaseCommand):
-    """The commands of `ca-embed`: the same names, options, output and exit codes."""
+    """The commands of `ca-embed`: the same names, options, output and exit codes.
+
+    `--embed SETTING` takes another Embed, the one of `embed_from_setting("SETTING")`.
+    """
 
     help = "Manages WhatsApp registrations with ChatArchitect, as `ca-embed` does."
     requires_system_checks: Any = ()  # a wrong setting is told by the command itself
@@ -39,10 +41,13 @@ class Command(_BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take all arguments as they are, for `call_command`."""
+        parser.add_argument("--embed", metavar="SETTING")
         parser.add_argument("arguments", nargs=argparse.REMAINDER)
 
-    def handle(self, *_: Any, arguments: list[str], **__: Any) -> None:
+    def handle(self, *_: Any, arguments: list[str], embed: str | None = None, **__: Any) -> None:
         """Run one command for `call_command`. Raises CommandError for any other exit code than 0."""
+        if embed is not None:
+            arguments = ["--embed", embed, *arguments]
         with redirect_stdout(self.stdout._out), redirect_stderr(self.stderr._out):
             try:
                 code = _run(arguments, "manage.py chatarchitect")
@@ -54,15 +59,20 @@ class Command(_BaseCommand):
 
 
 def _run(arguments: list[str], prog: str) -> int:
-    return main(_without_options_of_django(arguments), prog=prog, app=_APP)
+    own, others = _own_options(arguments)
+    app = f"ca_embed.adapters.django:embed_from_setting({own.get('--embed', 'CA_EMBED')!r})"
+    return main(others, prog=prog, app=app)
 
 
-def _without_options_of_django(arguments: list[str]) -> list[str]:
-    kept: list[str] = []
+def _own_options(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the values of the options that are not of `ca-embed`, by name, and the other arguments."""
+    own: dict[str, str] = {}
+    others: list[str] = []
     given = iter(arguments)
     for argument in given:
-        if argument in _OF_DJANGO:
-            next(given, None)  # its value
-        elif argument.partition("=")[0] not in _OF_DJANGO:
-            kept.append(argument)
-    return kept
+        name, equals, value = argument.partition("=")
+        if name in (*_OF_DJANGO, "--embed"):
+            own[name] = value if equals else next(given, "")
+        else:
+            others.append(argument)
+    return own, others
