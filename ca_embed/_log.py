@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 def fields(reason: str, registration_id: str | None = None, **more: str) -> dict[str, str]:
     """Return the `extra` of a logging call, for JSON formatters, Sentry and the like.
@@ -10,6 +12,11 @@ def fields(reason: str, registration_id: str | None = None, **more: str) -> dict
     """
     known = {} if registration_id is None else {"registration_id": registration_id}
     return {"reason": reason, **known, **more}
+
+
+def as_text(labels: Mapping[str, str]) -> str:
+    """Return labels of a request as text for the end of a line, or ""."""
+    return "".join(f" {name}={value}" for name, value in labels.items())
 
 
 def quoted(text: str) -> str:

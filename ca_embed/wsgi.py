@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from werkzeug.datastructures import EnvironHeaders
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wsgi import get_input_stream
 
 from ca_embed._core import HasCore
 from ca_embed.http import Csrf, Request, Response, path_below, read_stream, respond
-from ca_embed.http._gateways import without_compression
+from ca_embed.http._body import announced_length, read_exactly
 from ca_embed.http._paths import path_at_door, prefixes_below, public_root, require_mount_prefix
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = ["Middleware", "answer_environ", "read_body"]
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class WsgiApp:
@@ -37,8 +38,7 @@ class WsgiApp:
         script_name = script_name.rstrip("/")  # PATH_INFO is without it
         request = _request(environ, path_at_door(script_name + path, script_name, self._public_root))
         response = respond(self._embed, request, partial(read_body, environ, request))
-        phrase = HTTPStatus(response.status).phrase
-        start_response(f"{response.status} {phrase}", response.headers)
+        start_response(_STATUS_LINES[response.status], response.headers)
         return [response.body] if response.body else []
 
 
@@ -88,20 +88,39 @@ def answer_environ(
 
 def read_body(environ: WSGIEnvironment, request: Request) -> bytes:
     """Read the body of a WSGI request, 64 KiB at most. Raises UnreadableBody, BodyTooLarge."""
-    return read_stream(get_input_stream(environ), request)
+    length = announced_length(request)
+    if length is None or "wsgi.input_terminated" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+        return read_stream(get_input_stream(environ), request)
+    return read_exactly(environ["wsgi.input"], length, request)
 
 
 def _request(environ: WSGIEnvironment, path: str) -> Request:
+    headers = [
+        (name, value.encode("latin-1", "replace"))
+        for key, value in environ.items()
+        if (name := _header_name(key)) and (value or name not in _ALWAYS_SET)
+    ]
     request = Request(
         method=environ["REQUEST_METHOD"],
         path=path,
-        headers=tuple(
-            (name.lower(), value.encode("latin-1", "replace")) for name, value in EnvironHeaders(environ)
-        ),
+        headers=tuple(headers),
         native=environ,
         query=environ.get("QUERY_STRING", ""),
     )
     return without_compression(request)
+
+
+_ALWAYS_SET = ("content-type", "content-length")  # by some servers, also for requests without a body
+
+
+@lru_cache(maxsize=1024)
+def _header_name(key: str) -> str | None:
+    """Return the name of a header, in lower case, whose variable in the environ this is."""
+    if key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        return key.lower().replace("_", "-")
+    if key.startswith("HTTP_") and key not in ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"):
+        return key[5:].lower().replace("_", "-")
+    return None
 
 
 def _text(native_string: str) -> str:
@@ -109,4 +128,6 @@ def _text(native_string: str) -> str:
 
     Bytes that are not UTF-8 become U+FFFD, so the path matches no route (404).
     """
+    if native_string.isascii():
+        return native_string
     return native_string.encode("latin-1", "replace").decode("utf-8", "replace")

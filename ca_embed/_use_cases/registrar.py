@@ -7,7 +7,7 @@ the two in different threads, and a slow Partner API delays no storage call.
 from __future__ import annotations
 
 import logging
-import uuid
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from ca_embed import _registration as rules
 from ca_embed._config import Settings, fitting_language
 from ca_embed._host.handlers import Handlers
 from ca_embed._host.user_ids import UserId, user_id_of
-from ca_embed._log import fields
+from ca_embed._log import as_text, fields
 from ca_embed._partner.clients import PartnerClients
 from ca_embed._registration import Claim, Completion, Outcome, Registration, Session, State
 from ca_embed._use_cases.handler_runner import Handover
@@ -197,7 +197,7 @@ class Registrar:
 
         When this returns, accepted credentials are on stable storage.
         """
-        worker = uuid.uuid4().hex
+        worker = secrets.token_hex(16)
 
         def decide(known: State | None) -> tuple[Accepted, State | None]:
             now = self._clock()
@@ -227,14 +227,10 @@ def _is_acknowledged(accepted: Accepted) -> bool:
 
 
 def log_outcome(
-    source: str,
-    completion: Completion,
-    outcome: Outcome,
-    label: str = "",
-    more: Mapping[str, str] | None = None,
+    source: str, completion: Completion, outcome: Outcome, labels: Mapping[str, str] | None = None
 ) -> None:
-    """Log what became of a completion, and why. label: ends the line. more: its fields."""
+    """Log what became of a completion, and why. labels: of the request that brought it."""
     registration_id = completion.registration_id
-    extra = fields(outcome.value, registration_id, **(more or {}))
-    words = source, outcome.value, registration_id, label
+    extra = fields(outcome.value, registration_id, **(labels or {}))
+    words = source, outcome.value, registration_id, as_text(labels or {})
     logger.info("%s reason=%s registration_id=%s%s", *words, extra=extra)

@@ -36,6 +36,20 @@ def read_stream(stream: IO[bytes], request: Request, kept: Callable[[], bytes] =
     return checked_body(b"".join(chunks) or kept(), request)
 
 
+def read_exactly(stream: IO[bytes], length: int, request: Request) -> bytes:
+    """Read the body from a stream that may not end where the body ends. Raises UnreadableBody.
+
+    length: as announced; not more than may be read.
+    """
+    try:
+        body = stream.read(length)
+        while len(body) < length and (chunk := stream.read(length - len(body))):
+            body += chunk
+    except Exception:  # noqa: BLE001 (each server raises its own error for a body that breaks off)
+        raise _broken_off() from None
+    return checked_body(body, request)
+
+
 async def read_chunks(chunks: AsyncIterable[bytes], request: Request) -> bytes:
     """Read the body from an asynchronous iterable of its chunks. Raises UnreadableBody, BodyTooLarge."""
     announced_length(request)

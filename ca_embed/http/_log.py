@@ -21,8 +21,3 @@ def request_fields(request: Request) -> dict[str, str]:
     if _DOCTOR.fullmatch(request.text("user-agent")):
         found["probe"] = "doctor"
     return found
-
-
-def request_label(request: Request) -> str:
-    """Return the same as text for the end of the line, or ""."""
-    return "".join(f" {name}={value}" for name, value in request_fields(request).items())

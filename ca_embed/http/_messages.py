@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from ca_embed._host.identify import Identify
@@ -43,6 +44,14 @@ class Request:
     identify: Identify | None = None
     csrf: Callable[[], Csrf | None] | None = None
     query: str = ""
+    _values: dict[str, list[bytes]] = field(init=False, repr=False, compare=False)  # of each header
+
+    def __post_init__(self) -> None:
+        """Sort the headers by name: many are looked up more than once."""
+        values: dict[str, list[bytes]] = {}
+        for name, value in self.headers:
+            values.setdefault(name, []).append(value)
+        object.__setattr__(self, "_values", values)
 
     def without_header(self, name: str) -> Request:
         """Return this request without a header. `name` is in lower case."""
@@ -50,11 +59,11 @@ class Request:
 
     def all(self, name: str) -> list[bytes]:
         """Return every value of a header. `name` is in lower case."""
-        return [value for key, value in self.headers if key == name]
+        return self._values.get(name, [])
 
     def text(self, name: str) -> str:
         """Return the values of a header as one text, joined by commas (RFC 9110, 5.3)."""
-        return ", ".join(value.decode("latin-1") for value in self.all(name))
+        return b", ".join(self.all(name)).decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +92,13 @@ def error_response(error: EmbedError) -> Response:
         headers.append(("Retry-After", "5"))
     if isinstance(error, TooManySessions):
         headers.append(("Retry-After", str(error.retry_after)))
-    return json_response(
-        error.status, {"status": "error", "code": error.code, "message": error.answer}, headers
-    )
+    headers.append(("Content-Type", "application/json"))
+    return Response(error.status, headers, _error_body(error.code, error.answer))
+
+
+@lru_cache(maxsize=64)
+def _error_body(code: str, message: str) -> bytes:
+    return json.dumps({"status": "error", "code": code, "message": message}).encode()
 
 
 def finished(response: Response, method: str, extra_headers: Iterable[tuple[str, str]]) -> Response:

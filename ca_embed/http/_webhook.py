@@ -6,13 +6,13 @@ import logging
 
 from ca_embed._core import Core
 from ca_embed._host.threads import Pool
-from ca_embed._log import fields
+from ca_embed._log import as_text, fields
 from ca_embed._registration import Outcome
 from ca_embed._use_cases.registrar import log_outcome
 from ca_embed._webhook import read_event, read_headers
 from ca_embed.http._body import announced_length
 from ca_embed.http._handlers import run_handlers
-from ca_embed.http._log import request_fields, request_label
+from ca_embed.http._log import request_fields
 from ca_embed.http._messages import Request, Response, json_response
 from ca_embed.http._steps import Steps, blocking, read_body
 
@@ -30,11 +30,17 @@ def webhook(core: Core, request: Request) -> Steps[Response]:
     authenticated = core.verifier.authenticate(body, signed, core.clock())
     completion = read_event(body, authenticated)
     if completion is None:
-        extra = fields("ignored", **request_fields(request))
-        logger.info("webhook reason=ignored%s", request_label(request), extra=extra)
-        return json_response(200, {"status": "ignored"})
+        if logger.isEnabledFor(logging.INFO):
+            labels = request_fields(request)
+            logger.info("webhook reason=ignored%s", as_text(labels), extra=fields("ignored", **labels))
+        return _IGNORED
     accepted = yield from blocking(Pool.STORAGE, core.registrar.accept, completion)
-    log_outcome("webhook", completion, accepted.outcome, request_label(request), request_fields(request))
+    if logger.isEnabledFor(logging.INFO):
+        log_outcome("webhook", completion, accepted.outcome, request_fields(request))
     yield from run_handlers(accepted)
-    status = "accepted" if accepted.outcome is Outcome.ACCEPTED else "duplicate"
-    return json_response(200, {"status": status})
+    return _ACCEPTED if accepted.outcome is Outcome.ACCEPTED else _DUPLICATE
+
+
+_ACCEPTED, _DUPLICATE, _IGNORED = (
+    json_response(200, {"status": status}) for status in ("accepted", "duplicate", "ignored")
+)
