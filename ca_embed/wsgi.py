@@ -14,6 +14,7 @@ from werkzeug.wsgi import get_input_stream
 from ca_embed._core import HasCore
 from ca_embed.http import Csrf, Request, Response, path_below, read_stream, respond
 from ca_embed.http._body import announced_length, read_exactly
+from ca_embed.http._gateways import without_compression
 from ca_embed.http._paths import path_at_door, prefixes_below, public_root, require_mount_prefix
 
 if TYPE_CHECKING:

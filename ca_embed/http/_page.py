@@ -9,14 +9,14 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from ca_embed._core import Core
-from ca_embed._log import fields
+from ca_embed._log import as_text, fields
 from ca_embed._urls import require_link_within
 from ca_embed.assets._hosted_page import hosted_page as hosted_html
 from ca_embed.assets._hosted_page import page_permissions, signed_out_page
 from ca_embed.assets._script import Script, javascript
 from ca_embed.errors import EmbedError, NotFound, NotSignedIn
 from ca_embed.http._etag import revalidated
-from ca_embed.http._log import request_fields, request_label
+from ca_embed.http._log import request_fields
 from ca_embed.http._messages import Request, Response, error_response
 from ca_embed.http._steps import Steps, identify
 
@@ -70,8 +70,9 @@ def _way_back(core: Core, request: Request) -> str | None:
         return require_link_within(url, core.settings.allowed_origins)
     except ValueError as problem:
         if core.refusals.admits("page reason=return_url"):
-            extra = fields("return_url", None, **request_fields(request))
-            logger.warning("page reason=return_url (%s)%s", problem, request_label(request), extra=extra)
+            labels = request_fields(request)
+            extra = fields("return_url", None, **labels)
+            logger.warning("page reason=return_url (%s)%s", problem, as_text(labels), extra=extra)
         return core.settings.return_url
 
 
