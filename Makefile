@@ -17,7 +17,7 @@ PYTEST_ARGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint test-all bench asset screenshots clean pytest
+.PHONY: help demo test lint test-all bench asset npm screenshots clean pytest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,16 +54,20 @@ bench: $(VENV)/.stamp-dev ## measure, and print the figures
 asset: js/node_modules/.stamp ## build ca_embed/assets/ca-embed.js from js/src
 	npm --prefix js run build
 
+npm: js/node_modules/.stamp ## build the npm package in build/npm, and pack it into build
+	node npm/build.mjs build/npm
+	cd build/npm && npm pack --pack-destination ..
+
 screenshots: $(VENV)/.stamp-dev ## picture every state of the element, in build/screenshots
 	python -m tests.browser.screenshots build/screenshots
 
 clean: ## remove what make and the tools have made
 	rm -rf .venv .venv-* build dist *.egg-info .coverage* .hypothesis .import_linter_cache \
-	    .mypy_cache .pytest_cache .ruff_cache js/node_modules
+	    .mypy_cache .pytest_cache .ruff_cache js/node_modules npm/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # WebKit draws on a screen only; xvfb-run lends one.
-pytest: $(VENV)/.stamp-dev js/node_modules/.stamp
+pytest: $(VENV)/.stamp-dev js/node_modules/.stamp npm/node_modules/.stamp
 	$$(command -v xvfb-run >/dev/null && echo xvfb-run -a) \
 	    python -m pytest $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadfile) $(PYTEST_ARGS)
 
@@ -81,6 +85,6 @@ $(VENV)/.stamp-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
 	touch $@ $(VENV)/.stamp-package
 
 # npm is the machine's own or the one that the development dependencies bring.
-js/node_modules/.stamp: js/package-lock.json | $(VENV)/.stamp-dev
-	cd js && npm ci --no-audit --no-fund
+js/node_modules/.stamp npm/node_modules/.stamp: %/node_modules/.stamp: %/package-lock.json | $(VENV)/.stamp-dev
+	cd $* && npm ci --no-audit --no-fund
 	touch $@

@@ -25,6 +25,7 @@ LEFT_OUT = {
     ".gitignore": "is read by git alone",
     ".pre-commit-config.yaml": "is for commits, which need the repository",
     "js/.gitignore": "is read by git alone",
+    "npm/.gitignore": "is read by git alone",
 }
 # What setuptools adds to the sdist.
 ADDED = re.compile(r"PKG-INFO|ca_embed\.egg-info/.*")
@@ -41,6 +42,7 @@ LITTER = (
     "examples/litter.db-wal",
     "js/.stamp-litter",
     "js/node_modules/litter/index.js",
+    "npm/node_modules/litter/index.js",
     "tests/__pycache__/litter.pyc",
     "tests/cli/__pycache__/litter.pyc",
     "tools/__pycache__/litter.pyc",

@@ -1,0 +1,4 @@
+// The three bundlers bundle this.
+import { open } from 'ca-embed';
+
+globalThis.opened = open;
