@@ -17,10 +17,10 @@ PYTEST_ARGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint test-all bench asset npm screenshots clean pytest
+.PHONY: help demo test lint test-all bench crash-points asset npm screenshots clean pytest
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.stamp-package ## run a host application and a local ChatArchitect; open the URL it prints
 	python -m ca_embed demo
@@ -57,6 +57,9 @@ asset: js/node_modules/.stamp ## build ca_embed/assets/ca-embed.js from js/src
 npm: js/node_modules/.stamp ## build the npm package in build/npm, and pack it into build
 	node npm/build.mjs build/npm
 	cd build/npm && npm pack --pack-destination ..
+
+crash-points: $(VENV)/.stamp-dev ## end one webhook at every system call, and let each fail
+	python -m tests.crash.points
 
 screenshots: $(VENV)/.stamp-dev ## picture every state of the element, in build/screenshots
 	python -m tests.browser.screenshots build/screenshots
