@@ -11,6 +11,8 @@ VENV ?= .venv
 PYTHON ?= $(shell tools/interpreters --one)
 # Test processes. Tests of one file stay together, in one process.
 WORKERS ?= 1
+# How long `make fuzz` fuzzes each target by coverage.
+SECONDS_EACH ?= 60
 # More words for pytest: make test PYTEST_ARGS="-k webhook -x"
 PYTEST_ARGS ?=
 
@@ -50,6 +52,11 @@ test-all: ## run the tests on every Python that is present
 
 bench: $(VENV)/.stamp-dev ## measure, and print the figures
 	@for script in benchmarks/[!_]*.py; do echo; python -m "benchmarks.$$(basename "$$script" .py)"; done
+
+.PHONY: fuzz
+fuzz: $(VENV)/.stamp-dev ## fuzz for some minutes, and write the figures into docs/reliability.md
+	python -m pip install --quiet --group fuzz
+	python -m tests.fuzz --seconds $(SECONDS_EACH)
 
 asset: js/node_modules/.stamp ## build ca_embed/assets/ca-embed.js from js/src
 	npm --prefix js run build

@@ -94,8 +94,14 @@ def to_bytes(state: State) -> bytes:
 
 
 def from_bytes(data: bytes) -> State:
-    """Return the state of a document. Raises ValueError, KeyError or TypeError if it is none."""
-    document = json.loads(data)
+    """Return the state of a document. Raises ValueError if it is none."""
+    try:
+        return _state_of(json.loads(data))
+    except (AttributeError, KeyError, TypeError, RecursionError):
+        raise ValueError("not a document of a state") from None
+
+
+def _state_of(document: Any) -> State:
     if document.pop("v") != _FORM:
         raise ValueError("written by a newer release of ca_embed")
     unknown: dict[str, dict[str, object]] = {}

@@ -174,7 +174,7 @@ class Ledger:
         plain = self._keyring.open(record.document, registration_id=registration_id, field=self._field)
         try:
             state = document.from_bytes(plain)
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             message = "another release of ca_embed wrote it; run that release or a later one"
             raise ForeignFormat(message, registration_id=registration_id) from None
         if _owner(state) != record.user_id:  # the user id beside the document is not sealed

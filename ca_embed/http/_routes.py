@@ -156,7 +156,9 @@ def _match(core: Core, request: Request) -> tuple[_Route, dict[str, str]]:
     if route is not None:
         return route, {}
     try:
-        route, values = _ROUTES.bind("mount").match(request.path, request.method)
+        # werkzeug would take "get" for GET, but methods are case-sensitive (RFC 9110, 9.1).
+        method = request.method if request.method.isupper() else "?"
+        route, values = _ROUTES.bind("mount").match(request.path, method)
         assert isinstance(route, _Route)
         return route, dict(values)
     except WrongMethod as error:

@@ -103,26 +103,30 @@ STEP: Mapping[str, Any] = MappingProxyType(
 )
 """The body of `POST /sessions/<registration_id>/step`. Other fields are ignored."""
 
+_COMPLETION = {
+    "required": ["event", "registration_id", "app_id", "app_secret"],
+    "properties": {
+        "event": {"const": COMPLETED_EVENT},
+        "registration_id": _ID,
+        "partner_user_id": _OPTIONAL_TEXT,
+        "partner_state": _OPTIONAL_TEXT,
+        "app_id": _FILLED_TEXT,
+        "app_secret": {**_FILLED_TEXT, "format": "password"},
+        "phone": _OPTIONAL_TEXT,
+        "integration": _OPTIONAL_TEXT,
+        "completed_at": {**_OPTIONAL_TIME, "description": "If absent, the X-CA-Timestamp counts."},
+    },
+}
+_OTHER_EVENT = {
+    "description": "Any other event. It is ignored, whatever else it holds.",
+    "required": ["event"],
+    "properties": {"event": {**_FILLED_TEXT, "not": {"const": COMPLETED_EVENT}}},
+}
+
 DELIVERY: Mapping[str, Any] = MappingProxyType(
     {
         "type": "object",
-        "description": "An event. Only the completion is known. Any other is ignored, with any fields.",
-        "required": ["event"],
-        "properties": {"event": _FILLED_TEXT},
-        "if": {"properties": {"event": {"const": COMPLETED_EVENT}}},
-        "then": {
-            "required": ["registration_id", "app_id", "app_secret"],
-            "properties": {
-                "registration_id": _ID,
-                "partner_user_id": _OPTIONAL_TEXT,
-                "partner_state": _OPTIONAL_TEXT,
-                "app_id": _FILLED_TEXT,
-                "app_secret": {**_FILLED_TEXT, "format": "password"},
-                "phone": _OPTIONAL_TEXT,
-                "integration": _OPTIONAL_TEXT,
-                "completed_at": {**_OPTIONAL_TIME, "description": "If absent, the X-CA-Timestamp counts."},
-            },
-        },
+        "oneOf": [_COMPLETION, _OTHER_EVENT],
         "examples": [
             {
                 "event": COMPLETED_EVENT,

@@ -197,3 +197,11 @@ def test_any_fields(doors: Doors, fields: dict[str, Any]) -> None:
     assert {answer.status for answer in answers} <= {200, 400, 409}
     assert answers[0].status == answers[1].status
     assert len([one for one in caplog if one.name == "ca_embed"]) == 2
+
+
+@pytest.mark.parametrize("method", ["get", "Get", "head", "options", "5", "{"])
+def test_methods_are_case_sensitive(doors: Doors, method: str) -> None:
+    """A method in small letters is another method (RFC 9110, 9.1): 405 with the right ones."""
+    for answer in doors.ask(method, "/health", [], b""):
+        assert (answer.status, answer.code) == (405, "method_not_allowed")
+        assert answer.headers["allow"] == "GET, HEAD"
