@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from asgiref.sync import SyncToAsync, async_to_sync
@@ -16,11 +16,10 @@ from ca_embed.storage._async_deadline import DeadlineExceeded, within
 from ca_embed.storage._checks import is_async
 from ca_embed.storage._existing import create_nothing
 from ca_embed.storage._forks import LONGEST_OPERATION, ForkGate
+from ca_embed.storage._loop_thread import LoopThread, start_loop_thread
 
 if TYPE_CHECKING:
     from ca_embed.storage._base import AsyncStorage, DueCursor, SealedRecord, Storage
-
-_SHUTDOWN_WAIT = 5.0  # seconds that a loop waits for its tasks before it stops
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -45,7 +44,7 @@ class SyncBridge:
         self._storage = storage
         self._gate = ForkGate()
         self._lock = Lock()
-        self._own: _LoopThread | None = None
+        self._own: LoopThread | None = None
 
     def load(self, registration_id: str) -> SealedRecord | None:
         """See `Storage.load`."""
@@ -84,7 +83,9 @@ class SyncBridge:
             if own and unused:
                 self._end(own)
             elif own is None and not closed:
-                self._end(_LoopThread())  # closing needs a loop; what is open belongs to loops of the host
+                self._end(
+                    start_loop_thread()
+                )  # closing needs a loop; what is open belongs to loops of the host
 
     def _call(self, method: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if _host_loop_is_waiting():
@@ -93,10 +94,10 @@ class SyncBridge:
             return own.run(_with_time_limit(method(*args, **kwargs)))
 
     @contextmanager
-    def _own_loop(self) -> Generator[_LoopThread]:
+    def _own_loop(self) -> Generator[LoopThread]:
         with self._lock:
             if self._own is None or self._own.pid != os.getpid():  # threads do not survive a fork
-                self._own = _LoopThread()
+                self._own = start_loop_thread()
             own = self._own
             own.calls += 1
         try:
@@ -108,40 +109,10 @@ class SyncBridge:
             if unused:
                 self._end(own)
 
-    def _end(self, own: _LoopThread) -> None:
+    def _end(self, own: LoopThread) -> None:
         """Close what the storage has opened on this loop, then the loop. No new call can reach it."""
         own.run(self._storage.close())
         own.stop()
-
-
-class _LoopThread:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.calls = 0  # running on this loop; the bridge counts them
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._serve, name="ca_embed-storage", daemon=True)
-        self._thread.start()
-
-    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    def _serve(self) -> None:
-        self._loop.run_forever()
-        self._loop.run_until_complete(_finish_tasks())  # also those sent by other threads
-        self._loop.close()
-
-
-async def _finish_tasks() -> None:
-    """Wait for cancelled and closing tasks before the loop stops, for _SHUTDOWN_WAIT seconds at most."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    if tasks:
-        await asyncio.wait(tasks, timeout=_SHUTDOWN_WAIT)
 
 
 async def _with_time_limit(work: Coroutine[Any, Any, _T]) -> _T:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -227,3 +230,50 @@ def test_a_plain_storage_needs_no_bridge(inner):
     storage = MemoryStorage()
     assert as_sync(storage) is storage
     assert isinstance(as_sync(inner), SyncBridge)
+
+
+UNDER_GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import asyncio, gevent
+from tests.storage.test_bridge import SlowStorage
+from ca_embed.storage import SealedRecord
+from ca_embed.storage._bridge import SyncBridge
+
+bridge = SyncBridge(SlowStorage())
+for _ in range(2):  # the second time after `close`
+    saves = [gevent.spawn(bridge.save, SealedRecord(f"r{n}", 1, None, None, b"d")) for n in range(40)]
+    gevent.joinall(saves, timeout=60)
+    print(sum(one.value is True for one in saves), len(bridge.list(limit=99)))
+    print(asyncio.run(asyncio.sleep(0, "an event loop of the host")))
+    with gevent.Timeout(0.01, False):
+        bridge.load("slow")
+    print(len(bridge.list(limit=99)))
+    bridge.close()
+    for n in range(40):
+        bridge.delete(f"r{n}", 1)
+print("not closed at the end")
+"""
+
+
+class SlowStorage(AsyncMemoryStorage):
+    """The same, but one id takes a while to load."""
+
+    async def load(self, registration_id):
+        await asyncio.sleep(0.5 if registration_id == "slow" else 0.01)
+        return await super().load(registration_id)
+
+
+def test_greenlets_of_gevent_share_a_bridge():
+    """Many greenlets call at once, one is interrupted, and the host can still run a loop of its own."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", UNDER_GEVENT],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=Path(__file__).parent.parent.parent,
+        check=False,
+    )
+    each = ["40 40", "an event loop of the host", "40"]
+    assert ran.stdout.splitlines() == [*each, *each, "not closed at the end"], ran.stderr
+    assert ran.stderr == ""
