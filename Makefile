@@ -61,15 +61,16 @@ fuzz: $(VENV)/.stamp-dev ## fuzz for some minutes, and write the figures into do
 asset: js/node_modules/.stamp ## build ca_embed/assets/ca-embed.js from js/src
 	npm --prefix js run build
 
-npm: js/node_modules/.stamp ## build the npm package in build/npm, and pack it into build
+npm: $(VENV)/.stamp-dev ## build the npm package in build/npm, and pack it into build
 	node npm/build.mjs build/npm
 	cd build/npm && npm pack --pack-destination ..
 
 crash-points: $(VENV)/.stamp-dev ## end one webhook at every system call, and let each fail
 	python -m tests.crash.points
 
-screenshots: $(VENV)/.stamp-dev ## picture every state of the element, in build/screenshots
+screenshots: $(VENV)/.stamp-dev ## picture every state and theme of the element, in build/screenshots
 	python -m tests.browser.screenshots build/screenshots
+	python -m tests.browser.theme_screenshots build/screenshots/themes
 
 clean: ## remove what make and the tools have made
 	rm -rf .venv .venv-* build dist *.egg-info .coverage* .hypothesis .import_linter_cache \
