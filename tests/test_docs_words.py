@@ -14,7 +14,7 @@ from ca_embed import errors
 from ca_embed._registration import Outcome
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 README, ARCHITECTURE, OPERATIONS = (
     (ROOT / name).read_text(encoding="utf-8")
     for name in ("README.md", "docs/architecture.md", "docs/operations.md")
