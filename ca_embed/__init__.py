@@ -14,6 +14,7 @@ from ca_embed._version import __version__ as __version__
 # Type checkers know this name. Importing it from `typing` would cost 10 ms of a start of 15 ms.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ca_embed._events import Event as Event
     from ca_embed._host.audit import AuditEntry as AuditEntry
     from ca_embed._host.page_headers import check_host_headers as check_host_headers
     from ca_embed._partner.client import PartnerClient as PartnerClient
@@ -44,6 +45,7 @@ __all__ = [
     "Credentials",
     "Embed",
     "EmbedError",
+    "Event",
     "HandlerStatus",
     "InvalidArgument",
     "NotFound",
@@ -76,6 +78,7 @@ _HOMES = {
     "PartnerTimeout": "errors",
     "PartnerUnavailable": "errors",
     "StorageUnavailable": "errors",
+    "Event": "_events",
     "AuditEntry": "_host.audit",
     "check_host_headers": "_host.page_headers",
     "generate_key": "_vault.keyring",

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -47,7 +48,7 @@ class _Separated(list[str]):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
-    """Checked settings. URLs have no slash at the end, origins are canonical.
+    """Checked settings. URLs have no slash at the end, origins are canonical. Times are in seconds.
 
     keys: empty if a function of the host provides them.
     """
@@ -69,6 +70,7 @@ class Settings:
     disconnectable: bool
     return_url: str | None
     appearance: Appearance
+    event_retention: float | None
 
     @property
     def webhook_url(self) -> str:
@@ -120,6 +122,7 @@ def read_settings(
     disconnectable: bool,
     return_url: str | None,
     appearance: Mapping[str, str] | None,
+    event_retention: timedelta | None,
 ) -> Settings:
     """Check the arguments of Embed. Raises ConfigurationError, which names every problem at once."""
     reader = _Reader()
@@ -138,6 +141,7 @@ def read_settings(
     allowed_origins = frozenset({public_origin, *parents})
     return_url = reader.link_within("return_url", return_url, allowed_origins)
     looks = reader.appearance(appearance)
+    reader.check_retention(event_retention)
     reader.raise_problems()
     return Settings(
         base_url=base,
@@ -157,6 +161,7 @@ def read_settings(
         disconnectable=disconnectable,
         return_url=return_url,
         appearance=looks,
+        event_retention=None if event_retention is None else event_retention.total_seconds(),
     )
 
 
@@ -310,6 +315,12 @@ class _Reader:
     def check_flag(self, name: str, value: object) -> None:
         if not isinstance(value, bool):
             self._problems.append(f"{name} must be True or False")
+
+    def check_retention(self, retention: object) -> None:
+        if retention is not None and not (
+            isinstance(retention, timedelta) and retention >= timedelta(hours=1)
+        ):
+            self._problems.append("event_retention must be a timedelta of an hour or more, or None")
 
     def check_session_limit(self, limit: object) -> None:
         if limit is None:

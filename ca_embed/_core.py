@@ -16,6 +16,7 @@ from ca_embed._host.log_limit import LogLimit
 from ca_embed._host.threads import Threads
 from ca_embed._partner.breaker import Breaker
 from ca_embed._partner.clients import PartnerClients
+from ca_embed._use_cases.events import Events
 from ca_embed._use_cases.handler_runner import HandlerRunner
 from ca_embed._use_cases.questions import Questions
 from ca_embed._use_cases.registrar import Registrar
@@ -46,6 +47,7 @@ class Core:
     registrar: Registrar
     handler_runner: HandlerRunner
     questions: Questions
+    events: Events
     session_limit: SessionLimit
     health: Health
     refusals: LogLimit
@@ -88,6 +90,7 @@ def build_core(
         identity=Identity(settings.public_url, tuple(token_id(token) for token in settings.tokens)),
     )
     registrar = Registrar(ledger, clients, handlers, clock, handlers_at_once=handlers_at_once)
+    runner = HandlerRunner(ledger, handlers, clock)
     return Core(
         settings=settings,
         clock=clock,
@@ -104,6 +107,7 @@ def build_core(
         health=Health(ledger.probe),
         refusals=LogLimit(),
         registrar=registrar,
-        handler_runner=HandlerRunner(ledger, handlers, clock),
+        handler_runner=runner,
         questions=Questions(ledger, clients, breaker, registrar, clock),
+        events=Events(ledger, handlers, runner, clock, handlers_at_once=handlers_at_once),
     )

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ca_embed._core import Core
+from ca_embed._events import Event
 from ca_embed._host.user_ids import UserId
 from ca_embed._reconciliation import Pass, Reconciliation
 from ca_embed._registration import Credentials, Registration, Session, State, shown
@@ -64,6 +65,10 @@ class EmbedCalls:
         found = (shown(state) for state in self._core.ledger.states(whose))
         return [registration for registration in found if status in (None, registration.status)]
 
+    def events(self, registration_id: str) -> list[Event]:
+        """Return the stored events of a registration, in the order of their signing."""
+        return self._core.events.of(registration_id) if is_registration_id(registration_id) else []
+
     def credentials(self, registration_id: str) -> Credentials | None:
         """Return the credentials of a completed registration, else None. Raises StorageUnavailable."""
         state = self._state(registration_id)
@@ -89,12 +94,19 @@ class EmbedCalls:
     def replay(self, registration_id: str, handler: str | None = None) -> None:
         """Make the handlers of a completed registration due again, also those that are done or parked.
 
-        handler: the name of one; None: all. The next `reconcile()` runs them.
+        The parked handlers of its events are due again too.
+        handler: the name of one, for the registration or its events; None: all. The next `reconcile()` runs
+            them.
         Raises NotFound if nothing is stored to hand over, InvalidArgument for a handler that is not known.
         """
         if not is_registration_id(registration_id):
             raise NotFound(f"registration {registration_id!r} is not known here")
-        self._core.handler_runner.replay(registration_id, handler)
+        of_events = self._core.events.replay(registration_id, handler)
+        try:
+            self._core.handler_runner.replay(registration_id, handler)
+        except (NotFound, InvalidArgument):
+            if not of_events:
+                raise
         self._core.audit.note("replayed", registration_id=registration_id)
 
     def disconnect(self, registration_id: str) -> Registration:

@@ -19,14 +19,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
 from ca_embed import _registration as rules
 from ca_embed._core import Core
+from ca_embed._events import is_event_record
 from ca_embed._log import fields
-from ca_embed._registration import HANDLER_BAND, MAX_AHEAD, PARKED_BAND, Outcome, State
+from ca_embed._registration import DONE_BAND, HANDLER_BAND, MAX_AHEAD, PARKED_BAND, Outcome, State
 from ca_embed._use_cases.handler_runner import Handover
 from ca_embed._use_cases.registrar import Accepted
 from ca_embed.errors import (
@@ -89,7 +91,10 @@ class Pass:
         """Prepare a pass; nothing is read yet."""
         self._runner, self._questions = core.handler_runner, core.questions
         self._ledger, self._breaker = core.ledger, core.breaker
-        self._own_handlers = core.handlers.names
+        self._events = core.events
+        self._event_retention = core.settings.event_retention
+        self._due_events: list[tuple[tuple[int, datetime], str]] = []  # with the order of their signing
+        self._own_handlers = core.handlers.all_names
         self._now = core.clock()
         self._limit = limit
         self._seconds = seconds
@@ -108,6 +113,7 @@ class Pass:
         if sessions:
             self._ask_about(sessions)
         self._counts.handlers_parked += self._count_parked()
+        self._remove_old_events()
         return self._counts
 
     # --- read ------------------------------------------------------------------------------------
@@ -126,6 +132,7 @@ class Pass:
             self._sort(record, known, handlers, sessions)
             if self._is_over(_SCAN_SHARE):
                 break
+        handlers += [record_id for _, record_id in sorted(self._due_events)]
         return handlers, sorted(sessions, key=lambda state: state.look_at or 0.0)
 
     def _due_handlers(self) -> Iterator[SealedRecord]:
@@ -159,7 +166,7 @@ class Pass:
             return
         if state.erased:
             self._guarded(record.registration_id, self._check_tombstone, record)
-        elif state.completed:
+        elif state.completed or state.event is not None:
             self._sort_handlers(state, known, handlers)
         else:
             sessions.append(state)
@@ -168,7 +175,10 @@ class Pass:
         due = rules.runnable(state, "", [run.name for run in state.handlers], self._now)
         registration_id = state.registration.registration_id
         if any(name in self._own_handlers for name in due):
-            handlers.append(registration_id)
+            if state.event is None:
+                handlers.append(registration_id)
+            else:
+                self._due_events.append((rules.event_order(state), registration_id))
         if unknown := [name for name in due if name not in known]:
             self._counts.handlers_unknown += len(unknown)
             logger.warning(
@@ -192,6 +202,16 @@ class Pass:
         states = (self._guarded(one.registration_id, self._ledger.opened, one) for one in parked)
         return sum(run.parked for state in states if state is not None for run in state.handlers)
 
+    def _remove_old_events(self) -> None:
+        """Remove events whose handlers are done, once they have been kept long enough."""
+        if self._event_retention is None:
+            return
+        old = DONE_BAND + self._now - self._event_retention
+        for record in islice(self._ledger.due(old, after=DONE_BAND), _MOST_OTHERS):
+            if self._is_over(1.0):
+                return
+            self._guarded(record.registration_id, self._ledger.delete, record)
+
     # --- run handlers ----------------------------------------------------------------------------
 
     def _run_handlers(self, registration_ids: list[str], share: float) -> None:
@@ -208,7 +228,8 @@ class Pass:
                     failures.pop(name, None)
 
     def _claim_and_run(self, registration_id: str, resting: Collection[str]) -> tuple[str, ...]:
-        handover = self._runner.claim(registration_id, without=resting)
+        claims = self._events if is_event_record(registration_id) else self._runner
+        handover = claims.claim(registration_id, without=resting)
         return () if handover is None else self._run(handover, resting)
 
     def _run(self, handover: Handover, resting: Collection[str]) -> tuple[str, ...]:

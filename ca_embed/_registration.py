@@ -33,8 +33,12 @@ An erased registration leaves a tombstone for a while, so that no late webhook o
 `due_at` says when a worker must look at the state again: an open session may have lost its webhook,
 a handler must run (again), a lease has ended and its worker has not released it, or a tombstone may be
 removed. None means that there is nothing to do. Storages have an index over this number alone, so it has
-three bands: registrations that owe handler runs come first, then open sessions and tombstones, then what is
-parked. A worker reads each band by itself: no number of open sessions delays a handler.
+four bands: registrations that owe handler runs come first, then open sessions and tombstones, then what is
+parked, then events whose handlers are done. A worker reads each band by itself: no number of open sessions
+delays a handler.
+
+A state is that of a registration, or of a signed event that came for one (`event`). Both owe handler runs,
+and share the rules for them.
 
 Hosts' clocks may be wrong by hours, and a host's word lasts. So the clock alone never ends a search or
 stores an expiry; a time that no right clock can have written does not count (a claim that lasts longer
@@ -51,6 +55,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import NamedTuple
+
+from ca_embed._events import Event, SignedEvent
 
 LOST_AFTER = 5.0  # seconds; an open session this old may have lost its webhook
 ASK_EVERY = 3.0  # seconds between two questions about one registration that its page causes
@@ -69,6 +75,10 @@ PAGE_STEPS = ("ready", "phone_verified", "facebook_started", "cancelled", "faile
 ERASED = "erased"  # the status of a tombstone, which no caller sees
 HANDLER_BAND = -1e11  # added to the time when handlers are due, so that these come before all sessions
 PARKED_BAND = 1e11  # added to the time when a run was parked
+DONE_BAND = 3e11  # added to the time when an event was received whose handlers are done
+
+
+EVENT = "event"  # the status of an event's record, which no caller sees
 
 
 class Status(StrEnum):
@@ -239,6 +249,7 @@ class State:
     expiry_counted: whether a pass has counted the expiry.
     host_handlers: the names of the handlers in the process that created the session.
     handlers: the handler runs of the latest credentials.
+    event: the event, if the state is of one. `registration` then has the id of its record alone.
     disconnected: the host no longer uses the number; nothing brings its credentials back.
     erased: a tombstone: nothing of the user is left, and nothing brings it back.
     unknown: fields that a newer release has stored, by the part of the state that they are in.
@@ -258,6 +269,7 @@ class State:
     host_handlers: tuple[str, ...] = ()
     handlers: tuple[HandlerRun, ...] = ()
     claim: Claim | None = None
+    event: SignedEvent | None = None
     disconnected: bool = False
     erased: bool = False
     unknown: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -466,6 +478,52 @@ def _completed(registration: Registration, credentials: Credentials) -> Registra
     )
 
 
+# --- events ---------------------------------------------------------------------------------------
+
+
+def receive(event: SignedEvent, *, now: float, handlers: tuple[str, ...], claim: Claim | None) -> State:
+    """Return the state of a new event, with a due run for each of these handlers.
+
+    claim: lets this worker run them at once.
+    """
+    record = Registration(
+        registration_id=event.record_id,
+        status=EVENT,
+        user_id=None,
+        created_at=datetime.fromtimestamp(now, UTC),
+    )
+    runs = _with_runs((), handlers, now)
+    return State(
+        registration=record, token_id=event.token_id, generation=1, handlers=runs, claim=claim, event=event
+    )
+
+
+def event_order(state: State) -> tuple[int, datetime]:
+    """Return a key that sorts events by their signing, then by when they came."""
+    assert state.event is not None
+    return state.event.signed_at, state.registration.created_at
+
+
+def must_wait_for(state: State, other: State) -> bool:
+    """Tell whether an event waits for another: for one that was signed earlier and owes runs, not parked."""
+    owes = any(run.due_at is not None and not run.parked for run in other.handlers)
+    return owes and event_order(other) < event_order(state)
+
+
+def shown_event(state: State) -> Event:
+    """Return an event as callers see it, with its handlers."""
+    event = state.event
+    assert event is not None
+    return Event(
+        name=event.name,
+        registration_id=event.registration_id,
+        payload=event.payload,
+        event_id=event.event_id,
+        received_at=state.registration.created_at,
+        handlers=tuple(map(_handler_status, state.handlers)),
+    )
+
+
 # --- asking the Partner API ----------------------------------------------------------------------
 
 
@@ -563,6 +621,7 @@ def disconnected(state: State) -> State:
     return replace(
         state,
         registration=replace(state.registration, status=Status.DISCONNECTED.value),
+        iframe_url=None,
         credentials=None,
         signed_at=None,
         generation=state.generation + 1,
@@ -728,13 +787,14 @@ def _handler_status(run: HandlerRun) -> HandlerStatus:
 def due_at(state: State) -> float | None:
     """Return when a worker must look at the state again; None if there is nothing to do.
 
-    In Unix seconds. HANDLER_BAND is added if handlers are due, PARKED_BAND if all that is left is parked.
+    In Unix seconds. HANDLER_BAND is added if handlers are due, PARKED_BAND if all that is left is parked,
+    DONE_BAND if nothing is left of an event.
     """
-    if not state.completed:
+    if not state.completed and state.event is None:
         return state.look_at
     runs = [run.due_at for run in state.handlers if run.due_at is not None]
     if not runs:
-        return None
+        return None if state.event is None else DONE_BAND + state.registration.created_at.timestamp()
     # Before the lease ends, only its worker may run them.
     earliest = max(min(runs), state.claim.lease_ends) if state.claim else min(runs)
     return earliest if earliest >= PARKED_BAND else HANDLER_BAND + earliest

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
+from ca_embed._events import SignedEvent
 from ca_embed._registration import Completion, Credentials, PartnerFields
 from ca_embed._strict_json import NotStrictJson, parse_object
 from ca_embed.errors import InvalidPayload, InvalidSignature, StaleTimestamp
@@ -136,9 +137,12 @@ def read_headers(timestamps: Sequence[bytes], signatures: Sequence[bytes]) -> Si
 # --- the body ------------------------------------------------------------------------------------
 
 
-def read_event(body: bytes, authenticated: Authenticated) -> Completion | None:
-    """Return the completion that an authentic body reports, or None for an event type that is not known.
+def read_event(
+    body: bytes, authenticated: Authenticated, event_id: str | None = None
+) -> Completion | SignedEvent:
+    """Return the completion or the other event that an authentic body reports.
 
+    event_id: the X-CA-Event-Id, if the delivery has one.
     Raises InvalidPayload, which names the wrong field.
     """
     try:
@@ -146,9 +150,16 @@ def read_event(body: bytes, authenticated: Authenticated) -> Completion | None:
     except NotStrictJson as problem:
         message = f"The body is not strict JSON: {problem}."
         raise InvalidPayload(message, reason="bad_json") from None
-    if _text(fields, "event") != COMPLETED_EVENT:
-        return None
-    registration_id = fields.get("registration_id")
+    name, registration_id = _text(fields, "event"), fields.get("registration_id")
+    if name != COMPLETED_EVENT:
+        return SignedEvent(
+            name=name,
+            registration_id=registration_id if is_registration_id(registration_id) else None,
+            payload=fields,
+            event_id=event_id,
+            signed_at=authenticated.signed_at,
+            token_id=authenticated.token_id,
+        )
     if not is_registration_id(registration_id):
         raise InvalidPayload("registration_id must be 1 to 128 of A-Z a-z 0-9 _ -.")
     completed_at = _instant(fields, "completed_at")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 from ca_embed._config import collect, environment, read_settings
 from ca_embed._core import Core, build_core
 from ca_embed._embed_calls import EmbedCalls
+from ca_embed._events import Event
 from ca_embed._frames import clears_locals
 from ca_embed._host.audit import Audit
 from ca_embed._host.error_hooks import ErrorHook
-from ca_embed._host.handlers import Handler
+from ca_embed._host.handlers import EventHandler, Handler
 from ca_embed._host.identify import Identify
 from ca_embed._host.key_provider import KeyProvider
 from ca_embed._host.threads import Pool
@@ -24,6 +25,7 @@ from ca_embed._reconciliation import Reconciliation
 from ca_embed._reconciling import Reconciling
 from ca_embed._registration import Credentials, Registration, Session
 from ca_embed._vault.maintenance import Progress, Rotation
+from ca_embed._webhook import COMPLETED_EVENT
 from ca_embed.errors import ConfigurationError
 from ca_embed.storage._base import AsyncStorage, Storage
 from ca_embed.storage._resolve import open_storage
@@ -38,6 +40,7 @@ __all__ = ["Embed"]
 
 _H = TypeVar("_H", bound=Handler)
 _E = TypeVar("_E", bound=ErrorHook)
+_V = TypeVar("_V", bound=EventHandler)
 
 
 class Embed(EmbedCalls):
@@ -65,6 +68,7 @@ class Embed(EmbedCalls):
     handlers: when `on_completed` handlers run: in the "request" that stored the credentials, or
         only in `reconcile()`.
     disconnectable: whether a page may disconnect its user's registration (`DELETE /sessions/<id>`).
+    event_retention: how long signed events are kept once their handlers are done; None: for ever.
     audit: a function that gets an `AuditEntry`, or a `logging.Logger`: hears of each read of credentials,
         replay, retried webhook, disconnect, erasure, export and key rotation. The function may be
         asynchronous.
@@ -94,6 +98,7 @@ class Embed(EmbedCalls):
         appearance: Mapping[str, str] | None = None,
         handlers: Literal["request", "reconcile"] = "request",
         disconnectable: bool = False,
+        event_retention: timedelta | None = timedelta(days=90),
         audit: Audit | None = None,
         namespace: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -118,6 +123,7 @@ class Embed(EmbedCalls):
                 disconnectable=disconnectable,
                 return_url=return_url,
                 appearance=appearance,
+                event_retention=event_retention,
             ),
         )
         opened = collect(problems, partial(open_storage, storage))
@@ -216,6 +222,27 @@ class Embed(EmbedCalls):
 
         return keep if handler is None else keep(handler)
 
+    def on_event(self, event: str, *, name: str | None = None) -> Callable[[_V], _V]:
+        """Register a function that gets an `Event` for each signed event of this type.
+
+        Use it as a decorator. The completion is no such event: see `on_completed`. The event is stored,
+        sealed, before it is acknowledged. The function may be asynchronous, and runs at least once for each
+        event, in the order in which those of one registration were signed. If it raises, it runs again later.
+        name: what the storage remembers; by default the function's own.
+        Raises ConfigurationError.
+        """
+        given: object = event
+        if not isinstance(given, str) or not given:
+            raise ConfigurationError(['on_event needs the event type: write @embed.on_event("the.type")'])
+        if event == COMPLETED_EVENT:
+            raise ConfigurationError([f"on_event: {event!r} is the completion; use @embed.on_completed"])
+
+        def keep(function: _V) -> _V:
+            self._core.handlers.add_for(event, function, name)
+            return function
+
+        return keep
+
     def on_error(self, hook: _E) -> _E:
         """Register a function that gets `(error, where)` for each exception of your own code that is caught.
 
@@ -270,6 +297,10 @@ class Embed(EmbedCalls):
     ) -> list[Registration]:
         """Await `registrations`."""
         return await self._core.threads.run(Pool.STORAGE, partial(self.registrations, user_id, status))
+
+    async def aevents(self, registration_id: str) -> list[Event]:
+        """Await `events`."""
+        return await self._core.threads.run(Pool.STORAGE, partial(self.events, registration_id))
 
     async def acredentials(self, registration_id: str) -> Credentials | None:
         """Await `credentials`."""

@@ -157,6 +157,22 @@ def test_on_error(program: Program, ca_sandbox: Sandbox, monkeypatch: pytest.Mon
     assert tags == {"where": "handler connect"}
 
 
+@section("Other events")
+def test_other_events(program: Program, ca_sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """The function hears of an event that the sandbox sends, and the event is kept."""
+    registration_id = completed(program, ca_sandbox)
+    program.names["registration_id"] = registration_id
+    program.run_next()
+    client = WsgiClient(program.embed.wsgi)
+    event = {"event": "made_up.number.suspended", "registration_id": registration_id, "reason": "quality"}
+    left_out = dict.fromkeys(["app_id", "app_secret", "phone", "integration", "completed_at"], ...)
+    webhook = ca_sandbox.signed_webhook(registration_id, payload_overrides={**left_out, **event})
+    assert client.deliver(webhook).json == {"status": "accepted"}
+    assert capsys.readouterr().out == f"made_up.number.suspended {registration_id} quality\n"
+    program.run_next()
+    assert "'done')]" in capsys.readouterr().out
+
+
 @section("Sessions")
 def test_sessions(program: Program, ca_sandbox: Sandbox) -> None:
     """The session is stored here and opened there, with the words of the call."""

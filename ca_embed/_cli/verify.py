@@ -13,6 +13,7 @@ from ca_embed._cli.capture import Capture, read_file, read_http
 from ca_embed._cli.command import Commands
 from ca_embed._cli.output import WrongUsage, print_fields, print_json, say
 from ca_embed._cli.source import add_app_option, tokens_of
+from ca_embed._events import SignedEvent
 from ca_embed._registration import Completion
 from ca_embed._webhook import Authenticated, Verifier, parse_instant, read_event, token_id
 from ca_embed.errors import InvalidPayload, RequestError
@@ -133,11 +134,14 @@ def _explain(message: str, capture: Capture, tokens: Sequence[str], now: float) 
 
 def _verdict_on_event(body: bytes, authenticated: Authenticated) -> Verdict:
     try:
-        completion = read_event(body, authenticated)
+        event = read_event(body, authenticated)
     except InvalidPayload as error:
         return Verdict(reason=error.reason, message=str(error), authenticated=authenticated)
-    reason, message = ("ok", "every check passes") if completion else ("ignored", "an event of another type")
-    return Verdict(reason=reason, message=message, authenticated=authenticated, completion=completion)
+    if isinstance(event, SignedEvent):
+        message = "every check passes; it is no completion, and is ignored without an on_event handler"
+        return Verdict(reason="ignored", message=message, authenticated=authenticated)
+    message = "every check passes"
+    return Verdict(reason="ok", message=message, authenticated=authenticated, completion=event)
 
 
 def _fields(verdict: Verdict, tokens: Sequence[str], now: float) -> dict[str, object]:

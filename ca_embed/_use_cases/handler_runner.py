@@ -64,10 +64,9 @@ class HandlerRunner:
         without: handlers not to run now.
         """
         worker, done, failed = handover.worker, 0, list[str]()
-        names = [name for name in self._handlers.names if name not in without]
+        names = self._names(handover.state, without)
         state = None if rules.claim_ended(handover.state, self._clock()) else handover.state
         while state is not None and (due := rules.runnable(state, worker, names, self._clock())):
-            assert state.credentials is not None  # only accepted credentials have handler runs
             error = self._call(state, worker, due[0])
             done, failed = done + (error is None), failed + ([] if error is None else [due[0]])
             state = self._note_run(state, worker, due[0], error, names)
@@ -87,11 +86,10 @@ class HandlerRunner:
     def claim(self, registration_id: str, *, without: Collection[str] = ()) -> Handover | None:
         """Claim the handlers of a registration that are due. None if another worker has claimed them."""
         worker = uuid.uuid4().hex
-        names = [name for name in self._handlers.names if name not in without]
 
         def decide(known: State | None) -> tuple[Handover | None, State | None]:
             now = self._clock()
-            if known is None or not rules.runnable(known, worker, names, now):
+            if known is None or not rules.runnable(known, worker, self._names(known, without), now):
                 return None, None
             claimed = rules.claimed(known, worker, now)
             return Handover(claimed, worker), claimed
@@ -135,10 +133,13 @@ class HandlerRunner:
 
     def _call(self, state: State, worker: str, name: str) -> str | None:
         """Run one handler, and renew the claim while it runs. Returns what it raised."""
-        assert state.credentials is not None
         running = _Running(self, state, worker, name)
         with self._heartbeat.during(running.renew):
-            return self._handlers.call(name, state.registration, state.credentials)
+            return self._handlers.call(name, state)
+
+    def _names(self, state: State, without: Collection[str]) -> list[str]:
+        """Return the names of this process's handlers for a registration or an event, but for some."""
+        return [name for name in self._handlers.names_of(state) if name not in without]
 
     def renew_claim(self, state: State, worker: str, name: str, *, give_up: bool) -> None:
         """Renew the claim of a handler that still runs; or give up on it, and let others run the rest."""

@@ -94,7 +94,7 @@ class Questions:
         """Store what the Partner API said, and return what that changed."""
         if not isinstance(result, PartnerError) and result.completion is not None:
             accepted = self._registrar.accept(result.completion)
-            log_outcome("result", result.completion, accepted.outcome)
+            log_outcome("result", result.completion.registration_id, accepted.outcome)
             return Noted(accepted=accepted)
 
         def decide(known: State | None) -> tuple[Noted, State | None]:

@@ -218,7 +218,7 @@ class Registrar:
     def _note_handler_names(self) -> None:
         """Let processes that reconcile know whose handlers they are to leave alone."""
         with suppress(StorageUnavailable):  # noted another time: what matters is stored already
-            self._ledger.handler_names.note_once_an_hour(self._handlers.names)
+            self._ledger.handler_names.note_once_an_hour(self._handlers.all_names)
 
 
 def _is_acknowledged(accepted: Accepted) -> bool:
@@ -227,10 +227,9 @@ def _is_acknowledged(accepted: Accepted) -> bool:
 
 
 def log_outcome(
-    source: str, completion: Completion, outcome: Outcome, labels: Mapping[str, str] | None = None
+    source: str, registration_id: str | None, outcome: Outcome, labels: Mapping[str, str] | None = None
 ) -> None:
-    """Log what became of a completion, and why. labels: of the request that brought it."""
-    registration_id = completion.registration_id
+    """Log what became of a completion or an event, and why. labels: of the request that brought it."""
     extra = fields(outcome.value, registration_id, **(labels or {}))
-    words = source, outcome.value, registration_id, as_text(labels or {})
+    words = source, outcome.value, registration_id or "-", as_text(labels or {})
     logger.info("%s reason=%s registration_id=%s%s", *words, extra=extra)

@@ -22,10 +22,11 @@ from dataclasses import dataclass, field
 from heapq import merge
 from itertools import groupby
 
+from ca_embed._events import EVENT_IDS, is_event_record
 from ca_embed._log import fields
 from ca_embed._vault.canary import copy_canary
 from ca_embed._vault.keyring import key_id_of
-from ca_embed._webhook import is_registration_id
+from ca_embed._vault.ledger import is_sealed_record
 from ca_embed.storage._base import SealedRecord, Storage
 
 logger = logging.getLogger("ca_embed")
@@ -230,15 +231,17 @@ def _registrations(storage: Storage) -> Iterator[SealedRecord]:
         yield from (record for record in page if _is_copied(record.registration_id))
         after = page[-1].registration_id
         if after >= "~":
-            return
+            after = max(after, EVENT_IDS)  # passes over the notes
+            if not is_event_record(after):
+                return
 
 
 def _is_copied(stored_id: str) -> bool:
-    """Tell whether this is the id of a registration, or of a namespace's registration or canary."""
+    """Tell whether this is the id of a registration, or of a namespace's registration, event or canary."""
     namespace, _, own_id = stored_id.rpartition(":")
     if not namespace:
-        return is_registration_id(own_id)
-    return not namespace.startswith("~") and (is_registration_id(own_id) or own_id == "~canary")
+        return is_sealed_record(own_id)
+    return not namespace.startswith("~") and (is_sealed_record(own_id) or own_id == "~canary")
 
 
 def _notes(storage: Storage) -> Iterator[SealedRecord]:

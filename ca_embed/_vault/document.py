@@ -15,6 +15,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+from ca_embed._events import SignedEvent
 from ca_embed._registration import Claim, Credentials, HandlerRun, Registration, State
 
 _FORM = 1
@@ -23,6 +24,7 @@ _LATER = frozenset(
     {
         "active_at",
         "disconnected",
+        "event",
         "inconclusive",
         "expiry_counted",
         "erased",
@@ -77,6 +79,7 @@ _PARTS = {
     "registration": _Layout(Registration, but={"handlers"}),
     "credentials": _Layout(Credentials),
     "claim": _Layout(Claim),
+    "event": _Layout(SignedEvent),
 }
 _ENCODER = json.JSONEncoder(default=datetime.isoformat, separators=(",", ":"))
 
@@ -85,7 +88,7 @@ def to_bytes(state: State) -> bytes:
     """Return the document of a state."""
     document = {"v": _FORM, **_STATE.write(state)}
     for part, layout in _PARTS.items():
-        if document[part] is not None:
+        if document.get(part) is not None:
             document[part] = layout.write(document[part])
     document["handlers"] = [_RUN.write(run) for run in state.handlers]
     for part, unknown in state.unknown.items():
@@ -106,7 +109,7 @@ def _state_of(document: Any) -> State:
         raise ValueError("written by a newer release of ca_embed")
     unknown: dict[str, dict[str, object]] = {}
     for part, layout in _PARTS.items():
-        if document[part] is not None:
+        if document.get(part) is not None:
             document[part] = layout.read(document[part], unknown, part)
     document["handlers"] = tuple(
         _RUN.read(run, unknown, f"handlers/{run['name']}") for run in document["handlers"]
@@ -124,5 +127,5 @@ def _add_unknown(document: dict[str, Any], part: str, unknown: Any) -> None:
                 run.update(unknown)
     elif part == "":
         document.update(unknown)
-    elif document[part] is not None:
+    elif document.get(part) is not None:
         document[part].update(unknown)

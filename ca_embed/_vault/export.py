@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from ca_embed._registration import State, shown
+from ca_embed._registration import State, event_order, shown, shown_event
 from ca_embed._vault.ledger import Ledger
 from ca_embed.errors import RecordUnreadable
 
@@ -23,7 +23,9 @@ def export(ledger: Ledger, user_id: str) -> dict[str, Any]:
         except RecordUnreadable as error:
             unreadable.append(error.registration_id)
             continue
-        registrations.append(_exported(state))
+        events = ledger.events(record.registration_id)
+        shown_events = [shown_event(one) for one in sorted(events, key=event_order)]
+        registrations.append({**_exported(state), "events": _plain([asdict(one) for one in shown_events])})
     return {
         "user_id": user_id,
         "exported_at": _iso(datetime.fromtimestamp(ledger.now(), UTC)),

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from ca_embed._events import EVENT_IDS, ids_of, is_event_record
 from ca_embed._frames import clears_locals
 from ca_embed._host.user_ids import is_user_id
 from ca_embed._log import fields
@@ -141,7 +142,7 @@ class Ledger:
         self._before_reading()
         cursor = None if after is None else DueCursor(after, "")
         while page := self._storage.due(by, limit=_PAGE, after=cursor):
-            yield from (record for record in page if is_registration_id(record.registration_id))
+            yield from (record for record in page if is_sealed_record(record.registration_id))
             last = page[-1]
             cursor = DueCursor(last.due_at or 0.0, last.registration_id)
 
@@ -166,6 +167,46 @@ class Ledger:
         if self._owner is not None:
             self._owner.before_reading()
         return registrations_in(self._storage, user_id, after)
+
+    def all_records(self) -> Iterator[SealedRecord]:
+        """Return all sealed records, of registrations and of events, by id."""
+        yield from self.records()
+        yield from self._records_below(EVENT_IDS)
+
+    def events(self, *registration_id: str | None) -> Iterator[State]:
+        """Yield all events, or those of a registration. Log those that cannot be opened.
+
+        registration_id: None stands for the events that name no registration.
+        """
+        self._before_reading()
+        for record in self._records_below(ids_of(*registration_id) if registration_id else EVENT_IDS):
+            try:
+                yield self.opened(record)
+            except RecordUnreadable as error:
+                extra = fields("unreadable", error.registration_id)
+                logger.error("list reason=unreadable %s", error, extra=extra)
+
+    def delete_events(self, registration_id: str) -> None:
+        """Remove all events of a registration."""
+        while records := list(self._records_below(ids_of(registration_id))):
+            for record in records:
+                self.delete(record)
+
+    def is_erased(self, registration_id: str) -> bool:
+        """Tell whether a tombstone says that the user of this registration was erased."""
+        self._before_reading()
+        record = self._storage.load(registration_id)
+        return record is not None and self.opened(record).erased
+
+    def _records_below(self, ids: str) -> Iterator[SealedRecord]:
+        """Yield the records whose ids begin so."""
+        after = ids
+        while page := self._storage.list(limit=_PAGE, after=after):
+            for record in page:
+                if not record.registration_id.startswith(ids):
+                    return
+                yield record
+            after = page[-1].registration_id
 
     @clears_locals
     def opened(self, record: SealedRecord) -> State:
@@ -264,6 +305,11 @@ class Ledger:
         plain = document.to_bytes(state)
         sealed = self._keyring.seal(plain, registration_id=registration_id, field=self._field)
         return SealedRecord(registration_id, version, _owner(state), due_at(state), sealed)
+
+
+def is_sealed_record(record_id: str) -> bool:
+    """Tell whether this is the id of a record that holds a state: of a registration or of an event."""
+    return is_registration_id(record_id) or is_event_record(record_id)
 
 
 def registrations_in(

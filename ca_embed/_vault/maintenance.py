@@ -46,7 +46,7 @@ def rotate_keys(ledger: Ledger, *, dry_run: bool = False, progress: Progress | N
     """
     ledger.canary.before_opening()
     counts, still_used = Rotation(), set[str]()
-    for seen, record in enumerate(ledger.records(), start=1):
+    for seen, record in enumerate(ledger.all_records(), start=1):
         if ledger.is_sealed_as_today(record):
             counts.current += 1
         elif not _reseal(ledger, record, counts, dry_run=dry_run):
@@ -76,7 +76,7 @@ def _reseal(ledger: Ledger, record: SealedRecord, counts: Rotation, *, dry_run: 
 
 def key_usage(ledger: Ledger) -> Counter[str]:
     """Count the records under each key id. Records that ca_embed did not seal count under "foreign"."""
-    return Counter(key_id_of(record.document) or "foreign" for record in ledger.records())
+    return Counter(key_id_of(record.document) or "foreign" for record in ledger.all_records())
 
 
 def forget(ledger: Ledger, user_id: str) -> int:
@@ -87,7 +87,9 @@ def forget(ledger: Ledger, user_id: str) -> int:
     """
     count = 0
     while records := list(ledger.records(user_id)):
-        count += sum(_erase(ledger, record) for record in records)
+        for record in records:
+            count += _erase(ledger, record)
+            ledger.delete_events(record.registration_id)
     ledger.session_limit(None).forget(user_id)
     return count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ca_embed.sandbox import _assets as assets
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ca_embed.sandbox._guard import Guard
     from ca_embed.sandbox._journal import Journal
 
+# What may happen to a number later. The guide says nothing of such events, so their names are made up.
+MADE_UP_EVENTS = ("suspended", "disconnected", "reconnected")
 FAILURE = "The Fail button of the sandbox's log page ended this signup."
 
 
@@ -47,6 +50,7 @@ class Control:
             "fail": lambda registration_id: registrations.fail(registration_id, FAILURE),
             "cancel": registrations.cancel,
             "redeliver": self._redeliver,
+            **{name: partial(self._send_event, name) for name in MADE_UP_EVENTS},
         }
 
     def rules(self) -> tuple[tuple[str, Callable[..., Response]], ...]:
@@ -107,6 +111,11 @@ class Control:
         if self._registrations.sessions.get(registration_id).status != "completed":
             raise StepRefused("the registration is not completed; complete it first")
         self._deliverer.deliver_once(registration_id, Overrides())
+
+    def _send_event(self, name: str, registration_id: str) -> None:
+        if self._registrations.sessions.get(registration_id).status != "completed":
+            raise StepRefused("the registration is not completed; complete it first")
+        self._deliverer.deliver_event(registration_id, f"made_up.number.{name}")
 
     def _check(self, request: Request, method: str) -> None:
         self._guard.check(request)

@@ -113,6 +113,19 @@ class Deliverer:
         attempt = self._begin_attempt(registration_id)
         return self._send_next(registration_id, attempt, overrides)
 
+    def deliver_event(self, registration_id: str, name: str) -> Delivery:
+        """Deliver an event that is not the completion. The guide knows none, so its fields are made up."""
+        session = self._sessions.get(registration_id)
+        wanted: dict[str, object] = {
+            "event": name,
+            "registration_id": registration_id,
+            "partner_user_id": session.partner_user_id,
+            "occurred_at": this_second().isoformat(),
+        }
+        completion = self._payload(session)
+        payload = {**dict.fromkeys(completion, ...), **wanted}
+        return self.deliver_once(registration_id, Overrides(payload=payload))
+
     def compose(
         self, registration_id: str, *, attempt: int | None = None, overrides: Overrides | None = None
     ) -> Webhook:
@@ -173,7 +186,14 @@ class Deliverer:
         return changed.attempts
 
     def _body(self, session: SandboxSession, overrides: Mapping[str, object]) -> bytes:
-        payload: dict[str, object] = {
+        payload = {**self._payload(session), **overrides}
+        sent = {name: value for name, value in payload.items() if value is not ...}
+        # Not as Python's json writes by default: a receiver that checks a re-encoded body must fail.
+        return json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+    def _payload(self, session: SandboxSession) -> dict[str, object]:
+        """Return the fields of the completion (guide, "Completion Webhook")."""
+        return {
             "event": "whatsapp.registration.completed",
             "registration_id": session.registration_id,
             "partner_user_id": session.partner_user_id,
@@ -184,10 +204,6 @@ class Deliverer:
             "integration": session.integration,
             "completed_at": (session.completed_at or this_second()).isoformat(),
         }
-        payload |= overrides
-        sent = {name: value for name, value in payload.items() if value is not ...}
-        # Not as Python's json writes by default: a receiver that checks a re-encoded body must fail.
-        return json.dumps(sent, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
 def _post(webhook: Webhook) -> _Outcome:

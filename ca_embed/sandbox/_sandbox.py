@@ -203,6 +203,13 @@ class Sandbox:
         )
         return self._deliverer.deliver_once(registration_id, overrides)
 
+    def send_event(self, registration_id: str, name: str) -> Delivery:
+        """Send a signed event that is not the completion, for `on_event` handlers, and ignore the knobs.
+
+        name: the event type. The guide names none but the completion: name yours "made_up....".
+        """
+        return self._deliverer.deliver_event(registration_id, name)
+
     def signed_webhook(
         self,
         registration_id: str,

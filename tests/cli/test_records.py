@@ -244,3 +244,38 @@ def test_app_that_fails(run: Run, module: Any) -> None:
     assert ran.code == 2
     assert "RuntimeError in fake_crm" in ran.err
     assert "password" not in ran.err
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="suspended")
+def _suspended(world: Any) -> str:
+    """A registration of ada with an event whose handler has failed. Return its id."""
+
+    def fail(event: Any) -> None:
+        raise ValueError
+
+    world.embed.on_event("made_up.number.suspended", name="warn")(fail)
+    registration_id: str = world.completed("ada")
+    assert world.sandbox.send_event(registration_id, "made_up.number.suspended").status_code == 200
+    return registration_id
+
+
+def test_list_events(operate: Run, world: Any, suspended: str) -> None:
+    """The table has one line per event, with how far its handlers are; a user's alone, if one is named."""
+    heading, row = operate("list", "--events").out.splitlines()
+    assert heading.split() == ["name", "registration_id", "received_at", "handlers"]
+    assert row.split()[:2] == ["made_up.number.suspended", suspended]
+    assert row.endswith("warn due")
+    assert operate("list", "--events", "--failed", "--user", "ada").out.count("\n") == 2
+    assert operate("list", "--events", "--user", "bob").out.count("\n") == 1
+    listed = json.loads(operate("list", "--events", "--json").out)
+    assert listed["payload"]["registration_id"] == suspended
+
+
+def test_show_events(operate: Run, world: Any, suspended: str) -> None:
+    """A registration is shown with its events."""
+    assert "event 1 handler warn  due at " in operate("show", suspended).out
+    (event,) = json.loads(operate("show", suspended, "--json").out)["events"]
+    assert event["name"] == "made_up.number.suspended"

@@ -235,6 +235,7 @@ def test_every_argument_is_by_name() -> None:
     assert set(parameters) == {
         "audit",
         "disconnectable",
+        "event_retention",
         "base_url",
         "partner_token",
         "public_url",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -85,6 +86,18 @@ def test_completes_and_redelivers(sandbox: Sandbox, partner: Partner, receiver: 
     assert post(sandbox, f"sessions/{registration_id}/complete").json()["status"] == "completed"
     assert post(sandbox, f"sessions/{registration_id}/redeliver").json()["attempts"] == 2
     assert len(receiver.received) == 2
+
+
+@pytest.mark.parametrize("name", ["suspended", "disconnected", "reconnected"])
+def test_sends_a_made_up_event(sandbox: Sandbox, partner: Partner, receiver: Receiver, name: str) -> None:
+    """The buttons send a signed event of a completed registration, which says that it is made up."""
+    registration_id = partner.created()
+    assert post(sandbox, f"sessions/{registration_id}/{name}").status_code == 409
+    post(sandbox, f"sessions/{registration_id}/complete")
+    assert post(sandbox, f"sessions/{registration_id}/{name}").status_code == 200
+    body = json.loads(receiver.received[-1].body)
+    assert (body["event"], body["registration_id"]) == (f"made_up.number.{name}", registration_id)
+    assert not {"app_id", "app_secret", "phone"} & set(body)
 
 
 @pytest.mark.parametrize(("action", "event"), [("fail", "failed"), ("cancel", "cancelled")])

@@ -74,6 +74,12 @@ class SettingsEmbed(_SimpleLazyObject):
         """Register a completion handler, see `Embed.on_completed`."""
         return self._register("on_completed", given, options)
 
+    def on_event(self, *given: Any, **options: Any) -> Any:
+        """Register an event handler, see `Embed.on_event`."""
+        return lambda function: self._keep(
+            function, lambda embed: embed.on_event(*given, **options)(function)
+        )
+
     def on_error(self, *given: Any, **options: Any) -> Any:
         """Register a function for errors, see `Embed.on_error`."""
         return self._register("on_error", given, options)

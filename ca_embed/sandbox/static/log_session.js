@@ -36,6 +36,9 @@ function content(session, act) {
     action("Fail", "fail", isOver),
     action("Cancel", "cancel", isOver),
     action("Expire", "expire", isOver),
+    ...["suspended", "disconnected", "reconnected"].map((name) =>
+      action(`Made-up event: ${name}`, name, session.status !== "completed"),
+    ),
     make("a", { className: "end", href: `/?s=${id}&mode=embed`, target: "_blank" }, "Open its page"),
   );
   return make("div", { className: "unfolded" }, facts(session), buttons);
