@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ca_embed._appearance import Appearance, read_appearance
+from ca_embed._given import Separated, problem_of_secret, problem_of_token, several, wrong_separator
 from ca_embed._strict_json import is_unicode
 from ca_embed._urls import origin_of, require_bare_origin, require_base, require_link, require_link_within
 from ca_embed.errors import ConfigurationError
@@ -21,10 +22,8 @@ from ca_embed.errors import ConfigurationError
 _T = TypeVar("_T")
 
 LANGUAGES = ("de", "en", "es", "pt", "ru")  # guide, "Create Embed Session"
-SHORTEST_SECRET = 16
 _NAMESPACE = re.compile(r"[a-z0-9-]{1,40}")
 LONGEST_WINDOW = 3600
-_SEPARATORS = {",": "comma", ";": "semicolon"}  # that look right for several values, and are not
 MOST_SESSIONS = 1000  # in the limit: the storage keeps the time of each
 LONGEST_LIMIT = 86_400  # seconds
 
@@ -40,10 +39,6 @@ _VARIABLES = {
     "lang": ("CA_EMBED_LANG", False),
     "namespace": ("CA_EMBED_NAMESPACE", False),
 }
-
-
-class _Separated(list[str]):
-    """The values of one environment variable, which white space has separated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -84,9 +79,9 @@ def environment(variables: Mapping[str, str] = os.environ) -> dict[str, Any]:
     Such values are a list of its own type: a comma in one of them is refused.
     """
     found: dict[str, Any] = {}
-    for argument, (variable, several) in _VARIABLES.items():
+    for argument, (variable, takes_several) in _VARIABLES.items():
         if text := variables.get(variable, "").strip():
-            found[argument] = _Separated(text.split()) if several else text
+            found[argument] = Separated(text.split()) if takes_several else text
     return found
 
 
@@ -269,11 +264,11 @@ class _Reader:
         return collect(self._problems, lambda: read_appearance(value)) or Appearance()
 
     def tokens(self, values: object) -> tuple[str, ...]:
-        return self._secrets("partner_token", values, _problem_of_token)
+        return self._secrets("partner_token", values, problem_of_token)
 
     def keys(self, values: object) -> tuple[str, ...]:
         hint = "; `ca-embed generate-key` makes one"
-        return self._secrets("encryption_keys", values, _problem_of_secret, hint)
+        return self._secrets("encryption_keys", values, problem_of_secret, hint)
 
     def refuse_tokens_as_keys(self, keys: Sequence[str], tokens: Sequence[str]) -> None:
         for place, key in enumerate(keys):
@@ -287,11 +282,11 @@ class _Reader:
             self._problems.append(f"{name} must be a list of origins, not one text")
             return ()
         origins = []
-        for place, value in enumerate(_several(values)):
+        for place, value in enumerate(several(values)):
             if not isinstance(value, str):
                 self._problems.append(f"{name}[{place}] must be text")
                 continue
-            if separator := _wrong_separator(values, value):
+            if separator := wrong_separator(values, value):
                 self._problems.append(f"{name}[{place}] {separator}")
                 continue
             try:
@@ -341,12 +336,12 @@ class _Reader:
     def _secrets(
         self, name: str, values: object, problem_of: Callable[[object], str | None], hint: str = ""
     ) -> tuple[str, ...]:
-        texts = _several(values)
+        texts = several(values)
         if not texts:
             self._missing(name, hint)
         for place, text in enumerate(texts):
             repeated = "is repeated" if text in texts[:place] else None
-            if separator := _wrong_separator(values, text):
+            if separator := wrong_separator(values, text):
                 self._problems.append(f"{name}[{place}] {separator}")
             elif problem := problem_of(text) or repeated:
                 self._problems.append(f"{name}[{place}] {problem}{hint}")
@@ -354,51 +349,3 @@ class _Reader:
 
     def _missing(self, name: str, hint: str = "") -> None:
         self._problems.append(f"{name} is missing (environment variable {variable_of(name)}){hint}")
-
-
-def _several(values: object) -> tuple[object, ...]:
-    """Return the values of an argument that may hold none, one or several."""
-    if values is None or values == "":
-        return ()
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        return (values,)
-    return tuple(values)
-
-
-def _wrong_separator(values: object, text: object) -> str | None:
-    """Return the problem of a text that looks like several values with a comma or semicolon between them.
-
-    One that comes from the environment must hold none at all. One that is given to Embed alone may hold one,
-    unless each part is long enough for a secret. In a list it may be part of a value.
-    """
-    if not isinstance(text, str) or not isinstance(values, str | _Separated):
-        return None
-    mark = next((name for sign, name in _SEPARATORS.items() if sign in text), None)
-    parts = re.split("[,;]", text)
-    if mark is None or (isinstance(values, str) and any(len(one.strip()) < SHORTEST_SECRET for one in parts)):
-        return None
-    return (
-        f"holds a {mark}; several values are separated by white space in the environment, and are a list in "
-        f"Python. If the {mark} is part of one value, give Embed a list with it"
-    )
-
-
-def _problem_of_token(text: object) -> str | None:
-    problem = _problem_of_secret(text)
-    if problem is None and isinstance(text, str) and (not text.isascii() or " " in text):
-        return "holds characters that no token has; copy it anew"
-    return problem
-
-
-def _problem_of_secret(text: object) -> str | None:
-    if not isinstance(text, str):
-        return "must be text"
-    if not text.strip():
-        return "is empty or blank"
-    if text != text.strip():
-        return "begins or ends with white space"
-    if not text.isprintable():
-        return "holds an invisible character"
-    if len(text) < SHORTEST_SECRET:
-        return f"is shorter than {SHORTEST_SECRET} characters"
-    return None

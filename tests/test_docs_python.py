@@ -27,6 +27,7 @@ from ca_embed import (
 )
 from ca_embed import _config as config
 from ca_embed import _registration as registration
+from ca_embed._given import SHORTEST_SECRET
 from ca_embed.sandbox import Sandbox
 from ca_embed.testing import _pytest_plugin as pytest_plugin
 from tests.doors.clients import WsgiClient
@@ -335,7 +336,7 @@ def test_arguments() -> None:
     for name in ("replay_window", "handlers"):
         assert literal_eval(table[name][1].strip("`")) == parameters[name].default
     for name in ("partner_token", "encryption_keys"):
-        assert f"at least {config.SHORTEST_SECRET} " in table[name][2]
+        assert f"at least {SHORTEST_SECRET} " in table[name][2]
     assert f"at most {config.LONGEST_WINDOW}," in table["replay_window"][2]
     assert all(f"`{language}`" in table["lang"][2] for language in config.LANGUAGES)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ca_embed import _config as config
 from ca_embed import _registration as registration
 from ca_embed import errors
+from ca_embed._given import SHORTEST_SECRET
 from ca_embed._registration import Outcome
 
 ROOT = Path(__file__).parent.parent
@@ -64,7 +64,7 @@ def test_install() -> None:
 def test_length_of_secrets(variable: str) -> None:
     """The table says how long a secret must be."""
     (row,) = re.findall(rf"^\| `{variable}` \|(.*)\|$", README, re.MULTILINE)
-    assert f"at least {config.SHORTEST_SECRET} characters" in row
+    assert f"at least {SHORTEST_SECRET} characters" in row
 
 
 def test_the_first_screen() -> None:
