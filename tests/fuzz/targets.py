@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ca_embed import _webhook, errors
+from ca_embed._events import SignedEvent
 from ca_embed._partner import transport
 from ca_embed._partner.client import PartnerClient, Result
-from ca_embed._registration import Completion, Registration, Session, State
+from ca_embed._registration import Completion, Registration, Session, State, receive
 from ca_embed._vault import document
 from ca_embed._vault.keyring import Keyring
 from ca_embed._vault.ledger import Ledger
@@ -87,20 +88,21 @@ def _verifier() -> _webhook.Verifier:
 
 
 def webhook_body(data: bytes) -> None:
-    """A signed body: a completion that can be stored, an event that is ignored, or InvalidPayload."""
+    """A signed body: a completion or another event that can be stored, or InvalidPayload."""
     try:
-        completion = _webhook.read_event(data, _webhook.Authenticated("token", NOW))
+        event = _webhook.read_event(data, _webhook.Authenticated("token", NOW))
     except errors.InvalidPayload as refused:
         _expect(SECRET not in str(refused))
         return
     fields = json.loads(data)
     assert isinstance(fields, dict)
-    if completion is None:
-        assert fields["event"] != _webhook.COMPLETED_EVENT
-        return
-    assert completion.registration_id == fields["registration_id"]
-    assert completion.credentials.app_secret == fields["app_secret"]
-    state = _completed(completion)
+    if isinstance(event, SignedEvent):
+        assert event.name != _webhook.COMPLETED_EVENT
+        state = receive(event, now=NOW, handlers=("hear",), claim=None)
+    else:
+        assert event.registration_id == fields["registration_id"]
+        assert event.credentials.app_secret == fields["app_secret"]
+        state = _completed(event)
     assert document.from_bytes(document.to_bytes(state)) == state
 
 

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from ca_embed._registration import Completion
+from ca_embed._events import SignedEvent
+from ca_embed._registration import Completion, receive
+from ca_embed._vault import document
 from ca_embed._webhook import COMPLETED_EVENT, Authenticated, Verifier, read_event, sign, token_id
 from ca_embed.errors import InvalidPayload, InvalidSignature, StaleTimestamp
 
@@ -94,21 +96,25 @@ def test_no_byte_may_change(body: bytes, place: int, difference: int) -> None:
 @bounded
 @given(st.binary(max_size=300) | bodies)
 def test_any_authentic_body_is_read_or_refused(body: bytes) -> None:
-    """An authentic body gives an event, None, or InvalidPayload.
+    """An authentic body gives a completion, another event, or InvalidPayload.
 
-    An event that was read can be stored and shown.
+    What was read can be stored and shown.
     """
+    found: Completion | SignedEvent | None = None
     try:
-        completion = read_event(body, SIGNER)
+        found = read_event(body, SIGNER)
     except InvalidPayload as problem:
         event("refused")
-        completion, shown = None, f"{problem.reason} {problem}"
+        shown = f"{problem.reason} {problem}"
     else:
-        event("unknown event" if completion is None else "read")
-        shown = repr(completion)
+        event(type(found).__name__)
+        shown = repr(found)
     assert "fake-secret" not in shown
-    if completion is not None:
-        assert_fit_to_store(completion)
+    if isinstance(found, Completion):
+        assert_fit_to_store(found)
+    elif found is not None:
+        state = receive(found, now=0.0, handlers=("hear",), claim=None)
+        assert document.from_bytes(document.to_bytes(state)) == state
 
 
 def assert_fit_to_store(completion: Completion) -> None:
