@@ -10,6 +10,11 @@ For an adapter of yours:
 - `AdapterContract`: the test suite of an adapter. It gives a `Site` to your method `serve()`.
 - `serve_wsgi()`, `serve_asgi()`, `serve_on_loop()`: servers for that method.
 
+For a deployment of yours:
+
+- `DeliveryRecorder`, `check_deliveries()`, `DeliveryReport`: record deliveries and handler runs while
+    processes are killed, and check that what was acknowledged is stored and handed over.
+
 For a storage of yours:
 
 - `StorageContract`: the test suite of a storage within one process.
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from ca_embed.testing._durable_storage_contract import DurableStorageContract
     from ca_embed.testing._history.check import HistoryReport, check_history
     from ca_embed.testing._history.contract import HistoryContract
+    from ca_embed.testing._history.deliveries import DeliveryRecorder, DeliveryReport, check_deliveries
     from ca_embed.testing._history.recorder import Fault, record_history
     from ca_embed.testing._history.recording import RecordedStorage
     from ca_embed.testing._servers import serve_asgi, serve_on_loop, serve_wsgi
@@ -45,6 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdapterContract",
+    "DeliveryRecorder",
+    "DeliveryReport",
     "DurableStorageContract",
     "Fault",
     "HistoryContract",
@@ -53,6 +61,7 @@ __all__ = [
     "Site",
     "StorageContract",
     "UpgradeContract",
+    "check_deliveries",
     "check_history",
     "record_history",
     "serve_asgi",
@@ -64,6 +73,8 @@ __all__ = [
 
 _HOMES = {
     "AdapterContract": "_adapter_contract",
+    "DeliveryRecorder": "_history.deliveries",
+    "DeliveryReport": "_history.deliveries",
     "DurableStorageContract": "_durable_storage_contract",
     "Fault": "_history.recorder",
     "HistoryContract": "_history.contract",
@@ -72,6 +83,7 @@ _HOMES = {
     "Site": "_adapter_host",
     "StorageContract": "_storage_contract",
     "UpgradeContract": "_upgrade_contract",
+    "check_deliveries": "_history.deliveries",
     "check_history": "_history.check",
     "record_history": "_history.recorder",
     "serve_asgi": "_servers",

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.markdown import python_blocks
+from tests.storage.history_faults import cut_postgresql
 from tests.storage.local_servers import PostgreSQLServer
 from tests.storage.sql import troubles
 
 PAGE = (Path(__file__).parents[3] / "docs" / "storage.md").read_text(encoding="utf-8")
-STORAGE, SUITE = python_blocks(PAGE.partition("## Write your own")[2])
+STORAGE, SUITE, HISTORY, _DEPLOYMENT = python_blocks(PAGE.partition("## Write your own")[2])
 
 shown: dict[str, Any] = {"__name__": __name__}
 exec(SUITE, shown)
+exec(HISTORY, shown)
 
 
 def test_it_is_written_in_60_lines() -> None:
@@ -28,8 +31,8 @@ def test_it_is_written_in_60_lines() -> None:
     assert len(STORAGE.splitlines()) <= 60
 
 
-class TestMyStorage(shown["TestMyStorage"]):
-    """The suite from the page, with a database and its failures."""
+class _OnPostgreSQL:
+    """The example, and a database for it."""
 
     @pytest.fixture
     def example(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -47,6 +50,10 @@ class TestMyStorage(shown["TestMyStorage"]):
             connection.execute(example.TABLE)
         return postgresql.url.replace("+psycopg", "")
 
+
+class TestMyStorage(_OnPostgreSQL, shown["TestMyStorage"]):
+    """The suite from the page, with a database and its failures."""
+
     @pytest.fixture(params=["table locked", "away"])
     def trouble(
         self, request: pytest.FixtureRequest, postgresql: PostgreSQLServer
@@ -63,3 +70,15 @@ class TestMyStorage(shown["TestMyStorage"]):
                 connection.execute("UPDATE records SET document = 'spoilt' WHERE id = %s", [registration_id])
 
         return spoil
+
+
+class TestMyHistory(_OnPostgreSQL, shown["TestMyHistory"]):
+    """The history from the page, with a server that is restarted and cut off."""
+
+    calls = 400
+
+    @pytest.fixture
+    def server(self, postgresql: PostgreSQLServer) -> SimpleNamespace:
+        """The server, with the names that the page uses."""
+        cut = partial(cut_postgresql, postgresql)
+        return SimpleNamespace(restarted=postgresql.away, connections_cut=cut)
