@@ -25,8 +25,11 @@ _ENGINES = {"postgres": "postgresql", "pgbouncer": "postgresql", "mariadbd": "my
 def on_server(server: LocalServer, **options: Any) -> dict[str, Any]:
     """Return the entry of `DATABASES` for a server."""
     place = make_url(server.url)
+    engine = _ENGINES.get(server.program, "mysql")
+    if engine == "mysql":
+        options["ssl_disabled"] = True  # PyMySQL reads all certificates of the machine at each connection
     return {
-        "ENGINE": f"django.db.backends.{_ENGINES.get(server.program, 'mysql')}",
+        "ENGINE": f"django.db.backends.{engine}",
         "NAME": place.database,
         "USER": place.username,
         "PASSWORD": place.password,

@@ -263,7 +263,7 @@ class MariaDBServer(LocalServer):
         """Connect past the storage."""
         return pymysql.connect(
             host="127.0.0.1", port=self.port, user="ca_embed", password=PASSWORD, database="ca_embed",
-            autocommit=True, connect_timeout=2, read_timeout=30,
+            autocommit=True, connect_timeout=2, read_timeout=30, ssl_disabled=True,
         )  # fmt: skip
 
     def ping(self) -> None:
