@@ -11,8 +11,8 @@ type Emits = {
   ) => void;
 };
 
-/** `@confirmed` or `onConfirmed`, ...: one for each event of the element. */
-type Listeners = { [Name in keyof Emits & string as `on${Capitalize<Name>}` | `on${CamelCased<Name>}`]?: Emits[Name] };
+/** `@confirmed`, `@phone-verified`, ...: one for each event of the element. */
+type Listeners = { [Name in keyof Emits & string as `on${CamelCased<Name>}`]?: Emits[Name] };
 
 interface Shared {
   /** Where ca_embed is mounted, for instance `/chatarchitect`. */

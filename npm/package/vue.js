@@ -3,6 +3,7 @@ import { EVENTS } from './events.js';
 import './index.js';
 
 const TAG = 'ca-whatsapp-registration';
+const emitted = (event) => event.replaceAll('_', '-'); // `@phone-verified`, as Vue writes events
 
 /** The element as a component. A template ref has `start()`, `close()` and `element`. */
 export const WhatsAppRegistration = {
@@ -20,11 +21,11 @@ export const WhatsAppRegistration = {
     headers: [Object, Function],
     texts: Object,
   },
-  emits: EVENTS,
+  emits: EVENTS.map(emitted),
   setup(props, { emit, expose }) {
     const element = shallowRef();
     const listeners = Object.fromEntries(
-      EVENTS.map((name) => ['on:ca-embed:' + name, (event) => emit(name, event)]),
+      EVENTS.map((name) => ['on:ca-embed:' + name, (event) => emit(emitted(name), event)]),
     );
     expose({ element, start: () => element.value?.start(), close: () => element.value?.close() });
     return () => {
