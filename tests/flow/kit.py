@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from ca_embed import Embed, Session
 from ca_embed._use_cases.registrar import CreatedSession, order_session
+from ca_embed._vault import document
 from ca_embed._webhook import sign, token_id
 from ca_embed.sandbox import Sandbox
-from ca_embed.storage import MemoryStorage
+from ca_embed.storage import MemoryStorage, SealedRecord
 
 TOKEN = "fake-partner-token-of-the-tests"
 OLD_TOKEN = "fake-partner-token-retired-soon"
@@ -72,6 +73,24 @@ def store_session(embed: Embed, registration_id: str, *, expires_at: float, user
     session = Session(registration_id, f"{NOBODY_LISTENS}/?s={registration_id}", ends, "started")
     created = CreatedSession(session, token_id(embed._core.settings.tokens[0]))
     embed._core.registrar.store_session(order_session(embed._core.settings, user_id), created)
+
+
+def sealed_sessions(count: int, created: float) -> Iterator[SealedRecord]:
+    """Seal that many open sessions of the user, a millisecond apart, without the cost of creating each.
+
+    created: in Unix seconds. An Embed of `build()` can open them.
+    """
+    storage = MemoryStorage()
+    with closing(embed := build(storage=storage, clock=Clock(created))):
+        store_session(embed, "model", expires_at=created + 1e6)
+        ledger = embed._core.ledger
+        (model,) = storage.due(created + 60, limit=1)
+        plain, field, seal = document.to_bytes(ledger.opened(model)), ledger._field, ledger._keyring.seal
+        for number in range(count):
+            name = f"session-{number:06}"
+            own = plain.replace(b'"model"', f'"{name}"'.encode())
+            sealed = seal(own, registration_id=name, field=field)
+            yield SealedRecord(name, 1, USER, (model.due_at or 0) + number / 1000, sealed)
 
 
 def payload(**fields: Any) -> bytes:

@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 
 from ca_embed import Embed, PartnerClient, PartnerUnavailable, Result
-from ca_embed._vault import document
 from ca_embed.storage import MemoryStorage, SealedRecord, SQLiteStorage, Storage
 from tests.doors.clients import WsgiClient
-from tests.flow.kit import USER, Clock, build, delivery, store_session
+from tests.flow.kit import Clock, build, delivery, sealed_sessions, store_session
 
 _COUNT = 100_000
 _CREATED = 1_790_000_000.0  # Unix seconds, when the first session of the backlog was created
@@ -79,28 +78,7 @@ def partner(monkeypatch: pytest.MonkeyPatch, stopwatch: Stopwatch) -> Partner:
 @pytest.fixture(scope="module")
 def backlog() -> Sequence[SealedRecord]:
     """The sealed sessions, the earliest first."""
-    clock = Clock(_CREATED)
-    storage = MemoryStorage()
-    with closing(build(storage=storage, clock=clock)) as embed:
-        store_session(embed, "model", expires_at=_CREATED + 1e6)
-        ledger = embed._core.ledger
-        model = storage.load("model")
-        assert model is not None
-        assert model.due_at is not None
-        plain, field, seal = document.to_bytes(ledger.opened(model)), ledger._field, ledger._keyring.seal
-
-        def sealed(number: int) -> SealedRecord:
-            name = f"session-{number:06}"
-            own = plain.replace(b'"model"', f'"{name}"'.encode())
-            return SealedRecord(
-                name,
-                1,
-                USER,
-                (model.due_at or 0) + number / 1000,
-                seal(own, registration_id=name, field=field),
-            )
-
-        return [sealed(number) for number in range(_COUNT)]
+    return list(sealed_sessions(_COUNT, _CREATED))
 
 
 @pytest.fixture(scope="module")
