@@ -83,6 +83,7 @@ def _element(
         "csrf-header": csrf and csrf.header,
         "csrf-token": csrf and csrf.token,
         "hosted": "" if hosted else None,
+        "sign-in-url": settings.login_url if hosted else None,
     }
     tag = "ca-whatsapp-registration"
     return f"<{tag}{_attributes(attributes)}></{tag}>"

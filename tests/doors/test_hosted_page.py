@@ -176,6 +176,12 @@ def test_queries(client_of: ClientOf, text: str, link: str) -> None:
     assert Tags(query(client_of(build(return_url="/home")), text)).link_back() == link
 
 
+def test_login_during_a_registration(client_of: ClientOf) -> None:
+    """The element knows the login too, for a user whose sign-in ends while the page is open."""
+    (element,) = Tags(client_of(build(login_url="/login?a=1&b=2")).get("/")).all("ca-whatsapp-registration")
+    assert element["sign-in-url"] == "/login?a=1&b=2"
+
+
 def test_no_way_back(client_of: ClientOf) -> None:
     """Without a setting and a query there is no link."""
     answer = client_of(build()).get("/")
