@@ -62,7 +62,7 @@ LOST_AFTER = 5.0  # seconds; an open session this old may have lost its webhook
 ASK_EVERY = 3.0  # seconds between two questions about one registration that its page causes
 FIRST_PAUSE, LAST_PAUSE = 5.0, 900.0  # seconds between two questions that reconciling workers cause
 ANSWERS_AFTER_EXPIRY = 8  # that were no final word; then the search ends
-SEARCH_AFTER_EXPIRY = 7 * 24 * 3600.0  # seconds after which it ends in any case
+SEARCH_AFTER_EXPIRY = 7 * 24 * 3600.0  # seconds after which questions without any answer count as well
 HANDLER_LEASE = 60.0  # seconds; a worker that has not renewed its claim for so long counts as dead
 HANDLER_FIRST_RETRY, HANDLER_LAST_RETRY = 15.0, 3600.0  # seconds; the wait doubles from one to the other
 PARK_AFTER = 24 * 3600.0  # seconds of failures after which a handler run is parked
@@ -548,9 +548,15 @@ def asking(state: State, now: float, *, by_page: bool, jitter: float) -> State:
     """
     active_at = now if by_page else state.active_at
     since = state.registration.created_at.timestamp() if active_at is None or active_at > now else active_at
-    quiet = now - since
+    # A creation in the future was written by a clock that is ahead: then each pause is twice the last one.
+    quiet = now - since if since <= now else 2 * _last_pause(state)
     pause = min(max(quiet, FIRST_PAUSE), LAST_PAUSE) * (1 - jitter / 5)
     return replace(state, asked_at=now, active_at=active_at, look_at=now + pause)
+
+
+def _last_pause(state: State) -> float:
+    """Return the pause that the last question has set. Both times are of one clock, right or wrong."""
+    return 0.0 if state.asked_at is None or state.look_at is None else state.look_at - state.asked_at
 
 
 def answered(state: State, status: str, now: float) -> State:
@@ -574,8 +580,9 @@ def unreachable(state: State, now: float) -> State:
     """Note that the Partner API did not answer. That tells nothing about the registration: ask again soon."""
     if not state.is_open:
         return state
-    ended = _is_over(state, now - SEARCH_AFTER_EXPIRY)
-    return replace(state, look_at=None if ended else now + FIRST_PAUSE)
+    again = replace(state, look_at=now + FIRST_PAUSE)
+    # After a week without passes, one failure must not be the last question.
+    return _counted(again) if _is_over(state, now - SEARCH_AFTER_EXPIRY) else again
 
 
 def _without_final_word(state: State, now: float) -> State:
@@ -585,9 +592,12 @@ def _without_final_word(state: State, now: float) -> State:
     """
     if not _is_over(state, now):
         return replace(state, inconclusive=0, expiry_counted=False)
+    return _counted(state)
+
+
+def _counted(state: State) -> State:
     count = state.inconclusive + 1
-    ended = count >= ANSWERS_AFTER_EXPIRY or _is_over(state, now - SEARCH_AFTER_EXPIRY)
-    return replace(state, inconclusive=count, look_at=None if ended else state.look_at)
+    return replace(state, inconclusive=count, look_at=None if count >= ANSWERS_AFTER_EXPIRY else state.look_at)
 
 
 def as_of(state: State, now: float) -> State:

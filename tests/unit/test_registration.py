@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
@@ -380,6 +381,22 @@ def test_jitter_shortens_a_pause_by_a_fifth_at_most() -> None:
     assert due_at(asking(OPEN, NOW + 100, by_page=False, jitter=0.5)) == NOW + 190
 
 
+def test_a_session_of_a_host_whose_clock_is_ahead_is_asked_about_ever_more_rarely() -> None:
+    """The pauses grow also if the session was created in the future."""
+    created_at = OPEN.registration.created_at + timedelta(days=1)
+    state, now, pauses = (
+        replace(OPEN, registration=replace(OPEN.registration, created_at=created_at)),
+        NOW,
+        [],
+    )
+    for _ in range(12):
+        state = answered(asked(state, now), "started", now)
+        pauses.append((due_at(state) or 0.0) - now)
+        now += pauses[-1]
+    assert pauses[1:6] == [10, 20, 40, 80, 160]
+    assert pauses[-1] == LAST_PAUSE == max(pauses)
+
+
 def test_an_open_page_and_a_new_status_bring_it_back() -> None:
     """The pause is short again after the page has asked, and after the status has changed."""
     assert due_at(asked(OPEN, NOW + 1000)) == NOW + 1900
@@ -433,13 +450,22 @@ def test_a_clock_that_is_ahead_ends_no_search() -> None:
 
 
 def test_a_partner_api_that_is_down_ends_no_search() -> None:
-    """Without an answer nothing is known, so the session is asked about soon again: for a week at most."""
+    """Without an answer nothing is known, so the session is asked about soon again, for a week."""
     state = OPEN
     for _ in range(100):
         state = unreachable(asked(state, NOW + 4000), NOW + 4000)
     assert due_at(state) == NOW + 4000 + FIRST_PAUSE
-    late = NOW + 3600 + SEARCH_AFTER_EXPIRY
-    assert due_at(unreachable(asked(state, late), late)) is None
+
+
+@pytest.mark.parametrize("fails", [unreachable, rejected])
+def test_one_failure_after_a_week_ends_no_search(fails: Callable[[State, float], State]) -> None:
+    """After a week without passes the search ends only when enough questions have brought nothing."""
+    state, late = OPEN, NOW + 3600 + SEARCH_AFTER_EXPIRY
+    for _ in range(ANSWERS_AFTER_EXPIRY):
+        assert must_ask(state, late)
+        state = fails(asked(state, late), late)
+        late += LAST_PAUSE
+    assert due_at(state) is None
 
 
 def test_a_completed_registration_stays_completed() -> None:
