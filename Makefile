@@ -13,16 +13,20 @@ PYTHON ?= $(shell tools/interpreters --one)
 WORKERS ?= 1
 # How long `make fuzz` fuzzes each target by coverage.
 SECONDS_EACH ?= 60
+# make simulate: how many seeds, how many steps each; or one seed to replay.
+SEEDS ?= 1000
+STEPS ?= 300
+SEED ?=
 # More words for pytest: make test PYTEST_ARGS="-k webhook -x"
 PYTEST_ARGS ?=
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint test-all bench crash-points asset npm screenshots clean pytest
+.PHONY: help demo test lint test-all bench crash-points simulate interleavings asset npm screenshots clean pytest
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.stamp-package ## run a host application and a local ChatArchitect; open the URL it prints
 	python -m ca_embed demo
@@ -67,6 +71,13 @@ npm: $(VENV)/.stamp-dev ## build the npm package in build/npm, and pack it into 
 
 crash-points: $(VENV)/.stamp-dev ## end one webhook at every system call, and let each fail
 	python -m tests.crash.points
+
+# make simulate SEED=17 STEPS=300 replays one, with its trace.
+simulate: $(VENV)/.stamp-dev ## simulate whole deployments with faults, and put the figures into the docs
+	python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --write) --steps $(STEPS)
+
+interleavings: $(VENV)/.stamp-dev ## try every order of a few workers' storage calls, likewise
+	python -m tests.interleavings --write
 
 screenshots: $(VENV)/.stamp-dev ## picture every state and theme of the element, in build/screenshots
 	python -m tests.browser.screenshots build/screenshots

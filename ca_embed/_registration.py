@@ -597,7 +597,8 @@ def _without_final_word(state: State, now: float) -> State:
 
 def _counted(state: State) -> State:
     count = state.inconclusive + 1
-    return replace(state, inconclusive=count, look_at=None if count >= ANSWERS_AFTER_EXPIRY else state.look_at)
+    look_at = None if count >= ANSWERS_AFTER_EXPIRY else state.look_at
+    return replace(state, inconclusive=count, look_at=look_at)
 
 
 def as_of(state: State, now: float) -> State:

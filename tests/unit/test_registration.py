@@ -384,11 +384,8 @@ def test_jitter_shortens_a_pause_by_a_fifth_at_most() -> None:
 def test_a_session_of_a_host_whose_clock_is_ahead_is_asked_about_ever_more_rarely() -> None:
     """The pauses grow also if the session was created in the future."""
     created_at = OPEN.registration.created_at + timedelta(days=1)
-    state, now, pauses = (
-        replace(OPEN, registration=replace(OPEN.registration, created_at=created_at)),
-        NOW,
-        [],
-    )
+    state = replace(OPEN, registration=replace(OPEN.registration, created_at=created_at))
+    now, pauses = NOW, list[float]()
     for _ in range(12):
         state = answered(asked(state, now), "started", now)
         pauses.append((due_at(state) or 0.0) - now)
