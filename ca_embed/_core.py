@@ -1,4 +1,4 @@
-"""What the doors and the endpoints may use: the parts of an Embed, wired together once."""
+"""What the applications and the endpoints may use: the parts of an Embed, wired together once."""
 
 from __future__ import annotations
 

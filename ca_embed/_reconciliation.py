@@ -6,7 +6,7 @@ do so at once. Then it asks the Partner API about open sessions, which one proce
 the newest session and the one that waits longest in turn, several at once, until the budget is used up. What
 it does not reach stays due, and the next pass takes it.
 
-Whatever happens to one record is that record's affair; only a storage that fails as a whole ends a pass.
+What happens to one record does not affect the others. Only a storage that fails as a whole ends a pass.
 """
 
 from __future__ import annotations
@@ -366,9 +366,9 @@ class Pass:
 
 
 def _newest_and_longest_waiting(sessions: list[State]) -> deque[State]:
-    """Take the newest and the longest waiting in turn. `sessions` come in the order in which they are due.
+    """Take the newest and the longest waiting session in turn. `sessions` begin with the longest waiting.
 
-    The user of the newest is probably still there, and no other waits for ever.
+    The user of the newest is probably still there, and no other session waits for ever.
     """
     newest = sorted(sessions, key=lambda state: state.registration.created_at, reverse=True)
     pairs = chain.from_iterable(zip(newest, sessions, strict=True))

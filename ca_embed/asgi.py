@@ -1,6 +1,6 @@
 """The ASGI application and middleware (ASGI 3.0): mount `embed.asgi`, or wrap a whole application.
 
-It is no wrapped WSGI application: bodies, disconnects and signatures are handled on the event loop, and
+It does not wrap the WSGI application: bodies, disconnects and signatures are handled on the event loop, and
 only calls that block go to a thread.
 """
 # No `from __future__ import annotations`, and no types behind TYPE_CHECKING in the signatures of the
@@ -14,7 +14,7 @@ from ca_embed._host.threads import Pool
 from ca_embed.http import Request, arespond, read_chunks, relative_path
 from ca_embed.http._body import ClientGone
 from ca_embed.http._gateways import without_compression
-from ca_embed.http._paths import path_at_door, prefixes_below, public_root, require_mount_prefix
+from ca_embed.http._paths import path_at_app, prefixes_below, public_root, require_mount_prefix
 
 __all__ = ["Middleware"]
 
@@ -45,7 +45,7 @@ class AsgiApp:
             raise ValueError(f"ca_embed does not speak {scope['type']!r}")
 
     async def _answer(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        path = path_at_door(scope["path"], scope.get("root_path", ""), self._public_root)
+        path = path_at_app(scope["path"], scope.get("root_path", ""), self._public_root)
         request = _request(scope, path)
         try:
             response = await arespond(
@@ -69,9 +69,9 @@ class Middleware:
     """
 
     def __init__(self, app: _Application, embed: HasCore, prefix: str | None = None) -> None:
-        """Give requests below the prefix to the Embed, and all else to the application.
+        """Give requests below the prefix to the Embed, and all others to the application.
 
-        Raises ConfigurationError for a prefix that is no path.
+        Raises ConfigurationError for a prefix that is not a path.
         """
         self._app = app
         self._endpoints = AsgiApp(embed)

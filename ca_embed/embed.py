@@ -1,4 +1,4 @@
-"""`Embed`: the library as a host application sees it. Built once, shared by all threads and doors."""
+"""`Embed`: the library as a host application sees it. Built once, shared by all threads and applications."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ca_embed._core import HasCore
 from ca_embed.http import Csrf, Request, Response, path_below, read_stream, respond
 from ca_embed.http._body import announced_length, read_exactly
 from ca_embed.http._gateways import without_compression
-from ca_embed.http._paths import path_at_door, prefixes_below, public_root, require_mount_prefix
+from ca_embed.http._paths import path_at_app, prefixes_below, public_root, require_mount_prefix
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,7 +37,7 @@ class WsgiApp:
         """Answer one request."""
         script_name, path = (_text(environ.get(name, "")) for name in ("SCRIPT_NAME", "PATH_INFO"))
         script_name = script_name.rstrip("/")  # PATH_INFO is without it
-        request = _request(environ, path_at_door(script_name + path, script_name, self._public_root))
+        request = _request(environ, path_at_app(script_name + path, script_name, self._public_root))
         response = respond(self._embed, request, partial(read_body, environ, request))
         start_response(_STATUS_LINES[response.status], response.headers)
         return [response.body] if response.body else []
@@ -52,7 +52,7 @@ class Middleware:
     def __init__(self, app: WSGIApplication, embed: HasCore, prefix: str | None = None) -> None:
         """Give requests below the prefix to the Embed, and all others to the application.
 
-        Raises ConfigurationError for a prefix that is no path.
+        Raises ConfigurationError for a prefix that is not a path.
         """
         mount = require_mount_prefix(embed, prefix)
         self._mount = mount.encode().decode("latin-1")  # PEP 3333: bytes as latin-1 text
@@ -76,7 +76,7 @@ def answer_environ(
     read: Callable[[Request], bytes] | None = None,
     csrf: Callable[[], Csrf | None] | None = None,
 ) -> Response:
-    """Answer a request of a framework that stands on WSGI, in the thread that it gave us.
+    """Answer a request of a framework that is built on WSGI, in the caller's thread.
 
     rest: the path below the mount, as a catch-all route has matched it; None for the bare mount.
     native: what `identify` gets, usually the framework's own request.

@@ -46,7 +46,7 @@ class _Run:
         self._mount = demo.embed._core.settings.public_url
         self.registration_id = ""
         self.browser = requests.Session()  # keeps the host's cookie, as a browser does
-        self.browser.trust_env = False  # no proxy stands in front of this machine
+        self.browser.trust_env = False  # there is no proxy in front of this machine
         self.steps: tuple[Callable[[], str], ...] = (
             self._open_page,
             self._create_session,

@@ -15,7 +15,7 @@ _CLEAR_LINE = "\r\x1b[K"
 
 @contextmanager
 def progress(title: str, items: Callable[[], Iterable[object]]) -> Generator[Callable[[int], None] | None]:
-    """Yield a function that takes the number of items done so far, or None if stderr is no terminal.
+    """Yield a function that takes the number of items done so far, or None if stderr is not a terminal.
 
     title: what the command does, like "Copying". items: returns the items; they are counted first.
     """

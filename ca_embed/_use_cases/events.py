@@ -113,5 +113,5 @@ class Events:
             return False
         try:
             return self._ledger.is_erased(event.registration_id)
-        except RecordUnreadable:  # that is the registration's affair
+        except RecordUnreadable:  # its events are still due
             return False

@@ -1,8 +1,8 @@
-"""Running the `on_completed` handlers of a registration, under a claim that is stored with it.
+"""Running the handlers of a registration or an event, under a claim that is stored with it.
 
-The write that stores credentials also stores that each handler must run. The worker that has the claim runs
-them in order, and stores after each how it ended. If the worker dies, its claim ends, and `reconcile()` runs
-the rest.
+The write that stores credentials or an event also stores that each handler must run. The worker that has the
+claim runs them in order, and stores after each how it ended. If the worker dies, its claim ends, and
+`reconcile()` runs the rest.
 """
 
 from __future__ import annotations

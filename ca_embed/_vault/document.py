@@ -97,7 +97,7 @@ def to_bytes(state: State) -> bytes:
 
 
 def from_bytes(data: bytes) -> State:
-    """Return the state of a document. Raises ValueError if it is none."""
+    """Return the state of a document. Raises ValueError if the bytes are not a document."""
     try:
         return _state_of(json.loads(data))
     except (AttributeError, KeyError, TypeError, RecursionError):

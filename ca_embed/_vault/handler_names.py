@@ -13,7 +13,7 @@ _NOTE_EVERY = 3600.0  # seconds
 
 
 class HandlerNames:
-    """The names of handlers and when a process last noted each. They are no secret, and not sealed."""
+    """The names of handlers and when a process last noted each. They are not secret, and not sealed."""
 
     def __init__(
         self,

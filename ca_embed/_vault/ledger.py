@@ -199,7 +199,7 @@ class Ledger:
         return record is not None and self.opened(record).erased
 
     def _records_below(self, ids: str) -> Iterator[SealedRecord]:
-        """Yield the records whose ids begin so."""
+        """Yield the records whose ids begin with this text."""
         after = ids
         while page := self._storage.list(limit=_PAGE, after=after):
             for record in page:
@@ -257,12 +257,12 @@ class Ledger:
         self._canary.before_sealing()
 
     def _load_note(self, record_id: str) -> SealedRecord | None:
-        """Load a record of ours that is no registration."""
+        """Load a record of ours that is not a registration."""
         self._before_reading()
         return self._storage.load(record_id)
 
     def _save_note(self, record: SealedRecord) -> bool:
-        """Save a record of ours that is no registration."""
+        """Save a record of ours that is not a registration."""
         self._before_writing()
         return self._storage.save(record)
 

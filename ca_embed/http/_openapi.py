@@ -56,9 +56,9 @@ _HEADERS_OF_ERRORS = {429: ("Retry-After",), 503: ("Retry-After",)}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response that is no error.
+    """A response that is not an error.
 
-    schema: the name of its JSON schema, or None if it is no JSON.
+    schema: the name of its JSON schema, or None if it is not JSON.
     content_type: None: it has no body.
     headers: the names of headers that it has besides those of every response.
     """
@@ -71,10 +71,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """What is to be known about a method of a path, for the outside world.
+    """What the outside world needs to know about a method of a path.
 
     name: the operationId; unique.
-    answers: the responses that are no errors, by status.
+    answers: the responses that are not errors, by status.
     errors: the classes of all errors that it may answer.
     html_errors: the statuses of errors that a browser gets as a page.
     body: the JSON schema of the request's body.

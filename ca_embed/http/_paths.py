@@ -48,16 +48,16 @@ _ENDPOINTS = {"sessions", "webhook", "health", "live", "openapi.json"}
 
 
 def public_root(embed: HasCore) -> str:
-    """Return the path that a door may take as its root: that of `public_url`.
+    """Return the path that an application may take as its root: that of `public_url`.
 
-    A proxy before the door may keep it, or strip some of it. Both lead to the same path below the mount,
+    A proxy in front may keep it, or strip some of it. Both lead to the same path below the mount,
     unless a segment has the name of an endpoint: then return "".
     """
     root = mount_prefix(embed)
     return "" if _ENDPOINTS & {*root.split("/")} else root
 
 
-def path_at_door(path: str, root_path: str, public: str) -> str:
+def path_at_app(path: str, root_path: str, public: str) -> str:
     """Return the path below the mount, of a request that reaches `embed.wsgi` or `embed.asgi`.
 
     If the host's `root_path` is only the beginning of the public root, the path may go on with the rest.

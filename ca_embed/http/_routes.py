@@ -38,7 +38,7 @@ def _json_refusal(_core: Core, _request: Request, error: EmbedError) -> Response
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """An endpoint and what is to be known about it before it runs.
+    """An endpoint, and what the routing must know before it runs.
 
     name: the first word of its lines in the log.
     endpoint: gets the core, the request and the variables of the path. One that waits for nothing is a

@@ -209,7 +209,7 @@ class Deliverer:
 def _post(webhook: Webhook) -> _Outcome:
     try:
         with requests.Session() as http:
-            http.trust_env = not is_loopback(webhook.url)  # no proxy stands in front of this machine
+            http.trust_env = not is_loopback(webhook.url)  # there is no proxy in front of this machine
             response = http.post(
                 webhook.url,
                 data=webhook.body,

@@ -66,7 +66,7 @@ class ForkGate:
 
 
 class _Passage:
-    """The block of one operation. All operations share it, for it keeps nothing."""
+    """The block of one operation. All operations share it, because it keeps nothing."""
 
     def __init__(self, gate: ForkGate) -> None:
         self._gate = weakref.proxy(gate)

@@ -25,7 +25,7 @@ STORAGES: dict[str, Callable[[Path], Storage]] = {
     "SQLite": lambda folder: SQLiteStorage(folder / "r.db"),
     "files": lambda folder: FilesystemStorage(folder / "r"),
 }
-# The disks that are left are made by the thousand, and nobody cuts their power.
+# The disks that are left are made by the thousand, and no one cuts their power.
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 _PARTS = 2  # random parts of what is pending, at each moment
 

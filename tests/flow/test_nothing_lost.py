@@ -108,7 +108,7 @@ def test_a_tombstone_goes_in_the_end() -> None:
 # --- duplicates ------------------------------------------------------------------------------------
 
 
-def test_a_duplicate_is_written_by_whoever_has_not_written_it() -> None:
+def test_a_duplicate_is_written_by_a_process_that_has_not_written_it() -> None:
     """A process that only reads a record writes it once more before it acknowledges it as durable."""
     storage = Observed()
     with closing(first := build(storage=storage), second := build(storage=storage)):

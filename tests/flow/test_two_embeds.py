@@ -111,6 +111,9 @@ CALLS: dict[str, Callable[[Embed], object]] = {
     "purge_expired": lambda embed: embed.purge_expired(timedelta()),
     "rotate_keys": lambda embed: embed.rotate_keys(),
     "key_usage": lambda embed: embed.key_usage(),
+    "disconnect": lambda embed: embed.disconnect(SOME_ID),
+    "export": lambda embed: embed.export(USER),
+    "events": lambda embed: embed.events(SOME_ID),
 }
 
 

@@ -366,7 +366,7 @@ def test_what_is_no_exception_passes(
 
 
 @ALL_CALLS
-def test_nobody_listens(call: Callable[[PartnerClient], object]) -> None:
+def test_no_one_listens(call: Callable[[PartnerClient], object]) -> None:
     """The error of a refused connection has the system's message."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

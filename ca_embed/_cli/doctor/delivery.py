@@ -51,6 +51,6 @@ def _finding(reply: Reply, now: float) -> Finding:
 
 def _skew(reply: Reply, now: float) -> str:
     skew = 0 if reply.date is None else now - reply.date
-    if abs(skew) <= NOISE:  # no difference to see, for a proxy may have written the Date
+    if abs(skew) <= NOISE:  # no difference to see: a proxy may have written the Date
         return "its clock differs from this machine's; its response does not tell by how much"
     return f"this machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"

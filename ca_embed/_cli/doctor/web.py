@@ -78,7 +78,7 @@ def bare(url: str) -> str:
 def ask(method: str, url: str, *, headers: Mapping[str, str] | None = None, data: bytes = b"") -> Reply:
     """Send one request, and return the response with any status. Raises Unreachable."""
     with _AnonymousSession() as session:
-        session.trust_env = url.startswith("https:")  # plain http is for this machine, where no proxy stands
+        session.trust_env = url.startswith("https:")  # plain http is for this machine, without a proxy
         try:
             return _exchange(session, method, url, headers, data)
         except requests.exceptions.SSLError:

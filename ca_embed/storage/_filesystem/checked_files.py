@@ -21,7 +21,7 @@ _HEADER_LENGTH = len(_MAGIC) + 64 + 1
 
 
 class DamagedFile(Exception):
-    """The content of the file does not match its checksum, or it is no file."""
+    """The content of the file does not match its checksum, or it is not a file."""
 
 
 def write(path: Path, payload: bytes) -> None:

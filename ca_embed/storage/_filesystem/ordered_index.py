@@ -2,7 +2,7 @@
 
 How it works
 ------------
-The texts are called keys. They stand in pages: files with at most _MAX_PAGE_KEYS keys each. The file
+The texts are called keys. They are in pages: files with at most _MAX_PAGE_KEYS keys each. The file
 `root` says which page begins with which key. A page ends where the next page begins. To find, add or
 remove a key costs one page, however many keys there are. The root is kept in memory, and is read again
 when it has changed: when a page was split or dropped.

@@ -176,7 +176,7 @@ class FilesystemStorage:
                 self._index.discard(key, deadline)
 
     def _discard_keys(self, keys: set[str], deadline: float) -> None:
-        """Remove old keys after a change. A failure is no error: a later page removes the stale keys."""
+        """Remove old keys after a change. A failure is not an error: a later page removes the stale keys."""
         with suppress(StorageUnavailable, OSError):
             for key in keys:
                 self._index.discard(key, deadline)
