@@ -17,7 +17,8 @@ Run = Callable[..., Any]
 
 COMMANDS = (
     "demo", "sandbox", "serve", "create-session", "result", "retry-webhook", "reconcile", "replay", "list",
-    "show", "verify", "generate-key", "keys", "rotate-keys", "copy", "purge", "doctor",
+    "show", "verify", "generate-key", "keys", "rotate-keys", "copy", "purge", "doctor", "disconnect",
+    "export",
 )  # fmt: skip
 
 
