@@ -410,18 +410,27 @@ def complete(
                 known.credentials, known.signed_at, created_at
             ):
                 return Outcome.OLDER, None
-    base = known or State(registration=_unknown_session(completion, now), token_id=completion.token_id)
-    busy = not claim_ended(base, now)
+    if known is None:
+        return Outcome.ACCEPTED, State(
+            registration=_unknown_session(completion, now),
+            token_id=completion.token_id,
+            credentials=completion.credentials,
+            signed_at=completion.signed_at,
+            generation=1,
+            handlers=_with_runs((), handlers, now),
+            claim=claim if handlers else None,
+        )
+    busy = not claim_ended(known, now)
     accepted = replace(
-        base,
-        registration=_completed(base.registration, completion.credentials),
+        known,
+        registration=_completed(known.registration, completion.credentials),
         credentials=completion.credentials,
         signed_at=completion.signed_at,
-        generation=base.generation + 1,
+        generation=known.generation + 1,
         look_at=None,
-        handlers=_with_runs((), (*base.host_handlers, *handlers), now),
-        claim=base.claim if busy else claim if handlers else None,
-        unknown=_without_credentials(base.unknown),
+        handlers=_with_runs((), (*known.host_handlers, *handlers), now),
+        claim=known.claim if busy else claim if handlers else None,
+        unknown=_without_credentials(known.unknown),
     )
     return Outcome.ACCEPTED, accepted
 
@@ -456,22 +465,28 @@ def _rank(credentials: Credentials, signed_at: int | None, created_at: datetime)
     return (credentials.completed_at.timestamp(), -1 if signed_at is None else signed_at)
 
 
+_COMPLETED = Status.COMPLETED.value
+
+
 def _unknown_session(completion: Completion, now: float) -> Registration:
-    """Return a registration for a session that is not stored. Its user is trusted: the webhook is signed."""
+    """Return the registration of a session that is not stored. Its user is trusted: the webhook is signed."""
     returned = completion.partner_fields or PartnerFields(None, None)
     return Registration(
         registration_id=completion.registration_id,
-        status=Status.STARTED.value,
+        status=_COMPLETED,
         user_id=returned.user_id or None,
         partner_state=returned.partner_state or None,
+        phone=completion.credentials.phone,
+        integration=completion.credentials.integration,
         created_at=datetime.fromtimestamp(now, UTC),
+        completed_at=completion.credentials.completed_at,
     )
 
 
 def _completed(registration: Registration, credentials: Credentials) -> Registration:
     return replace(
         registration,
-        status=Status.COMPLETED.value,
+        status=_COMPLETED,
         phone=credentials.phone,
         integration=credentials.integration or registration.integration,
         completed_at=credentials.completed_at,
