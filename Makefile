@@ -20,10 +20,13 @@ SEED ?=
 # More words for pytest: make test PYTEST_ARGS="-k webhook -x"
 PYTEST_ARGS ?=
 
+# More words for the benchmarks: make bench BENCH_ARGS="--only verify"
+BENCH_ARGS ?=
+
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint test-all bench crash-points simulate interleavings asset npm screenshots clean pytest
+.PHONY: help demo test lint test-all bench bench-check crash-points simulate interleavings asset npm screenshots clean pytest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,8 +57,11 @@ test-all: ## run the tests on every Python that is present
 	done < <(tools/interpreters); \
 	[[ -z "$$failed" ]] || { echo "failed on Python$$failed" >&2; exit 1; }
 
-bench: $(VENV)/.stamp-dev ## measure, and print the figures
-	@for script in benchmarks/[!_]*.py; do echo; python -m "benchmarks.$$(basename "$$script" .py)"; done
+bench: $(VENV)/.stamp-dev ## measure, print the figures, and write docs/performance.md
+	python -m benchmarks $(BENCH_ARGS)
+
+bench-check: $(VENV)/.stamp-dev ## measure, and name what has become slower or faster
+	python -m benchmarks --check $(BENCH_ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.stamp-dev ## fuzz for some minutes, and write the figures into docs/reliability.md

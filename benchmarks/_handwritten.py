@@ -64,6 +64,17 @@ class Handwritten:
             ).rowcount
         return 200, "accepted" if changed else "duplicate"
 
+    def read(self, registration_id: str) -> dict[str, object]:
+        """Return the fields that are stored for a registration."""
+        with self._lock:
+            (document,) = self._connection.execute(
+                "SELECT document FROM completed WHERE registration_id = ?", (registration_id,)
+            ).fetchone()
+        fields: dict[str, object] = json.loads(
+            self._cipher.decrypt(document[:12], document[12:], registration_id.encode())
+        )
+        return fields
+
     def close(self) -> None:
         """Close the database."""
         self._connection.close()

@@ -7,7 +7,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 QUICK = bool(os.environ.get("QUICK"))
@@ -82,22 +82,21 @@ def compared(
     target: float | None = None,
 ) -> Figure:
     """Return the ratio of two contenders' times, each from its best tenth: other rounds were disturbed."""
-    own, other = _best(seconds[ours]), _best(seconds[theirs])
+    own, other = best(seconds[ours]), best(seconds[theirs])
     return Figure(name, own / other, own * 1e6, other * 1e6, "µs", target=target)
+
+
+def paired(
+    name: str, ours: list[float], theirs: list[float], unit: str = "ms", *, target: float | None = None
+) -> Figure:
+    """Return the ratio of two values that were measured in turns: the median of the ratios of all turns."""
+    ratio = statistics.median(own / other for own, other in zip(ours, theirs, strict=True))
+    return Figure(name, ratio, statistics.median(ours), statistics.median(theirs), unit, target=target)
 
 
 def rates(name: str, ours: list[float], theirs: list[float], *, target: float | None = None) -> Figure:
     """Return the ratio of two rates that were measured in turns, in operations a second."""
-    ratio = statistics.median(own / other for own, other in zip(ours, theirs, strict=True))
-    return Figure(
-        name,
-        ratio,
-        statistics.median(ours),
-        statistics.median(theirs),
-        "/s",
-        more_is_better=True,
-        target=target,
-    )
+    return replace(paired(name, ours, theirs, "/s", target=target), more_is_better=True)
 
 
 def show(figures: list[Figure]) -> list[Figure]:
@@ -109,8 +108,9 @@ def show(figures: list[Figure]) -> list[Figure]:
     return figures
 
 
-def _best(seconds: list[float]) -> float:
-    return statistics.median(sorted(seconds)[: max(1, len(seconds) // 10)])
+def best(values: list[float]) -> float:
+    """Return the best of many times: the median of their best tenth."""
+    return statistics.median(sorted(values)[: max(1, len(values) // 10)])
 
 
 def _calls_in(seconds: float, contender: Contender, clock: Callable[[], float]) -> int:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +22,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks import _handwritten
+from benchmarks import _handwritten, _sites
 from benchmarks._commits import sqlite_rows
 from benchmarks._deliveries import BASE_URL, KEY, NOW, PUBLIC_URL, TOKENS, body_of, environ_of, scope_of
 from benchmarks._handwritten import Handwritten
 from benchmarks._measure import QUICK, Contender, Figure, compared, rates, show, turns
 from ca_embed import Embed
 from ca_embed._vault.ledger import _Proven
+from ca_embed._webhook import sign
 
 FORGED = "sha256=" + "0" * 64
 
@@ -50,6 +53,7 @@ def contenders() -> Iterator[Contenders]:
             public_url=PUBLIC_URL,
             storage=f"sqlite:///{folder}/ca_embed.db",
             encryption_keys=[KEY],
+            identify=lambda _request: "user_456",
             clock=lambda: NOW,
         )
         by_hand = Handwritten(Path(folder) / "by_hand.db", TOKENS[0], KEY, clock=lambda: NOW)
@@ -62,7 +66,7 @@ def contenders() -> Iterator[Contenders]:
 
 def main() -> list[Figure]:
     """Measure all, and print them."""
-    return show(in_one_thread() + on_an_event_loop() + in_threads())
+    return show(in_one_thread() + on_an_event_loop() + in_threads() + in_frameworks())
 
 
 def in_one_thread() -> list[Figure]:
@@ -133,6 +137,74 @@ def on_an_event_loop() -> list[Figure]:
     ]
 
 
+def in_frameworks() -> list[Figure]:
+    """Return the figures of our adapters, beside a view by hand in the same framework, and Bolt."""
+    with TemporaryDirectory() as folder:
+        os.environ["CA_EMBED_BENCHMARK_FOLDER"] = folder
+        flask: Any = _sites.flask()
+        bolt = _slack_bolt(Path(folder) / "bolt.db")
+        real = {"HTTP_X_CA_TIMESTAMP": str(int(time.time()))}
+
+        def delivery(path: str) -> Contender:
+            def make() -> dict[str, Any]:
+                body = body_of(400)
+                signature = sign(body, int(real["HTTP_X_CA_TIMESTAMP"]), TOKENS[0])
+                environ = environ_of(body, signature=signature)
+                return {**environ, **real, "SCRIPT_NAME": "", "PATH_INFO": path}
+
+            return Contender(partial(_answer, flask.wsgi_app), make)
+
+        contenders = {
+            "ours": delivery("/chatarchitect/webhook"),
+            "by hand": delivery("/by-hand/webhook"),
+        }
+        if bolt is not None:
+            contenders["Bolt"] = bolt
+        times = turns(contenders)
+    what = "Flask, accepted"
+    figures = [compared(f"{what}, to a Flask view by hand", times, "ours", "by hand")]
+    if "Bolt" in times:
+        figures.append(compared(f"{what}, to slack_bolt with one row stored", times, "ours", "Bolt"))
+    return figures
+
+
+def _slack_bolt(path: Path) -> Contender | None:
+    """Return deliveries to an app of Bolt, whose listener stores one row before the answer."""
+    try:
+        from slack_bolt import App
+        from slack_bolt.adapter.wsgi import SlackRequestHandler
+        from slack_bolt.authorization import AuthorizeResult
+        from slack_sdk.signature import SignatureVerifier
+    except ImportError:
+        return None
+    app = App(
+        signing_secret="a-signing-secret",
+        authorize=lambda: AuthorizeResult(enterprise_id=None, team_id="T1", bot_user_id="B1"),
+        process_before_response=True,
+        logger=logging.getLogger("bolt"),
+    )
+    store = sqlite_rows(path)
+
+    @app.event("app_home_opened")
+    def stored() -> None:
+        store()
+
+    handler: Any = SlackRequestHandler(app, path="/slack/events")
+    verifier = SignatureVerifier("a-signing-secret")
+
+    def make() -> dict[str, Any]:
+        event = {"type": "app_home_opened", "user": "U1", "channel": "C1", "padding": "x" * 200}
+        body = json.dumps(
+            {"type": "event_callback", "team_id": "T1", "api_app_id": "A1", "event": event, "event_id": "E1"}
+        ).encode()
+        stamp = str(int(time.time()))
+        signature = verifier.generate_signature(timestamp=stamp, body=body)
+        more = {"HTTP_X_SLACK_REQUEST_TIMESTAMP": stamp, "HTTP_X_SLACK_SIGNATURE": signature}
+        return {**environ_of(body), **more, "SCRIPT_NAME": "", "PATH_INFO": "/slack/events"}
+
+    return Contender(partial(_answer, handler), make)
+
+
 def in_threads(threads: int = 16) -> list[Figure]:
     """Return the rate of accepted webhooks when many threads deliver at once."""
     ours_rates, their_rates, raw_rates = [], [], []
@@ -153,21 +225,30 @@ def in_threads(threads: int = 16) -> list[Figure]:
 def rate(call: Callable[[], object], threads: int, seconds: float = 0.5) -> float:
     """Return how many calls a second that many threads complete."""
     counts = [0] * threads
-    end = time.perf_counter() + seconds
-    start = threading.Barrier(threads)
+    failed: list[BaseException] = []
+    start = threading.Barrier(threads + 1)
 
     def run(number: int) -> None:
+        call()  # opens its connection
         start.wait()
-        while time.perf_counter() < end:
-            call()
-            counts[number] += 1
+        end = time.perf_counter() + seconds
+        try:
+            while time.perf_counter() < end:
+                call()
+                counts[number] += 1
+        except BaseException as error:
+            failed.append(error)
+            raise
 
     workers = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
-    begin = time.perf_counter()
     for worker in workers:
         worker.start()
+    start.wait(60)
+    begin = time.perf_counter()
     for worker in workers:
         worker.join()
+    if failed:
+        raise failed[0]
     return sum(counts) / (time.perf_counter() - begin)
 
 

@@ -5,12 +5,6 @@
 The names below are imported when they are first used, so that `import ca_embed` costs little.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-
-from ca_embed._version import __version__ as __version__
-
 # Type checkers know this name. Importing it from `typing` would cost 10 ms of a start of 15 ms.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +22,7 @@ if TYPE_CHECKING:
     from ca_embed._registration import Status as Status
     from ca_embed._vault.keyring import generate_key as generate_key
     from ca_embed._vault.maintenance import Rotation as Rotation
+    from ca_embed._version import __version__ as __version__
     from ca_embed.embed import Embed as Embed
     from ca_embed.errors import ConfigurationError as ConfigurationError
     from ca_embed.errors import EmbedError as EmbedError
@@ -68,6 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "_version",
     "Embed": "embed",
     "ConfigurationError": "errors",
     "EmbedError": "errors",
@@ -99,6 +95,8 @@ def __getattr__(name: str) -> object:
     """Import a public name from its home (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -393,34 +393,22 @@ def complete(
     claim: lets this worker run its handlers at once. A worker that is still running handlers for older
         credentials keeps its own claim instead, and runs them for the new ones too.
     """
-    if known is not None:
-        if known.erased:
-            return Outcome.DUPLICATE, None
-        returned = completion.partner_fields
-        if returned is not None and not _same_session(known.registration, returned):
-            return Outcome.MISMATCHED, None
-        if known.disconnected:
-            return Outcome.DUPLICATE, None
-        completion = _dated(completion, known.registration)
-        if known.credentials is not None:
-            if known.credentials._same_as(completion.credentials):
-                return Outcome.DUPLICATE, None
-            created_at = known.registration.created_at
-            if _rank(completion.credentials, completion.signed_at, created_at) <= _rank(
-                known.credentials, known.signed_at, created_at
-            ):
-                return Outcome.OLDER, None
     if known is None:
-        return Outcome.ACCEPTED, State(
-            registration=_unknown_session(completion, now),
-            token_id=completion.token_id,
-            credentials=completion.credentials,
-            signed_at=completion.signed_at,
-            generation=1,
-            handlers=_with_runs((), handlers, now),
-            claim=claim if handlers else None,
-        )
-    busy = not claim_ended(known, now)
+        return Outcome.ACCEPTED, _completed_first(completion, now, handlers, claim)
+    returned = completion.partner_fields
+    if not known.erased and returned is not None and not _same_session(known.registration, returned):
+        return Outcome.MISMATCHED, None
+    if known.erased or known.disconnected:
+        return Outcome.DUPLICATE, None
+    completion = _dated(completion, known.registration)
+    if known.credentials is not None:
+        if known.credentials._same_as(completion.credentials):
+            return Outcome.DUPLICATE, None
+        created_at = known.registration.created_at
+        if _rank(completion.credentials, completion.signed_at, created_at) <= _rank(
+            known.credentials, known.signed_at, created_at
+        ):
+            return Outcome.OLDER, None
     accepted = replace(
         known,
         registration=_completed(known.registration, completion.credentials),
@@ -429,7 +417,7 @@ def complete(
         generation=known.generation + 1,
         look_at=None,
         handlers=_with_runs((), (*known.host_handlers, *handlers), now),
-        claim=known.claim if busy else claim if handlers else None,
+        claim=_claim_after(known, claim if handlers else None, now),
         unknown=_without_credentials(known.unknown),
     )
     return Outcome.ACCEPTED, accepted
@@ -465,7 +453,27 @@ def _rank(credentials: Credentials, signed_at: int | None, created_at: datetime)
     return (credentials.completed_at.timestamp(), -1 if signed_at is None else signed_at)
 
 
+def _claim_after(known: State, claim: Claim | None, now: float) -> Claim | None:
+    """Return the claim on the handlers: a worker that is still running older ones keeps its own."""
+    return claim if claim_ended(known, now) else known.claim
+
+
 _COMPLETED = Status.COMPLETED.value
+
+
+def _completed_first(
+    completion: Completion, now: float, handlers: tuple[str, ...], claim: Claim | None
+) -> State:
+    """Return the state of a completion whose session is not stored."""
+    return State(
+        registration=_unknown_session(completion, now),
+        token_id=completion.token_id,
+        credentials=completion.credentials,
+        signed_at=completion.signed_at,
+        generation=1,
+        handlers=_with_runs((), handlers, now),
+        claim=claim if handlers else None,
+    )
 
 
 def _unknown_session(completion: Completion, now: float) -> Registration:
