@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.db import connections, transaction
 
 from ca_embed.errors import StorageUnavailable
-from ca_embed.testing import DurableStorageContract
+from ca_embed.testing import DurableStorageContract, StorageContract
 from ca_embed.testing._storage_processes import OpenStorage, record
 from tests.adapters import django_database
 from tests.adapters.django_database import ALIAS, TABLE, in_file, on_server
@@ -119,6 +119,26 @@ class TestSQLite(DurableStorageContract):
     def damage(self, tmp_path: Path) -> Callable[[str], None]:
         """Damage one row."""
         return partial(_spoil_in_file, tmp_path / "host.db")
+
+
+class TestPostgreSQLWithNewConnections(StorageContract):
+    """Django's default: a host's connection ends with its request."""
+
+    @pytest.fixture
+    def open_storage(self, postgresql: PostgreSQLServer) -> Iterator[OpenStorage]:
+        """Open the empty table."""
+        with _migrated(on_server(postgresql) | {"CONN_MAX_AGE": 0}) as opened:
+            yield opened
+
+
+class TestMariaDBWithNewConnections(StorageContract):
+    """Django's default: a host's connection ends with its request."""
+
+    @pytest.fixture
+    def open_storage(self, mariadb: MariaDBServer) -> Iterator[OpenStorage]:
+        """Open the empty table."""
+        with _migrated(on_server(mariadb) | {"CONN_MAX_AGE": 0}) as opened:
+            yield opened
 
 
 # ---------------------------------------------------------------------------------------- durability
