@@ -5,10 +5,12 @@ from __future__ import annotations
 from html import escape
 from typing import NamedTuple
 
-from ca_embed._config import Settings
+from ca_embed._config import Settings, fitting_language
 from ca_embed._urls import require_base
 from ca_embed.assets._script import javascript
+from ca_embed.assets._words import WORDS
 
+_HEIGHT = 302  # px of the element before the start; see min-height in js/src/style.css
 _ANY_ORIGIN = "https://any.invalid"
 
 
@@ -86,7 +88,18 @@ def _element(
         "sign-in-url": settings.login_url if hosted else None,
     }
     tag = "ca-whatsapp-registration"
-    return f"<{tag}{_attributes(attributes)}></{tag}>"
+    content = "" if hosted else _fallback(base, lang or settings.lang)
+    return f"<{tag}{_attributes(attributes)}>{content}</{tag}>"
+
+
+def _fallback(base: str, lang: str) -> str:
+    """Return what stands in the element until the script runs, and in browsers without it.
+
+    The empty picture keeps the height of the element free, without a style that a policy may forbid.
+    """
+    title = WORDS[fitting_language(lang, otherwise="en")].title
+    spacer = f'<svg width="1" height="{_HEIGHT}" aria-hidden="true"></svg>'
+    return f'{spacer}<a href="{escape(base)}/">{escape(title)}</a>'
 
 
 def _checked_endpoint(endpoint: str) -> str:

@@ -1,4 +1,5 @@
-// Talks to the host's backend. A failure is thrown as a string: the code that `ca-embed:error` reports.
+// Talks to the host's backend. A failure is thrown as `{ code, message }`: the code that `ca-embed:error` reports, and
+// what the developer can do.
 
 const REQUEST_TIMEOUT = 45000; // ms; longer than the 30 s that the backend may wait for ChatArchitect
 
@@ -12,52 +13,64 @@ export const endpointOf = (element) =>
  */
 export function backendOf(element) {
   let controller;
+  let timer;
 
-  const createSession = (lang) => request('/sessions', { lang });
+  /** Creates a session, or continues the open one with this id. */
+  const createSession = (lang, id) => request('', 'registration_id', { lang, registration_id: id });
 
   async function fetchStatus(id) {
-    const answer = await request('/sessions/' + encodeURIComponent(id)).catch((code) => {
+    const answer = await request(pathOf(id), 'registration_id').catch((error) => {
       // The backend does not know the registration, or it belongs to another user. Either way this one cannot go on.
-      if (code === 'not_found') return { status: 'expired', registration_id: id };
-      throw code;
+      if (error.code === 'not_found') return { status: 'expired', registration_id: id };
+      throw error;
     });
-    if (answer.registration_id !== id) throw 'bad_response';
+    if (answer.registration_id !== id) throw { code: 'bad_response' };
     return answer;
   }
 
-  async function request(path, body) {
+  /** The user's own registrations, the newest first. */
+  const fetchAll = async () => (await request('', 'registrations')).registrations;
+
+  /** Tells how far the user has come. It is only a hint, so nothing waits for it. */
+  const reportStep = (id, step) => send(element, pathOf(id) + '/step', { step }).catch(() => {});
+
+  /** `expected` is a field that the right answer has. */
+  async function request(path, expected, body) {
     cancel();
-    controller = new AbortController();
-    const { signal } = controller;
+    const { signal } = (controller = new AbortController());
+    timer = setTimeout(() => controller.abort('timeout'), REQUEST_TIMEOUT);
     try {
-      return await fetchJson(element, path, body, signal);
-    } catch (code) {
-      if (signal.aborted) await new Promise(() => {}); // never settles
-      throw code;
+      const response = await send(element, path, body, signal);
+      const answer = (await response.json().catch(() => {})) ?? {}; // a sign-in page, for instance, is no JSON
+      if (response.ok && expected in answer) return answer;
+      throw { code: answer.code ?? 'bad_response', message: answer.message };
+    } catch (error) {
+      if (signal.reason === 'cancelled') await new Promise(() => {}); // never settles
+      throw signal.aborted ? { code: 'timeout' } : error;
     }
   }
 
-  const cancel = () => controller?.abort();
+  function cancel() {
+    controller?.abort('cancelled');
+    clearTimeout(timer);
+  }
 
-  return { createSession, fetchStatus, cancel };
+  return { createSession, fetchStatus, fetchAll, reportStep, cancel };
 }
 
-async function fetchJson(element, path, body, cancelled) {
-  const url = endpointOf(element) + path;
+const pathOf = (id) => '/' + encodeURIComponent(id);
+
+async function send(element, path, body, signal) {
   const headers = await headersFor(element, body);
-  const response = await fetch(url, {
+  return fetch(endpointOf(element) + '/sessions' + path, {
     method: body ? 'POST' : 'GET',
-    body: body && JSON.stringify(body),
+    body: JSON.stringify(body),
     headers,
     credentials: 'include', // the endpoint may be on another origin
-    cache: 'no-store',
-    signal: AbortSignal.any([cancelled, AbortSignal.timeout(REQUEST_TIMEOUT)]),
-  }).catch(({ name }) => {
-    throw name === 'TimeoutError' ? 'timeout' : 'offline';
+    signal,
+  }).catch(() => {
+    throw { code: 'offline' };
   });
-  const answer = await response.json().catch(() => undefined); // a sign-in page, for instance, is no JSON
-  if (response.ok && typeof answer?.registration_id === 'string') return answer;
-  throw answer?.code ?? 'bad_response';
 }
 
 /** The host's own headers, given as an object or by a function, and its CSRF token, given or in a cookie. */

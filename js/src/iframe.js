@@ -1,8 +1,8 @@
 // The iframe: loads it, notices that it is blocked, receives its messages, sets its height.
-import { allowedHeight } from './height.js';
+import { allowedHeight, needsSheet } from './height.js';
 import { isOwnMessage } from './messages.js';
 import { hasOrigin } from './origin.js';
-import { createPart } from './parts.js';
+import { createPart, listen } from './parts.js';
 
 const READY_TIMEOUT = 20000; // ms
 const FIRST_HEIGHT = 640; // px
@@ -21,13 +21,19 @@ export function iframeOf({ isModal, onMessage, onHeight, onBlocked }) {
 
   /** `messages` has the `origin` and the `registrationId` of the messages that count. */
   function load(parent, url, title, messages) {
+    remove();
     iframe = createIframe(url, title);
     expected = messages;
     requestedHeight = FIRST_HEIGHT;
     applyHeight();
-    listen();
+    addListeners();
     parent.append(iframe);
-    // Only a message proves that the page is shown: the browser fires `load` for blocked and failed pages too.
+    expectReady();
+  }
+
+  /** Only a message proves that the page is shown: the browser fires `load` for blocked and failed pages too. */
+  function expectReady() {
+    stopWaitingForReady();
     readyTimer = setTimeout(reportBlocked, READY_TIMEOUT);
   }
 
@@ -40,12 +46,12 @@ export function iframeOf({ isModal, onMessage, onHeight, onBlocked }) {
     iframe = null;
   }
 
-  function listen() {
+  function addListeners() {
     listeners = new AbortController();
     const { signal } = listeners;
-    window.addEventListener('message', receive, { signal });
-    window.addEventListener('resize', applyHeight, { signal });
-    window.addEventListener('securitypolicyviolation', checkViolation, { signal });
+    listen(window, 'message', receive, signal);
+    listen(window, 'resize', applyHeight, signal);
+    listen(window, 'securitypolicyviolation', checkViolation, signal);
   }
 
   /** A blocked iframe may still answer late, after a slow start. Its message counts like any other. */
@@ -82,14 +88,14 @@ export function iframeOf({ isModal, onMessage, onHeight, onBlocked }) {
     });
   }
 
-  /** Also runs on `resize`, because the height of a modal depends on the window. */
+  /** Also runs on `resize`, because the height of a modal depends on the window. Returns the applied height. */
   function applyHeight() {
     const height = allowedHeight(requestedHeight, isModal());
     iframe.style.height = height + 'px';
-    return height;
+    return isModal() && needsSheet() ? iframe.clientHeight : height;
   }
 
-  return { load, remove, requestHeight, node: () => iframe };
+  return { load, remove, expectReady, requestHeight, node: () => iframe };
 }
 
 /** The permissions are the ones that the guide names for the form and for Meta's signup. */

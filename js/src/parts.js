@@ -6,3 +6,8 @@ export function createPart(tag, part, properties, ...children) {
   node.append(...children);
   return node;
 }
+
+/** Listens to several events, until the signal is aborted. */
+export function listen(target, names, listener, signal) {
+  for (const name of names.split(' ')) target.addEventListener(name, listener, { signal });
+}

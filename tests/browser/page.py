@@ -150,4 +150,6 @@ class Page(Tab):
     def heard(self, name: str | None = None) -> list[Any]:
         """Return the `ca-embed:` events so far: the details of those with that name, or the names of all."""
         heard = self.driver.execute_script("return window.heard")
-        return [each for each in heard if each["name"] == name] if name else [each["name"] for each in heard]
+        if name:
+            return [each for each in heard if each["name"] == name]
+        return [each["name"] for each in heard if each["name"] not in ("state", "closed")]

@@ -23,7 +23,6 @@ for (const root of dialog ? [dialog] : [document.body, shadow]) {
 for (const each of shadow.querySelectorAll('.box, .dialog, .button, .close')) {
   if (!each.checkVisibility()) continue;
   const { x, y, width, height } = each.getBoundingClientRect();
-  if (each.className === 'close') add('✕', { x: x + 4, y: y + 4, width: width - 8, height: height - 8 });
   const border = { name: `border: ${each.className}`, x: x - 3, y: y + height / 2, width: 6, height: 1 };
   if (parseFloat(getComputedStyle(each).borderLeftWidth)) found.push(border);
 }

@@ -55,16 +55,20 @@ class Script:
     statuses: dict[str, Any] = field(
         default_factory=dict
     )  # registration id: replaced fields, or (HTTP status, body)
+    listed: Any = field(default_factory=list)  # the answer to GET /sessions, or (HTTP status, body)
     frame_query: str = ""
     frame_headers: dict[str, str] = field(default_factory=dict)
     allow_origin: str = ""
     calls: list[Call] = field(default_factory=list)
 
     def created(self) -> list[Call]:
-        return [call for call in self.calls if call.method == "POST"]
+        return [call for call in self.calls if call.method == "POST" and call.path.endswith("/sessions")]
 
     def asked(self) -> list[Call]:
-        return [call for call in self.calls if call.method == "GET"]
+        return [call for call in self.calls if call.method == "GET" and "/sessions/" in call.path]
+
+    def steps(self) -> list[Any]:
+        return [call.body["step"] for call in self.calls if call.path.endswith("/step")]
 
 
 class Site:
@@ -155,6 +159,10 @@ class HostHandler(Handler):
             )
         elif path == "/spy.js":
             self.answer(200, SPY, "text/javascript; charset=utf-8")
+        elif path.endswith("/sessions"):
+            self.record(None)
+            listed = self.site.script.listed
+            self.answer_json(*(listed if isinstance(listed, tuple) else (200, {"registrations": listed})))
         elif path.startswith("/chatarchitect/sessions/"):
             self.record(None)
             self.answer_json(*self.site.status(path.rsplit("/", 1)[1]))
@@ -171,6 +179,9 @@ class HostHandler(Handler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.record(json.loads(body))
         script, session = self.site.script, self.site.session()
+        if self.path.endswith("/step"):
+            self.answer(204, "", "text/plain")
+            return
         if script.hold_create:
             script.hold_create.wait(20)
         self.answer_json(*(script.create_error or (201, session)))
@@ -201,16 +212,17 @@ window.forge = (data, origin) => {
 };
 // Records the events for the tests. With ?fast, timers run 100 times as fast.
 window.heard = [];
-const names = 'ready height phone_verified facebook_started completed failed cancelled confirmed error';
-for (const name of names.split(' ')) {
+const hints = 'ready height phone_verified facebook_started completed failed cancelled';
+for (const name of (hints + ' confirmed error closed state').split(' ')) {
   const hear = ({ detail, target }) => window.heard.push({ name, ...detail, target: target.id });
   document.addEventListener('ca-embed:' + name, hear);
 }
 if (location.search.includes('fast')) {
   const slow = window.setTimeout;
   // Timers of a minute or more are not the element's: WebKit's driver uses the page's setTimeout itself.
+  // The 3 minutes that the iframe stays after a setback are.
   // The 20 s that the iframe has for loading become 2 s: it really loads, and this machine may be busy.
-  const speedOf = (ms) => (ms >= 60000 ? 1 : ms === 20000 ? 10 : 100);
+  const speedOf = (ms) => (ms === 180000 ? 100 : ms >= 60000 ? 1 : ms === 20000 ? 10 : 100);
   window.setTimeout = (work, ms, ...rest) => slow(work, ms / speedOf(ms), ...rest);
 }
 """

@@ -28,4 +28,4 @@ def test_blocked(page: Page, site: Site) -> None:
     open_hosted_page(page).run("a.start()")
     page.until("blocked")
     assert page.buttons == ["Try again"]
-    assert "contact support" in page.text
+    assert "ask support" in page.text

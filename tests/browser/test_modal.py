@@ -111,41 +111,47 @@ def test_removal_while_open(modal: Page) -> None:
     )
 
 
-@pytest.mark.parametrize("window", [(500, 600), (1000, 900)])
-def test_height_in_a_modal(page: Page, window: tuple[int, int]) -> None:
-    """In a modal the iframe is at most as high as the viewport minus 220 px, even if that is below 480."""
-    page.driver.set_window_size(*window)
-    try:
-        page.started(page.element('mode="modal"')).frame_says("height", height=4000)
-        page.settled()
-        assert page.run("return parseFloat(a.iframe.style.height) === innerHeight - 220")
-        page.frame_says("height", height=10)
-        page.settled()
-        assert page.run("return parseFloat(a.iframe.style.height) === Math.min(480, innerHeight - 220)")
-        assert page.run("const { bottom, right } = shadow.querySelector('dialog').getBoundingClientRect();"
-                        "return bottom <= innerHeight && right <= innerWidth")  # fmt: skip
-    finally:
-        page.driver.set_window_size(1000, 900)
+def test_height_in_a_modal(page: Page) -> None:
+    """In a modal the iframe is at most as high as the viewport minus 220 px, and at least 480 px."""
+    page.started(page.element('mode="modal"')).frame_says("height", height=4000)
+    page.settled()
+    assert page.run("return parseFloat(a.iframe.style.height) === innerHeight - 220")
+    page.frame_says("height", height=10)
+    page.settled()
+    assert page.height == "480px"
+    assert page.run(INSIDE)
 
 
-LOW = """
-const low = Object.assign(document.createElement('iframe'), { src: '/page?fast', width: 400, height: 200 });
-document.body.append(low);
+INSIDE = """
+const { top, left, bottom, right } = shadow.querySelector('dialog').getBoundingClientRect();
+return top >= 0 && left >= 0 && bottom <= innerHeight && right <= innerWidth;
+"""
+SMALL = """
+const [width, height, done] = arguments;
+const small = Object.assign(document.createElement('iframe'), { src: '/page?fast', width, height });
+small.onload = () => done();
+document.body.append(small);
 """
 
 
-def test_height_in_a_modal_without_room(page: Page) -> None:
-    """In a viewport below 220 px, here that of an iframe, the height is 0 and not negative."""
+@pytest.mark.parametrize("size", [(740, 360), (320, 256), (320, 180), (1280, 690), (470, 900)])
+def test_sheet_in_a_small_window(page: Page, size: tuple[int, int]) -> None:
+    """In a small viewport, here an iframe's, the modal fills it. The iframe gets all but the heading."""
     page.open(page.element('mode="modal"'))
     page.driver.get(f"{page.site.host}/frame")
-    page.run(LOW)
+    page.driver.execute_async_script(SMALL, *size)
     page.driver.switch_to.frame(0)
     page.until("idle").run("a.start()")
     page.until("in_progress").frame_says("height", height=900)
     page.settled()
-    assert page.run("return innerHeight") == 200
-    assert page.height == "0px"
-    assert [each["height"] for each in page.heard("height")] == [0]
+    assert page.run(INSIDE)
+    frame, heading, all_of_it = page.run(
+        """const high = (each) => Math.round(each.getBoundingClientRect().height);
+        return [high(a.iframe), high(shadow.querySelector('.heading')), innerHeight]"""
+    )
+    assert frame == all_of_it - heading
+    assert heading <= 60
+    assert page.heard("height")[-1]["height"] == frame
 
 
 def test_connected_in_a_modal(modal: Page, site: Site) -> None:
@@ -153,9 +159,9 @@ def test_connected_in_a_modal(modal: Page, site: Site) -> None:
     modal.frame_says("completed")
     site.script.statuses["reg1"] = DONE
     modal.until("connected")
-    assert modal.buttons == ["Close", "Another number"]
-    modal.press("Close")
-    modal.until_true(lambda: not is_open(modal) and modal.buttons == ["Another number"], "closed")
+    assert modal.buttons == ["Done", "Connect another number"]
+    modal.press("Done")
+    modal.until_true(lambda: not is_open(modal) and modal.buttons == ["Connect another number"], "closed")
     assert "WhatsApp connected" in modal.text
 
 
@@ -199,7 +205,7 @@ def test_open_until_confirmed(page: Page, site: Site) -> None:
     assert outcome(page) == {"outcome": "confirmed", "registration_id": "reg1"}
     assert site.script.created()[0].body == {"lang": "de"}
     assert site.script.created()[0].headers["x-own"] == "1"
-    page.press("Schließen")
+    page.press("Fertig")
     page.until("no element")
 
 
@@ -228,17 +234,23 @@ def test_open_twice(page: Page, site: Site) -> None:
     assert len(site.script.created()) == 1
 
 
-def test_open_again_while_it_says_connected(page: Page, site: Site) -> None:
-    """While a confirmed modal is open, a call opens no other. After it is closed, a call opens a new one."""
+def test_each_call_is_one_registration(page: Page, site: Site) -> None:
+    """A call after a success closes the old modal and is a new registration, with an outcome of its own."""
     open_by_code(page).frame_says("completed")
     site.script.statuses["reg1"] = DONE
-    assert outcome(page)["outcome"] == "confirmed"
+    assert outcome(page)["registration_id"] == "reg1"
+    assert page.buttons == ["Fertig"]  # no other number, whose outcome no promise would have
     page.run(OPEN, site.partner)
-    assert outcome(page) == {"outcome": "confirmed", "registration_id": "reg1"}
-    assert page.run(COUNT) == 1
-    page.press("Schließen")
-    page.until("no element")
-    page.run(OPEN, site.partner)
-    page.until("connected")
+    page.until("in_progress")
     assert page.run(COUNT) == 1
     assert is_open(page)
+    page.run("a.close()")
+    assert outcome(page) == {"outcome": "closed", "registration_id": "reg2"}
+    assert page.run("return document.documentElement.style.overflow") == ""
+
+
+def test_open_before_there_is_a_body(page: Page) -> None:
+    """A call in the head of the page waits for the body."""
+    call = f"CAEmbed.open({{ endpoint: '/chatarchitect', iframeOrigin: '{page.site.partner}' }})"
+    page.open("<p>Page</p>", head=f'<script src="/ca-embed.js"></script><script>{call}</script>')
+    page.until("in_progress")

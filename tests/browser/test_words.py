@@ -11,10 +11,8 @@ from tests.browser.page import SCRIPT, Page
 from tests.browser.screenshots import BODY, INLINE, MODAL, release, show
 from tests.browser.site import Site
 
-TEXTS = {
-    path.stem: json.loads(path.read_text())
-    for path in (Path(__file__).parents[2] / "js/src/texts").glob("*.json")
-}
+TABLE = json.loads((Path(__file__).parents[2] / "js/src/texts.json").read_text("utf-8"))
+TEXTS = {lang: {name: row[lang] for name, row in TABLE.items()} for lang in ("de", "en", "es", "pt", "ru")}
 AXE = Path(__file__).parents[2] / "js/node_modules/axe-core/axe.min.js"
 
 
@@ -109,7 +107,7 @@ def test_status_is_announced(page: Page) -> None:
     page.until("in_progress").frame_says("completed")
     page.until("finishing")
     assert page.run("return shadow.querySelector('[role=status]') === region")
-    assert page.run("return region.textContent") == TEXTS["en"]["finishing"]
+    assert TEXTS["en"]["finishing"] in page.run("return region.textContent")
 
 
 def test_focus_is_not_lost(page: Page) -> None:

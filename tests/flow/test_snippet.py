@@ -34,7 +34,10 @@ def tags(public_url: str = "https://crm.example/chatarchitect", **options: Any) 
 def test_as_documented() -> None:
     """Without options it has the script below the mount, and the element with two attributes."""
     found = tags().found
-    assert list(found) == ["script", TAG]
+    assert list(found) == ["script", TAG, "svg", "a"]
+    assert found["a"] == {
+        "href": "/chatarchitect/"
+    }  # the hosted page, for browsers that do not run the script
     assert found[TAG] == {"endpoint": "/chatarchitect", "iframe-origin": NOBODY_LISTENS}
     assert re.fullmatch(r"/chatarchitect/ca-embed\.[0-9a-f]+\.js", found["script"]["src"] or "")
 
@@ -59,7 +62,7 @@ def test_everything_is_escaped() -> None:
     hostile = '"><script>alert(1)</script>'
     found = tags(lang=hostile, nonce=hostile).found
     assert (found[TAG]["lang"], found["script"]["nonce"]) == (hostile, hostile)
-    assert list(found) == ["script", TAG]
+    assert list(found) == ["script", TAG, "svg", "a"]
 
 
 @pytest.mark.parametrize(
