@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _measure(name: str, sizes: list[int]) -> Curves:
-    curves: Curves = {"create": [], "complete": [], "status": [], "pick due": []}
+    curves: Curves = {"create": [], "complete": [], "status": [], "pick due": [], "list a user's": []}
     stored = 0
     with PLACES[name]() as place:
         for size in sizes:
@@ -85,6 +85,7 @@ def _operations(storage: Storage, size: int) -> dict[str, Callable[[int], object
         "complete": complete,
         "status": lambda number: storage.load(_id(number * step)),
         "pick due": lambda _: storage.due(1e10, limit=PAGE),
+        "list a user's": lambda number: storage.list(user_id=f"user-{number}", limit=PAGE),
     }
 
 
@@ -93,9 +94,9 @@ def _records(first: int, end: int) -> Iterator[SealedRecord]:
 
 
 def _record(number: int) -> SealedRecord:
-    """One in ten is still open, and due some time."""
+    """One in ten is still open, and due some time. A user has five."""
     due_at = 1_700_000_000.0 + number % 9973 if number % 10 == 0 else None
-    return SealedRecord(_id(number), 1, f"user-{number % 100_003}", due_at, DOCUMENT)
+    return SealedRecord(_id(number), 1, f"user-{number // 5}", due_at, DOCUMENT)
 
 
 def _id(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT, LEFT, TOP, GAP = 260, 200, 60, 40, 40
-COLOURS = ("#1b6ca8", "#c2410c", "#15803d", "#7e22ce")
+COLOURS = ("#1b6ca8", "#c2410c", "#15803d", "#7e22ce", "#a16207")
 
 
 def draw(curves: dict[str, dict[str, list[float]]], sizes: list[int]) -> str:
