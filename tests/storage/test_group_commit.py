@@ -171,6 +171,7 @@ def test_a_commit_that_was_interrupted_is_not_done_again(stage):
     stage.trouble["after COMMIT"] = KeyboardInterrupt()
     results = stage.results(record("a"), record("b"))
     assert [type(one) for one in results] == [KeyboardInterrupt, StorageUnavailable]
+    assert "a thread was interrupted while it wrote for others" in str(results[1])
 
 
 def test_an_interrupted_leader_leaves_the_others_a_turn(stage):

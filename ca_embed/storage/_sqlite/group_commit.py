@@ -41,6 +41,10 @@ class WaitedTooLong(Exception):
     """The write did not get its turn by its deadline, or its transaction did not end."""
 
 
+class Interrupted(Exception):
+    """The thread that led the transaction was interrupted. It may or may not have been committed."""
+
+
 class _Write:
     """One statement, and what became of it."""
 
@@ -89,7 +93,7 @@ class GroupCommit:
         """Run one statement and return whether it changed a row. It is durable then.
 
         deadline: until when it may wait, by `time.monotonic`.
-        Raises WaitedTooLong, sqlite3.Error, and StorageUnavailable.
+        Raises WaitedTooLong, Interrupted, sqlite3.Error, and StorageUnavailable.
         """
         turns = self._turns
         if turns.pid != os.getpid():
@@ -163,7 +167,7 @@ def _run(connection: sqlite3.Connection, write: _Write) -> bool:
 
 def _for_each(error: BaseException) -> Exception:
     """Return an error for one of many threads: a traceback must not be shared."""
-    return StorageUnavailable(*error.args) if isinstance(error, StorageUnavailable) else WaitedTooLong()
+    return StorageUnavailable(*error.args) if isinstance(error, StorageUnavailable) else Interrupted()
 
 
 def _await_news(turns: _Turns, write: _Write) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ca_embed.storage._base import DueCursor, SealedRecord
 from ca_embed.storage._sqlite.connections import SQLiteConnections
-from ca_embed.storage._sqlite.errors import LOCK_WAIT, locked, translated
-from ca_embed.storage._sqlite.group_commit import GroupCommit, WaitedTooLong
+from ca_embed.storage._sqlite.errors import LOCK_WAIT, locked, translated, unavailable
+from ca_embed.storage._sqlite.group_commit import GroupCommit, Interrupted, WaitedTooLong
 
 _INSERT = """
     INSERT INTO registrations (version, user_id, due_at, document, registration_id) VALUES (?, ?, ?, ?, ?)
@@ -108,6 +108,9 @@ class SQLiteStorage:
                 return self._commits.run(statement, values, _deadline())
         except WaitedTooLong:
             raise locked(self._path) from None
+        except Interrupted:
+            message = "a thread was interrupted while it wrote for others: try again"
+            raise unavailable(self._path, message) from None
         except (sqlite3.Error, OSError) as error:
             raise translated(self._path, error) from error
 
