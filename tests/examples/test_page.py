@@ -110,6 +110,8 @@ def visitor(chromium: WebDriver, sandbox: Sandbox, host: str) -> Visitor:
     """Return a user who is signed in to the Flask application and has not visited its pages before."""
     chromium.get(f"{host}/login")
     chromium.execute_script("sessionStorage.clear()")
+    # A user of their own: what an earlier one has connected would be shown.
+    chromium.add_cookie({"name": "user", "value": f"ada{len(sandbox.sessions)}"})
     visitor = Visitor(chromium, sandbox)
     visitor.complaints()
     return visitor
