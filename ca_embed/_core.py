@@ -13,6 +13,7 @@ from ca_embed._host.handlers import Handlers
 from ca_embed._host.identify import Identify
 from ca_embed._host.key_provider import KeyProvider, ProvidedKeys
 from ca_embed._host.log_limit import LogLimit
+from ca_embed._host.staff import Staff
 from ca_embed._host.threads import Threads
 from ca_embed._partner.breaker import Breaker
 from ca_embed._partner.clients import PartnerClients
@@ -36,6 +37,7 @@ class Core:
     settings: Settings
     clock: Callable[[], float]
     identify: Identify | None
+    staff: Staff | None
     verifier: Verifier
     threads: Threads
     error_hooks: ErrorHooks
@@ -71,6 +73,7 @@ def build_core(
     storage: Storage,
     *,
     identify: Identify | None,
+    staff: Staff | None,
     key_provider: KeyProvider | None,
     audit: Audit | None,
     clock: Callable[[], float],
@@ -95,6 +98,7 @@ def build_core(
         settings=settings,
         clock=clock,
         identify=identify,
+        staff=staff,
         verifier=Verifier(settings.tokens, settings.replay_window),
         threads=Threads(),
         error_hooks=error_hooks,

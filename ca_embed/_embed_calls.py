@@ -11,6 +11,7 @@ from ca_embed._host.user_ids import UserId
 from ca_embed._reconciliation import Pass, Reconciliation
 from ca_embed._registration import Credentials, Registration, Session, State, shown
 from ca_embed._use_cases.registrar import checked_user_id, order_session
+from ca_embed._use_cases.replaying import replay
 from ca_embed._vault import maintenance
 from ca_embed._vault.export import export
 from ca_embed._vault.maintenance import Progress, Rotation
@@ -101,12 +102,7 @@ class EmbedCalls:
         """
         if not is_registration_id(registration_id):
             raise NotFound(f"registration {registration_id!r} is not known here")
-        of_events = self._core.events.replay(registration_id, handler)
-        try:
-            self._core.handler_runner.replay(registration_id, handler)
-        except (NotFound, InvalidArgument):
-            if not of_events:
-                raise
+        replay(self._core.events, self._core.handler_runner, registration_id, handler)
         self._core.audit.note("replayed", registration_id=registration_id)
 
     def disconnect(self, registration_id: str) -> Registration:

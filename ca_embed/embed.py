@@ -19,6 +19,7 @@ from ca_embed._host.error_hooks import ErrorHook
 from ca_embed._host.handlers import EventHandler, Handler
 from ca_embed._host.identify import Identify
 from ca_embed._host.key_provider import KeyProvider
+from ca_embed._host.staff import Staff
 from ca_embed._host.threads import Pool
 from ca_embed._host.user_ids import UserId
 from ca_embed._reconciliation import Reconciliation
@@ -72,6 +73,9 @@ class Embed(EmbedCalls):
     audit: a function that gets an `AuditEntry`, or a `logging.Logger`: hears of each read of credentials,
         replay, retried webhook, disconnect, erasure, export and key rotation. The function may be
         asynchronous.
+    staff: gets the request like `identify`, and returns whether the visitor may use the operator's page at
+        /staff: True or False, or the person's name, which the audit trail gets. May be asynchronous. None: no
+        one may.
     namespace: a part of the storage for this Embed alone, like "brand-a"; 1 to 40 of a-z 0-9 -.
     clock: returns Unix seconds.
 
@@ -100,6 +104,7 @@ class Embed(EmbedCalls):
         disconnectable: bool = False,
         event_retention: timedelta | None = timedelta(days=90),
         audit: Audit | None = None,
+        staff: Staff | None = None,
         namespace: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -132,6 +137,9 @@ class Embed(EmbedCalls):
             problems.append("identify must be a function of the request, which returns the user's id or None")
         if handlers not in ("request", "reconcile"):
             problems.append('handlers must be "request" or "reconcile"')
+        gate: object = staff
+        if gate is not None and not callable(gate):
+            problems.append("staff must be a function of the request, which returns True, False or a name")
         trail: object = audit
         if trail is not None and not callable(trail) and not isinstance(trail, Logger):
             problems.append("audit must be a function of an AuditEntry, or a logging.Logger")
@@ -141,6 +149,7 @@ class Embed(EmbedCalls):
             settings,
             opened,
             identify=identify,
+            staff=staff,
             key_provider=encryption_keys if callable(encryption_keys) else None,
             audit=audit,
             clock=clock,
@@ -247,7 +256,8 @@ class Embed(EmbedCalls):
         """Register a function that gets `(error, where)` for each exception of your own code that is caught.
 
         Use it as a decorator, for example to report to Sentry. The function may be asynchronous.
-        where: "identify", or "handler" with the handler's name. What the function raises is logged.
+        where: "identify", "staff", "audit", or "handler" with the handler's name. What the function raises
+        is logged.
         """
         self._core.error_hooks.add(hook)
         return hook

@@ -106,7 +106,7 @@ def _serve(server: Server, sandbox: Sandbox, settings: Mapping[str, str], storag
 
     sign_in = SignIn()
     arguments = environment(settings)
-    arguments |= {"storage": storage, "identify": sign_in.user_of}
+    arguments |= {"storage": storage, "identify": sign_in.user_of, "staff": sign_in.user_of}
     embed = Embed(**arguments)
 
     @embed.on_completed(name="welcome")

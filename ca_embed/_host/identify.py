@@ -42,21 +42,21 @@ async def identify_async(
     """
     if identify is None:
         return identify_sync(None, native, error_hooks)
-    if not _is_coroutine_function(identify):
-        return await _in_thread(partial(identify_sync, identify, native, error_hooks), threads)
+    if not is_coroutine_function(identify):
+        return await in_thread(partial(identify_sync, identify, native, error_hooks), threads)
     try:
         return _user_id(identify, await identify(native))
     except (NotSignedIn, KeyboardInterrupt):
         raise
     except BaseException as error:
-        if _is_cancelled(error):
+        if is_cancelled(error):
             raise
         if error_hooks:
-            await _in_thread(partial(error_hooks.report, error, _WHERE), threads)
+            await in_thread(partial(error_hooks.report, error, _WHERE), threads)
         raise _identify_failed(error) from None
 
 
-def _is_cancelled(error: BaseException) -> bool:
+def is_cancelled(error: BaseException) -> bool:
     """Tell whether the server cancels this request. The host may also raise a CancelledError of its own."""
     import asyncio
 
@@ -64,7 +64,7 @@ def _is_cancelled(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-async def _in_thread(call: Callable[[], _T], threads: Threads) -> _T:
+async def in_thread(call: Callable[[], _T], threads: Threads) -> _T:
     """Make a call that may block. Many run side by side, each with the context of its request."""
     from asgiref.sync import SyncToAsync, sync_to_async
 
@@ -93,7 +93,7 @@ def _named(identify: Identify) -> str:
     return f"identify ({name})" if name.isidentifier() and name != "identify" else "identify"
 
 
-def _is_coroutine_function(function: object) -> bool:
+def is_coroutine_function(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 (an object whose call is a coroutine function)
     )

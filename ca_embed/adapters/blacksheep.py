@@ -3,7 +3,7 @@
     mount(app, embed)
 
 `identify` gets the `blacksheep.Request`: `request.user` and `request.session` work. The adapter
-exempts `/webhook` from BlackSheep's anti-forgery validation, and no other endpoint. In a template,
+exempts `/webhook` from BlackSheep's anti-forgery validation, and `/staff`, which has its own. In a template,
 `embed.snippet(csrf=csrf_token(app, request))` returns the button.
 """
 
@@ -46,9 +46,13 @@ def mount(app: Application, embed: Embed, prefix: str | None = None) -> None:
     async def webhook(request: Request) -> Response:
         return await respond(request, "webhook")
 
+    async def staff(request: Request) -> Response:
+        return await respond(request, "staff")
+
     vars(app)["ca_embed"] = embed  # `ca-embed --app` finds it there
     path = mount_prefix(embed, prefix)
     app.router.add("POST", path + "/webhook", ignore_anti_forgery()(webhook))
+    app.router.add("POST", path + "/staff", ignore_anti_forgery()(staff))
     for method in METHODS:
         app.router.add(method, path or "/", endpoints)
         app.router.add(method, path + "/{path:rest}", endpoints)

@@ -2,9 +2,9 @@
 
     app.register_blueprint(blueprint(embed), url_prefix="/chatarchitect")
 
-`identify` gets `flask.request`, inside the request: `session`, `g` and `current_user` work, there and
-in handlers. A page shows the button with `{{ chatarchitect() }}`. Let cron run
-`flask chatarchitect reconcile`. The adapter exempts only `/webhook` from Flask-WTF's CSRF protection.
+`identify` gets `flask.request`, inside the request: `session`, `g` and `current_user` work, there and in
+handlers. A page shows the button with `{{ chatarchitect() }}`. Let cron run `flask chatarchitect reconcile`.
+The adapter exempts only `/webhook`, and `/staff`, which has its own, from Flask-WTF's CSRF protection.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
         # The body is a list: then Flask does not change the Content-Length, which HEAD needs.
         return _UntypedResponse([response.body], response.status, response.headers)
 
-    def webhook() -> Response:
-        return endpoints("webhook")
+    def without_token(rest: str) -> Response:
+        return endpoints(rest)
 
-    def exempt_webhook(app: App) -> None:
+    def exempt(app: App) -> None:
         if csrf := app.extensions.get("csrf"):
-            csrf.exempt(webhook)
+            csrf.exempt(without_token)
 
     def set_up(state: BlueprintSetupState) -> None:
-        exempt_webhook(state.app)
+        exempt(state.app)
         embed._core.handlers.context = partial(_app_context, state.app)
         mount = f"{state.name_prefix}.{state.name}.endpoints".lstrip(".")
 
@@ -57,10 +57,10 @@ def blueprint(embed: Embed, name: str = "chatarchitect") -> Blueprint:
         state.app.jinja_env.globals[name] = snippet
 
     adapter.record(set_up)
-    adapter.before_app_request(lambda: exempt_webhook(current_app))  # for protection that was added later
-    adapter.add_url_rule("/", view_func=endpoints, provide_automatic_options=False, **route)
-    adapter.add_url_rule("/webhook", view_func=webhook, provide_automatic_options=False, **route)
-    adapter.add_url_rule("/<path:rest>", view_func=endpoints, provide_automatic_options=False, **route)
+    adapter.before_app_request(lambda: exempt(current_app))  # for protection that was added later
+    exempted = "/<any(webhook, staff):rest>"
+    for path, view in (("/", endpoints), (exempted, without_token), ("/<path:rest>", endpoints)):
+        adapter.add_url_rule(path, view_func=view, provide_automatic_options=False, **route)
     adapter.cli.add_command(reconcile_command(embed))
     return adapter
 

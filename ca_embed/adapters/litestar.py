@@ -3,9 +3,9 @@
     app = Litestar([..., router(embed)])
 
 `identify` gets the `litestar.Request`: `request.user` and `request.session` work. Litestar's CSRF
-protection exempts `/webhook` and no other endpoint. In a template, `embed.snippet()` returns the button.
-If that protection is on, write `embed.snippet(csrf=csrf_token(request))`. `on_app_init=[openapi(embed)]`
-adds the endpoints to your OpenAPI document.
+protection exempts only `/webhook`, and `/staff`, which has its own. In a template, `embed.snippet()` returns
+the button. If that protection is on, write `embed.snippet(csrf=csrf_token(request))`.
+`on_app_init=[openapi(embed)]` adds the endpoints to your OpenAPI document.
 """
 # No `from __future__ import annotations`: Litestar resolves the annotations of handlers at run time.
 
@@ -39,7 +39,11 @@ def router(embed: Embed, prefix: str | None = None) -> Router:
     async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(embed, "/webhook", scope, receive, send)
 
-    return Router(mount_prefix(embed, prefix) or "/", route_handlers=[endpoints, webhook])
+    @asgi("/staff", copy_scope=True, exclude_from_csrf=True)
+    async def staff(scope: Scope, receive: Receive, send: Send) -> None:
+        await _answer(embed, "/staff", scope, receive, send)
+
+    return Router(mount_prefix(embed, prefix) or "/", route_handlers=[endpoints, webhook, staff])
 
 
 def csrf_token(request: Request[Any, Any, Any]) -> Csrf | None:

@@ -3,8 +3,8 @@
     config.include(endpoints(embed), route_prefix="/chatarchitect")
 
 `identify` gets the `pyramid.request.Request`: `request.authenticated_userid`, `request.identity` and
-`request.session` work. Pyramid's CSRF protection exempts `/webhook` and no other endpoint. In a
-template, `embed.snippet(csrf=csrf_token(request))` returns the button.
+`request.session` work. Pyramid's CSRF protection exempts only `/webhook`, and `/staff`, which has
+its own. In a template, `embed.snippet(csrf=csrf_token(request))` returns the button.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def endpoints(embed: Embed, name: str = "chatarchitect") -> Callable[[Configurat
     def include(config: Configurator) -> None:
         config.registry[f"ca_embed.{name}"] = embed  # `ca-embed --app` finds it there
         embed._core.handlers.context = partial(_threadlocals, config.registry)
-        config.add_route(f"{name}.webhook", r"/{rest:webhook/?}")
+        config.add_route(f"{name}.exempt", r"/{rest:(?:webhook|staff)/?}")
         config.add_route(f"{name}.page", "", inherit_slash=True)
         config.add_route(name, "/{rest:.*}")
         config.add_view(
-            view, route_name=f"{name}.webhook", require_csrf=False, permission=NO_PERMISSION_REQUIRED
+            view, route_name=f"{name}.exempt", require_csrf=False, permission=NO_PERMISSION_REQUIRED
         )
         for route in (f"{name}.page", name):
             config.add_view(view, route_name=route, permission=NO_PERMISSION_REQUIRED)

@@ -3,8 +3,8 @@
     app = tornado.web.Application([..., *rules(embed)], **settings)
 
 `identify` gets the `RequestHandler`. `handler.current_user` works if you pass as `base` the base class of
-your handlers, which has `get_current_user`. With `xsrf_cookies` on, `/webhook` is exempt and no other
-endpoint. In a template, `embed.snippet(csrf=xsrf_token(handler))` returns the button.
+your handlers, which has `get_current_user`. With `xsrf_cookies` on, only `/webhook` is exempt, and `/staff`,
+which has its own protection. In a template, `embed.snippet(csrf=xsrf_token(handler))` returns the button.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def rules(
     handler: type[RequestHandler] = type("ChatArchitectHandler", (_Endpoints, base), {})
     stream_request_body(handler)
     path = re.escape(mount_prefix(embed, prefix))
-    webhook = URLSpec(f"{path}/(webhook/?)", handler, {"embed": embed, "is_webhook": True})
-    return [webhook, URLSpec(f"{path}(?:/(.*))?", handler, {"embed": embed}, name="chatarchitect")]
+    exempt = URLSpec(f"{path}/((?:webhook|staff)/?)", handler, {"embed": embed, "is_exempt": True})
+    return [exempt, URLSpec(f"{path}(?:/(.*))?", handler, {"embed": embed}, name="chatarchitect")]
 
 
 def xsrf_token(handler: RequestHandler) -> Csrf | None:
@@ -45,11 +45,11 @@ def xsrf_token(handler: RequestHandler) -> Csrf | None:
 class _Endpoints(RequestHandler):
     SUPPORTED_METHODS = METHODS
 
-    def initialize(self, embed: Embed, *, is_webhook: bool = False) -> None:
-        self._embed, self._is_webhook, self._body = embed, is_webhook, bytearray()
+    def initialize(self, embed: Embed, *, is_exempt: bool = False) -> None:
+        self._embed, self._is_exempt, self._body = embed, is_exempt, bytearray()
 
     def check_xsrf_cookie(self) -> None:
-        if not self._is_webhook:
+        if not self._is_exempt:
             super().check_xsrf_cookie()
 
     def compute_etag(self) -> None: ...  # the core sets it

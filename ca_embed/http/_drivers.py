@@ -8,13 +8,14 @@ from typing import Any, AnyStr
 from ca_embed._core import Core, HasCore
 from ca_embed._frames import clear_locals
 from ca_embed._host.identify import Identify, identify_async, identify_sync
+from ca_embed._host.staff import staff_async, staff_sync
 from ca_embed.assets._html import Csrf
 from ca_embed.http._body import announced_length, checked_body, read_chunks
 from ca_embed.http._handlers import run_in_time
 from ca_embed.http._messages import Request, Response
 from ca_embed.http._paths import path_below
 from ca_embed.http._routes import response_to
-from ca_embed.http._steps import Blocking, IdentifyUser, ReadBody, RunHandlers, Step
+from ca_embed.http._steps import Blocking, IdentifyStaff, IdentifyUser, ReadBody, RunHandlers, Step
 
 
 def respond(embed: HasCore, request: Request, read_body: Callable[[], bytes]) -> Response:
@@ -80,6 +81,8 @@ def _take(core: Core, request: Request, read_body: Callable[[], bytes], step: St
             return checked_body(read_body(), request)
         case IdentifyUser():
             return identify_sync(request.identify or core.identify, request.native, core.error_hooks)
+        case IdentifyStaff():
+            return staff_sync(core.staff, request.native, core.error_hooks)
         case Blocking(pool, call, optional):
             return core.threads.run_here(pool, call, optional=optional)
         case RunHandlers(handover):
@@ -96,6 +99,8 @@ async def _take_async(
         case IdentifyUser():
             ask = request.identify or core.identify
             return await identify_async(ask, request.native, core.error_hooks, core.threads)
+        case IdentifyStaff():
+            return await staff_async(core.staff, request.native, core.error_hooks, core.threads)
         case Blocking(pool, call):
             return await core.threads.run(pool, call)
         case RunHandlers(handover):

@@ -6,6 +6,7 @@ import re
 
 from ca_embed._config import Settings
 from ca_embed._log import quoted
+from ca_embed._urls import origin_of
 from ca_embed.errors import ForbiddenOrigin
 from ca_embed.http._messages import Headers, Request
 
@@ -29,6 +30,18 @@ def require_allowed_origin(settings: Settings, request: Request) -> str | None:
     if any(site not in _OWN_PAGES for site in request.all("sec-fetch-site")):
         raise ForbiddenOrigin("a page of another origin asks and does not name it")
     return None
+
+
+def require_own_page(settings: Settings, request: Request) -> None:
+    """Refuse a form that no page of this mount's own origin has sent. Raises ForbiddenOrigin.
+
+    `parent_origins` may register users, and no more. A browser sends Origin with every POST.
+    """
+    own = origin_of(settings.public_url).encode()
+    if request.all("origin") != [own]:
+        raise ForbiddenOrigin("a form of the operator's page comes from another origin")
+    if any(site != b"same-origin" for site in request.all("sec-fetch-site")):
+        raise ForbiddenOrigin("a form of the operator's page comes from another site")
 
 
 def page_headers(settings: Settings, request: Request) -> Headers:

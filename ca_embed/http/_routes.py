@@ -18,7 +18,7 @@ from ca_embed._core import Core
 from ca_embed._frames import clear_locals
 from ca_embed._log import as_text, fields
 from ca_embed.errors import EmbedError, MethodNotAllowed, NotFound, RequestError
-from ca_embed.http import _health, _operations, _page, _sessions, _webhook
+from ca_embed.http import _health, _operations, _page, _sessions, _staff, _webhook
 from ca_embed.http._etag import revalidated
 from ca_embed.http._log import request_fields
 from ca_embed.http._messages import Headers, Request, Response, error_response, finished
@@ -43,7 +43,8 @@ class _Route:
     name: the first word of its lines in the log.
     endpoint: gets the core, the request and the variables of the path. One that waits for nothing is a
         plain function.
-    operation: what the OpenAPI document says of it; None for a preflight, which browsers send by themselves.
+    operation: what the OpenAPI document says of it; None for a preflight, which browsers send by themselves,
+        and for the operator's page, which is for people and is not told to strangers.
     cors: pages of other allowed origins may read its responses.
     refusal: makes the response to a request that is refused.
     """
@@ -87,6 +88,9 @@ _LIST = _Route("registrations", _sessions.list_registrations, _operations.LIST_R
 _DISCONNECT = _Route("disconnect", _sessions.disconnect, _operations.DISCONNECT, cors=True)
 _STEP = _Route("step", _sessions.note_step, _operations.NOTE_STEP, cors=True)
 _HASHED_SCRIPT = _Route("hashed_asset", _page.hashed_script, _operations.HASHED_SCRIPT)
+_STAFF = _Route("staff", _staff.start, None, refusal=_staff.refused)
+_STAFF_ACT = _Route("staff", _staff.act, None, refusal=_staff.refused)
+_STAFF_SHOW = _Route("staff", _staff.registration, None, refusal=_staff.refused)
 
 _ROUTES = Map(
     [
@@ -104,6 +108,9 @@ _ROUTES = Map(
         _rule("GET", "/ca-embed.<digest>.js", _HASHED_SCRIPT),
         _rule("GET", "/health", _Route("health", _health.health, _operations.HEALTH)),
         _rule("GET", "/live", _Route("live", _health.live, _operations.LIVE)),
+        _rule("GET", "/staff", _STAFF),
+        _rule("POST", "/staff", _STAFF_ACT),
+        _rule("GET", "/staff/<registration_id>", _STAFF_SHOW),
         _rule("GET", "/openapi.json", _Route("openapi", _openapi, _operations.OPENAPI)),
     ],
     merge_slashes=False,
@@ -120,7 +127,7 @@ _CONSTANT: dict[tuple[str, str], _Route] = {
 
 @cache
 def endpoints() -> tuple[Endpoint, ...]:
-    """Return all endpoints but the preflights, for OpenAPI documents."""
+    """Return all endpoints but the preflights and the operator's page, for OpenAPI documents."""
     found = []
     for rule in _ROUTES.iter_rules():
         method = min((rule.methods or set()) - {"HEAD"})  # werkzeug adds HEAD to GET
@@ -162,6 +169,8 @@ def _match(core: Core, request: Request) -> tuple[_Route, dict[str, str]]:
         assert isinstance(route, _Route)
         return route, dict(values)
     except WrongMethod as error:
+        if request.path.startswith("/staff"):  # a stranger must not learn that it is there
+            raise NotFound("no such path") from None
         hidden = set() if core.settings.disconnectable else {"DELETE"}
         raise MethodNotAllowed(sorted({*(error.valid_methods or ())} - hidden)) from None
     except (HTTPException, RequestRedirect):
@@ -170,7 +179,8 @@ def _match(core: Core, request: Request) -> tuple[_Route, dict[str, str]]:
 
 def _log_refusal(core: Core, name: str, error: EmbedError, request: Request) -> None:
     reason = error.reason if isinstance(error, RequestError) else error.code
-    level = logging.DEBUG if isinstance(error, NotFound | MethodNotAllowed) else logging.WARNING
+    expected = isinstance(error, NotFound | MethodNotAllowed) and reason != "staff_failed"
+    level = logging.DEBUG if expected else logging.WARNING
     if level != logging.DEBUG and not core.refusals.admits(f"{name} reason={reason}"):
         return
     registration_id = getattr(error, "registration_id", None)  # some errors are about one

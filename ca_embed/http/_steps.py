@@ -30,6 +30,11 @@ class IdentifyUser:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentifyStaff:
+    """Ask the host whether the visitor is of its staff."""
+
+
+@dataclass(frozen=True, slots=True)
 class Blocking:
     """Make a call that blocks. On an event loop it runs in a thread of `pool`; else in the caller's thread.
 
@@ -50,7 +55,7 @@ class RunHandlers:
     handover: Handover
 
 
-Step: TypeAlias = ReadBody | IdentifyUser | Blocking | RunHandlers
+Step: TypeAlias = ReadBody | IdentifyUser | IdentifyStaff | Blocking | RunHandlers
 Steps: TypeAlias = Generator[Step, Any, _T]
 
 
@@ -64,6 +69,12 @@ def identify() -> Steps[str]:
     """Return the id of the signed-in user. Raises NotSignedIn."""
     user_id: str = yield IdentifyUser()
     return user_id
+
+
+def identify_staff() -> Steps[str]:
+    """Return who of the staff asks, for the audit trail. Raises NotFound."""
+    actor: str = yield IdentifyStaff()
+    return actor
 
 
 def blocking(pool: Pool, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Steps[_T]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ca_embed.testing._adapter_host import Host, Site, reconcile_program, running
+from ca_embed.testing._adapter_host import STAFF, Host, Site, reconcile_program, running
 from ca_embed.testing._adapter_http_contract import AdapterHttpContract
 from ca_embed.testing._raw_http import TIMEOUT, HttpResponse
 from ca_embed.testing._webhooks import signed_webhook
@@ -187,6 +187,21 @@ class AdapterContract(AdapterHttpContract):
         assert f'href="{html.escape(back)}"' in page
         elsewhere = host.send("GET", "/?return_url=https%3A%2F%2Fevil.example", user="alice")
         assert (elsewhere.status, b"evil.example" in elsewhere.body) == (200, False)
+
+    def test_staff(self, host: Host, nested_host: Host) -> None:
+        """The operator's page is for the staff alone, and its forms need no CSRF token of the host."""
+        for one in (host, nested_host):
+            registration_id = one.open_session().json()["registration_id"]
+            for path in ("/staff", "/staff/", f"/staff/{registration_id}"):
+                page = one.send("GET", path, user=STAFF)
+                assert (page.status, registration_id in page.body.decode()) == (200, True)
+                _check_refused(one.send("GET", path, user="alice"), 404, "not_found")
+            done = one.press(f"/staff/{registration_id}?ask=disconnect", "disconnect")
+            assert done.status == 303
+            assert done.all("location") == [
+                f"{one.embed._core.settings.public_url}/staff/{registration_id}?done=disconnected"
+            ]
+            assert _status(one, registration_id) == "disconnected"
 
     def test_forged_host(self, host: Host) -> None:
         """A forged Host does not change the webhook URL, where credentials go."""

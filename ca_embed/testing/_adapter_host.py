@@ -18,6 +18,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from ca_embed._registration import Credentials, Registration
 from ca_embed.embed import Embed
@@ -28,7 +29,9 @@ from ca_embed.testing._raw_http import TIMEOUT, HttpResponse, Pairs, send
 from ca_embed.testing._webhooks import signature_headers, signed_webhook
 
 USER_HEADER = "X-User"
+STAFF = "staff"  # the user who may open the operator's page
 
+_HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 _CSRF = re.compile(r'csrf-header="([^"]*)" csrf-token="([^"]*)"')
 
 
@@ -155,6 +158,18 @@ class Host:
         asked = [*self.csrf_headers(user), ("Content-Type", "application/json"), *headers]
         return self.send("POST", "/sessions", asked, json.dumps(fields).encode(), user=user)
 
+    def press(self, path: str, action: str) -> HttpResponse:
+        """Load a page for the staff, and send its form for this action as a browser does."""
+        page = self.send("GET", path, user=STAFF).body.decode()
+        forms = [dict(_HIDDEN.findall(form)) for form in page.split("<form")]
+        (fields,) = [form for form in forms if form.get("action") == action]
+        headers = [
+            ("Origin", f"http://127.0.0.1:{self.port}"),
+            ("Sec-Fetch-Site", "same-origin"),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+        ]
+        return self.send("POST", "/staff", headers, urlencode(fields).encode(), user=STAFF)
+
     def deliver(self, registration_id: str, **fields: Any) -> HttpResponse:
         """Send a signed webhook of a registration."""
         headers, body = signed_webhook(self.sandbox.partner_token, registration_id=registration_id, **fields)
@@ -199,6 +214,7 @@ def running(contract: Serving, *, prefix: str, below: str = "", asynchronous: bo
             storage=GatedStorage(gate),
             encryption_keys="contract-encryption-key",
             identify=_identify(contract, gate, asynchronous=asynchronous),
+            staff=_staff(contract, asynchronous=asynchronous),
             clock=clock,
             session_limit=None,
         )
@@ -251,6 +267,19 @@ def _identify(contract: Serving, gate: Gate, *, asynchronous: bool) -> Callable[
         return contract.user_of(request)
 
     return identify_async if asynchronous else identify
+
+
+def _staff(contract: Serving, *, asynchronous: bool) -> Callable[[Any], Any]:
+    """Let in the user who is named like the staff."""
+
+    def staff(request: Any) -> bool:
+        return contract.user_of(request) == STAFF
+
+    async def staff_async(request: Any) -> bool:
+        await asyncio.sleep(0)
+        return staff(request)
+
+    return staff_async if asynchronous else staff
 
 
 def _handler(contract: Serving, host: Host, *, asynchronous: bool) -> Callable[..., Any]:

@@ -462,6 +462,23 @@ def test_admin(rows: Any, included_app: None) -> None:
     assert "document" not in (*shown.list_display, *shown.fields)
 
 
+def test_admin_links_to_the_operators_page(rows: Any, included_app: None) -> None:
+    """With `STAFF`, also as a dotted path, each registration links to its operator's page."""
+    test_settings(rows, included_app)
+    shown = RegistrationAdmin(Registration, admin.site)
+    row = shown.get_queryset(RequestFactory().get("/")).get()
+    assert shown.operators_page(row) is None
+    vars(urls)["no_staff"] = lambda _request: False
+    with override_settings(CA_EMBED={**settings.CA_EMBED, "STAFF": f"{HOST}.no_staff"}):
+        link = f'<a href="/chatarchitect/staff/{row.registration_id}">Open</a>'
+        assert shown.operators_page(row) == link
+    with (
+        override_settings(CA_EMBED={**settings.CA_EMBED, "STAFF": "nonsense.staff"}),
+        pytest.raises(ConfigurationError, match="STAFF cannot be imported"),
+    ):
+        embed.snippet()
+
+
 def test_no_complaints(included_app: None) -> None:
     """With the settings above, the checks of ca_embed say nothing."""
     assert _complaints() == set()

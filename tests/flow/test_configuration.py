@@ -77,6 +77,7 @@ LONG = "fake-secret-of-enough-characters"
         ({"public_url": "https://crm.example/a/../b"}, "public_url: its path holds . or .."),
         ({"public_url": "https://crm.example/a/%2e%2E"}, "public_url: its path holds . or .."),
         ({"identify": 5}, "identify must be a function"),
+        ({"staff": 5}, "staff must be a function"),
         ({"integration": "\ud800"}, "integration holds half of a surrogate pair"),
         ({"lang": 5}, "lang must be text"),
         ({"integration": 5}, "integration must be text"),
@@ -234,6 +235,7 @@ def test_every_argument_is_by_name() -> None:
     assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in parameters.values())
     assert set(parameters) == {
         "audit",
+        "staff",
         "disconnectable",
         "event_retention",
         "base_url",

@@ -74,8 +74,11 @@ class Crm:
         return response(environ, start_response)
 
     def _page(self, _request: Request) -> Response:
+        staff_page = f"{self._embed._core.settings.public_path}/staff"
         template = Template(_file("page.html").decode())
-        html = template.substitute(snippet=self._embed.snippet(), log_page=self._log_page)
+        html = template.substitute(
+            snippet=self._embed.snippet(), log_page=self._log_page, staff_page=staff_page
+        )
         response = Response(html, content_type="text/html; charset=utf-8")
         response.headers["Content-Security-Policy"] = self._policy()
         # Meta's signup opens a window: "same-origin" would cut it off from the page.

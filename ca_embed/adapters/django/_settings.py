@@ -143,6 +143,11 @@ def _arguments(setting: str, known: Any, problems: list[str]) -> dict[str, Any]:
         arguments["identify"] = import_string(identify) if isinstance(identify, str) else identify
     except ImportError:
         problems.append("IDENTIFY cannot be imported; give the dotted path of a function, or the function")
+    if isinstance(arguments.get("staff"), str):
+        try:
+            arguments["staff"] = import_string(arguments["staff"])
+        except ImportError:
+            problems.append("STAFF cannot be imported; give the dotted path of a function, or the function")
     if not arguments.get("storage", environ.get("CA_EMBED_STORAGE")):
         arguments["storage"] = _django_storage(problems)
     return arguments

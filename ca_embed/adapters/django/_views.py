@@ -25,7 +25,10 @@ from ca_embed.wsgi import answer_environ, read_body
 
 
 def patterns(embed: Embed) -> list[Any]:
-    """Return URL patterns for all endpoints. Only the webhook is exempt from CSRF protection."""
+    """Return URL patterns for all endpoints. Only these are exempt from CSRF protection.
+
+    The webhook is signed, and the forms of the operator's page have tokens of their own.
+    """
 
     def endpoints(request: HttpRequest, rest: str = "") -> HttpResponse:
         return _answer(embed, request, rest)
@@ -33,12 +36,16 @@ def patterns(embed: Embed) -> list[Any]:
     def webhook(request: HttpRequest) -> HttpResponse:
         return _answer(embed, request, "webhook")
 
+    def staff(request: HttpRequest) -> HttpResponse:
+        return _answer(embed, request, "staff")
+
     endpoints.ca_embed = embed  # type: ignore[attr-defined]  # for those who look for the Embed of a URL
     protected, exempt = _exempt_from_host_rules(endpoints), csrf_exempt(_exempt_from_host_rules(webhook))
     return [
         path("", protected, name="page"),
         path("webhook", exempt, name="webhook"),
         path("webhook/", exempt),
+        path("staff", csrf_exempt(_exempt_from_host_rules(staff)), name="staff"),
         path("<path:rest>", protected, name="endpoints"),
     ]
 

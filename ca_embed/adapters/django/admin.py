@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
+from django.utils.html import format_html
 
 from ca_embed.adapters.django._settings import all_embeds
 from ca_embed.adapters.django.models import Registration
@@ -28,6 +29,7 @@ class RegistrationAdmin(_ModelAdmin):
         "status",
         "phone",
         "completed_at",
+        "operators_page",
     )
     list_per_page = 50
     search_fields: ClassVar[tuple[str, ...]] = ("registration_id__exact", "user_id__exact")
@@ -51,6 +53,16 @@ class RegistrationAdmin(_ModelAdmin):
     def completed_at(self, row: Registration) -> Any:
         """When it was completed."""
         return self._opened(row, "completed_at")
+
+    def operators_page(self, row: Registration) -> Any:
+        """A link to the operator's page of the registration, if `STAFF` is set."""
+        namespace, _, registration_id = row.registration_id.rpartition(":")
+        for embed in all_embeds().values():
+            core = embed._core
+            if core.staff is not None and (core.settings.namespace or "") == namespace:
+                url = f"{core.settings.public_path}/staff/{registration_id}"
+                return format_html('<a href="{}">Open</a>', url)
+        return None
 
     def has_add_permission(self, *_: Any) -> bool:
         """Allow no adding: registrations come from ChatArchitect."""
