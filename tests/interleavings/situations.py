@@ -3,13 +3,12 @@
 To add one, write a worker: a function that gets the `Meeting` and the worker's own `Embed`, and does the
 work. Then one line in SITUATIONS names who meets:
 
-    def disconnect(meeting, embed):
-        meeting.may_go()                    # only if it may take the credentials away
-        embed.disconnect(meeting.registration_id)
+    def forget(meeting, embed):
+        meeting.may_go()  # only if it may take the credentials away
+        embed.forget(USER)
 
-    "disconnect x accept": Situation(disconnect, accept),
-    "disconnect x poll": Situation(disconnect, poll),
-    "disconnect x replay": Situation(disconnect, replay, begin="completed"),
+    "accept x forget": Situation(accept, forget),
+    "replay x forget": Situation(replay, forget, begin="completed"),
 
 What holds in the end is checked for all of them: what was acknowledged is stored, or newer, unless it may be
 gone; older credentials never replace newer ones; each handler has run for the final credentials, and never
@@ -21,7 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -126,6 +125,8 @@ class Meeting:
                 self.registration_id in self.audit.gone or self._situation.first == "unknown",
                 "it was completed, and this was never found out",
             )
+        if self.registration_id in self.audit.disconnected:
+            self.audit.require(credentials is None, "it was disconnected, and its credentials are back")
         if self.registration_id in self.audit.forgotten:
             self.audit.require(registration is None, "it was erased, and is back")
         assert not self.audit.broken, self.audit.broken[0]
@@ -134,7 +135,14 @@ class Meeting:
     def seen(self) -> tuple[object, ...]:
         """What the checks at the end depend on besides the records."""
         runs = tuple((run.secret, run.ended is not None, run.succeeded) for run in self.audit.runs)
-        return (runs, sorted(self.audit.floor.items()), sorted(self.audit.gone), sorted(self.audit.forgotten))
+        audit = self.audit
+        return (
+            runs,
+            sorted(audit.floor.items()),
+            sorted(audit.gone),
+            sorted(audit.forgotten),
+            sorted(audit.disconnected),
+        )
 
     def may_go(self) -> None:
         """Say that from now on the registration may be missing."""
@@ -274,6 +282,14 @@ def forget(meeting: Meeting, embed: Embed) -> None:
         meeting.audit.forgotten[meeting.registration_id] = meeting.scheduler.now
 
 
+def disconnect(meeting: Meeting, embed: Embed) -> None:
+    """Say that the host no longer uses the number."""
+    meeting.may_go()
+    with suppress(NotFound):  # if it was erased meanwhile
+        embed.disconnect(meeting.registration_id)
+        meeting.audit.disconnected.add(meeting.registration_id)
+
+
 def reconcile(meeting: Meeting, embed: Embed) -> None:
     """Make a pass: run handlers, ask about open sessions."""
     embed.reconcile()
@@ -323,6 +339,14 @@ SITUATIONS = {
     "poll x ask": Situation(poll, reconcile),
     "poll x forget": Situation(poll, forget),
     "replay x newer": Situation(replay, accept_newer, begin="completed"),
+    "disconnect x accept": Situation(disconnect, accept),
+    "disconnect x newer": Situation(disconnect, accept_newer, begin="completed"),
+    "disconnect x poll": Situation(disconnect, poll),
+    "disconnect x ask": Situation(disconnect, reconcile),
+    "disconnect x hand-over": Situation(disconnect, reconcile, begin="due"),
+    "disconnect x replay": Situation(disconnect, replay, begin="completed"),
+    "disconnect x forget": Situation(disconnect, forget, begin="completed"),
+    "disconnect x disconnect": Situation(disconnect, disconnect, begin="completed"),
     "replay x replay": Situation(replay, replay, begin="completed"),
 }
 

@@ -81,7 +81,7 @@ def take_a_step(world: World) -> None:
         world.activity.append((world.scheduler.now, visit.registration_id))
 
 
-@action(10)
+@action(16)
 def finish(world: World) -> None:
     """A user finishes; the webhook is sent, or lost. Some finish again, and get newer credentials."""
     again = world.random.random() < 0.25
@@ -90,7 +90,7 @@ def finish(world: World) -> None:
         return
     same_instant = world.random.random() < 0.3
     issue = world.api.complete(visit, same_instant=same_instant)
-    if issue is not None and world.random.random() < 0.7:
+    if issue is not None and world.random.random() < 0.75:
         world.post.append(world.api.webhook(visit, issue))
 
 
@@ -221,17 +221,45 @@ def reconcile(world: World) -> None:
             reconcile_at(world, host)
 
 
-@action(2)
+@action(1)
 def reconcile_often(world: World) -> None:
-    """Two hosts make many passes, for half an hour."""
-    every = world.random.choice([5.0, 15.0, 40.0])
-    ends = world.scheduler.now + 1800
+    """Two hosts make many passes, for a quarter of an hour."""
+    every = world.random.choice([10.0, 20.0, 40.0])
+    ends = world.scheduler.now + 900
     hosts = world.random.sample(world.alive, min(2, len(world.alive)))
     while world.scheduler.now < ends:
         for host in hosts:
             if not host.dead:
                 reconcile_at(world, host)
         pass_time(world, every)
+
+
+@action(8)
+def meet(world: World) -> None:
+    """Several things happen to one registration at the same moment."""
+    if (visit := _visit(world)) is None:
+        return
+    world.focus = visit
+    things = [deliver_again, deliver_again, poll, reconcile, reconcile, replay, purge, crash_soon, cut_soon]
+    for thing in world.random.choices(things, k=world.random.choice([2, 3, 4])):
+        thing(world)
+
+
+@action(1)
+def come_back(world: World) -> None:
+    """Nothing runs for more than a week; then everything at once: passes, a purge, and webhooks."""
+    pass_time(world, 1200)  # what is under way ends
+    world.scheduler.now += world.random.choice([8, 9, 40]) * _DAY
+    waiting = [
+        one
+        for one in world.api.visits.values()
+        if one.completed and one.registration_id not in world.audit.floor
+    ]
+    for thing in world.random.sample([reconcile, purge, purge, deliver], 3):
+        thing(world)
+    for visit in waiting[:4]:
+        if (host := _host(world)) is not None:
+            _deliver(world, host, world.api.webhook(visit, visit.issues[-1]))
 
 
 @action(3)
@@ -299,6 +327,26 @@ def forget(world: World) -> None:
     world.spawn("forget", host, run)
 
 
+@action(1)
+def disconnect(world: World) -> None:
+    """The host no longer uses a number."""
+    host, visit = _host(world), _visit(world)
+    if host is None or visit is None:
+        return
+    registration_id = visit.registration_id
+
+    def run() -> None:
+        world.audit.gone[registration_id] = float("inf")
+        try:
+            host.embed.disconnect(registration_id)
+        except NotFound:
+            return
+        if registration_id not in world.audit.removed:
+            world.audit.disconnected.add(registration_id)
+
+    world.spawn("disconnect", host, run)
+
+
 @action(2)
 def restart(world: World) -> None:
     """A process ends, and another starts in its place."""
@@ -307,7 +355,7 @@ def restart(world: World) -> None:
         world.start(host.place)
 
 
-@action(6)
+@action(4)
 def start(world: World) -> None:
     """A process starts where one has crashed."""
     for place, host in enumerate(world.hosts):
@@ -326,7 +374,7 @@ def roll_out(world: World) -> None:
             world.crash(host)
         world.start(place)
         return
-    world.random.choice([_next_keys, _next_tokens, _next_release])(world)
+    world.random.choice([_next_keys, _next_tokens, _next_release, _next_release])(world)
 
 
 def _deploy(world: World) -> None:
@@ -391,7 +439,7 @@ def _next_tokens(world: World) -> None:
 
 def _next_release(world: World) -> None:
     world.previous = world.config
-    world.release = world.random.randrange(len(RELEASES))
+    world.release = (world.release + world.random.choice([1, 1, 1, 2])) % len(RELEASES)
     _deploy(world)
 
 
@@ -504,7 +552,7 @@ def handlers_change(world: World) -> None:
 # --- time ----------------------------------------------------------------------------------------
 
 
-@action(10)
+@action(8)
 def seconds_pass(world: World) -> None:
     """Some seconds go by."""
     pass_time(world, world.random.choice([0.5, 3.0, 6.0, 20.0]))
@@ -516,10 +564,10 @@ def minutes_pass(world: World) -> None:
     pass_time(world, world.random.choice([61.0, 300.0, 900.0]))
 
 
-@action(3)
+@action(2)
 def hours_pass(world: World) -> None:
     """Some hours go by, or days."""
-    pass_time(world, world.random.choice([3600.0, 6 * 3600.0, _DAY, 8 * _DAY]))
+    pass_time(world, world.random.choice([3600.0, 6 * 3600.0, _DAY]))
 
 
 def pass_time(world: World, seconds: float) -> None:

@@ -18,7 +18,7 @@ from tests.simulation.chatarchitect import ChatArchitect, Delivery
 
 SKEW = 36 * 3600.0  # seconds by which a host's clock is wrong at most
 _WINDOW = 1800.0  # seconds over which questions and attempts are counted
-_QUESTIONS, _ATTEMPTS = 24, 12  # at most so many in a window
+_QUESTIONS, _ATTEMPTS = 20, 12  # at most so many in a window
 
 Rank = tuple[float, float]
 
@@ -60,6 +60,8 @@ class Audit(logging.Handler):
         self.stored_for: dict[str, str] = {}  # the user of each session whose creation was answered
         self.gone: dict[str, float] = {}  # the registrations that may be missing, and since when
         self.forgotten: dict[str, float] = {}  # those that must be missing
+        self.disconnected: set[str] = set()  # those whose credentials must be missing
+        self.removed: set[str] = set()  # those whose record was removed once, with all that it said
         self.owing: dict[tuple[str, str], frozenset[str]] = {}  # handlers, by registration id and secret
         self.creators: dict[str, frozenset[str]] = {}  # the handlers of the host that created the session
         self.runs: list[Run] = []
@@ -154,6 +156,8 @@ class Audit(logging.Handler):
         else:
             self.require(not old.completed, f"{registration_id}: a completed registration was removed")
         self.gone.setdefault(registration_id, now)
+        self.removed.add(registration_id)
+        self.creators.pop(registration_id, None)
         self.floor.pop(registration_id, None)
 
     def _require_forward(self, host: Any, old: State | None, new: State) -> None:
@@ -162,7 +166,8 @@ class Audit(logging.Handler):
             return
         if old is not None:
             self.require(
-                not (old.completed and not new.completed), f"{registration_id}: credentials were taken away"
+                not (old.completed and not new.completed) or registration_id in self.gone,
+                f"{registration_id}: credentials were taken away",
             )
             self.require(
                 old.erased or old.registration.user_id in (None, new.registration.user_id),
@@ -171,6 +176,10 @@ class Audit(logging.Handler):
         if new.credentials is None:
             return
         secret = new.credentials.app_secret
+        self.require(
+            registration_id not in self.disconnected - self.removed,
+            f"{registration_id}: it was disconnected, and its credentials are back",
+        )
         self.require(secret in self._api.secrets, f"{registration_id}: forged credentials were stored")
         previous = None if old is None or old.credentials is None else old.credentials.app_secret
         if previous == secret:
@@ -230,7 +239,7 @@ class Audit(logging.Handler):
                 registration_id in self.gone, f"{registration_id}: {word} was said, and nothing is stored"
             )
             return
-        if state.erased:
+        if state.erased or registration_id in self.disconnected:
             return
         delivered = (delivery.completed_at, float(delivery.signed_at))
         same = state.credentials is not None and state.credentials.app_secret == delivery.issue.app_secret

@@ -120,34 +120,41 @@ def _no_tombstone(stack: ExitStack) -> None:
     _replace(stack, maintenance, "_erase", lambda _erase: lambda ledger, record: ledger.delete(record))
 
 
+@defect("A webhook brings back a number that was disconnected")
+def _comes_back(stack: ExitStack) -> None:
+    def make(complete: Any) -> Any:
+        def forgetful(known: Any, *rest: Any, **more: Any) -> Any:
+            return complete(known and replace(known, disconnected=False), *rest, **more)
+
+        return forgetful
+
+    _replace(stack, rules, "complete", make)
+
+
 # --- proof ----------------------------------------------------------------------------------------
 
 
 @defect("A stale webhook is accepted")
 def _no_window(stack: ExitStack) -> None:
-    def make(verify: Any) -> Any:
-        def patient(self: Any, body: Any, timestamps: Any, signatures: Any, now: float) -> Any:
-            return verify(self, body, timestamps, signatures, float(timestamps[0]) if timestamps else now)
+    def make(authenticate: Any) -> Any:
+        return lambda self, body, headers, _now: authenticate(self, body, headers, float(headers[0]))
 
-        return patient
-
-    _replace(stack, Verifier, "verify", make)
+    _replace(stack, Verifier, "authenticate", make)
 
 
 @defect("The timestamp is not part of what is signed")
 def _body_alone(stack: ExitStack) -> None:
-    def make(verify: Any) -> Any:
-        def lax(self: Any, body: bytes, timestamps: Any, *rest: Any) -> Any:
+    def make(authenticate: Any) -> Any:
+        def lax(self: Any, body: bytes, headers: Any, now: float) -> Any:
             try:
-                return verify(self, body, timestamps, *rest)
+                return authenticate(self, body, headers, now)
             except InvalidSignature:
-                if not timestamps or not timestamps[0].isdigit():
-                    raise
-                return verify(self, body, [b"%d" % (int(timestamps[0]) - 1)], *rest)
+                before = b"%d" % (int(headers[0]) - 1)
+                return authenticate(self, body, (before, headers[1]), now)
 
         return lax
 
-    _replace(stack, Verifier, "verify", make)
+    _replace(stack, Verifier, "authenticate", make)
 
 
 @defect("Only the newest partner token verifies webhooks")
@@ -171,14 +178,14 @@ def _no_owner(stack: ExitStack) -> None:
 
 @defect("The log shows a secret")
 def _secret_in_log(stack: ExitStack) -> None:
-    def make(log: Any) -> Any:
-        def chatty(source: str, completion: Any, outcome: Any, *rest: Any) -> None:
-            log(source + completion.credentials.app_secret, completion, outcome, *rest)
+    def make(accept: Any) -> Any:
+        def chatty(self: Any, completion: Any) -> Any:
+            registrar.logger.info("accepting %s", completion.credentials.app_secret)
+            return accept(self, completion)
 
         return chatty
 
-    for module in (registrar, __import__("ca_embed.http._webhook", fromlist=["_webhook"])):
-        _replace(stack, module, "log_outcome", make)
+    _replace(stack, registrar.Registrar, "accept", make)
 
 
 # --- handlers -------------------------------------------------------------------------------------

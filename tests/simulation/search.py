@@ -12,11 +12,13 @@ STEPS = 250  # of one simulation, in a search
 
 # The defects that `make test` plants, and the seed at which its search begins.
 SHORT_SEARCH = {
-    "A webhook is acknowledged although the storage failed": 1,
-    "Older credentials replace newer ones": 1,
-    "A webhook for another user is accepted": 1,
-    "Erasing leaves no tombstone": 2,
-    "A duplicate is acknowledged on a plain read": 5,
+    "A purge deletes what has changed under it": 0,
+    "A duplicate is acknowledged on a plain read": 3,
+    "Older credentials replace newer ones": 0,
+    "A webhook for another user is accepted": 0,
+    "Erasing leaves no tombstone": 3,
+    "Another user's registration is shown": 0,
+    "Only the newest partner token verifies webhooks": 0,
 }
 
 

@@ -67,6 +67,7 @@ def settle(one: World) -> None:
         host.offset = 0.0
         host.connection.crash_after = None
     one.audit.disturb("clock")
+    one.audit.disturb("partner")
     one.go(100_000)
     one.deploying = set()
     for place, host in enumerate(one.hosts):

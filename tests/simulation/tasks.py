@@ -461,6 +461,14 @@ class _Os(ModuleType):
 
 class _Secrets(ModuleType):
     @staticmethod
+    def token_bytes(count: int = 32) -> bytes:
+        return active().entropy(count)
+
+    @staticmethod
+    def token_hex(count: int = 32) -> str:
+        return active().entropy(count).hex()
+
+    @staticmethod
     def token_urlsafe(count: int = 32) -> str:
         return active().entropy(count).hex()
 
@@ -491,6 +499,7 @@ def _stand_ins() -> list[tuple[Any, Any]]:
         (ThreadPoolExecutor, _Executor), (queue.SimpleQueue, _Queue), (queue.Queue, _Queue),
         (uuid, _uuid), (uuid.uuid4, _uuid.uuid4), (random, _random), (os, _os), (os.urandom, _os.urandom),
         (secrets, _secrets), (secrets.token_urlsafe, _secrets.token_urlsafe),
+        (secrets.token_hex, _secrets.token_hex), (secrets.token_bytes, _secrets.token_bytes),
     ]  # fmt: skip
 
 

@@ -16,12 +16,12 @@ from tests.simulation.simulation import act, go_on, settle, simulate
 from tests.simulation.world import World, world
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_no_promise_is_broken(seed: int) -> None:
     """Whatever happens, and in whatever order: what was promised holds, at each moment and in the end."""
-    outcome = simulate(seed, 100)
-    assert not outcome.broken, f"{outcome.broken}: make simulate SEED={seed} STEPS=100"
-    assert outcome.checks > 50
+    outcome = simulate(seed, 200)
+    assert not outcome.broken, f"{outcome.broken}: make simulate SEED={seed} STEPS=200"
+    assert outcome.checks > 20
 
 
 def test_a_seed_replays() -> None:
@@ -77,5 +77,5 @@ class Deployment(RuleBasedStateMachine):
 
 TestDeployment = Deployment.TestCase
 TestDeployment.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
