@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from tests.browser.page import SCRIPT, Page
 from tests.browser.site import Site
 from tests.browser.test_flow import DONE
+from tests.flow.kit import build
 
 SIGNED_OUT = (401, {"status": "error", "code": "not_signed_in", "message": "Sign in first."})
 
@@ -254,3 +257,16 @@ const { color, backgroundColor } = getComputedStyle(shadow.querySelector('.prima
 const both = [color, backgroundColor].map(luminance);
 return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
 """
+
+
+def test_what_follows_stays_in_its_place(page: Page) -> None:
+    """The snippet reserves the height of the element, so the page does not jump when the script has run."""
+    with closing(build(public_url=f"{page.site.host}/chatarchitect", base_url=page.site.partner)) as embed:
+        element = embed.snippet().partition("\n")[2]
+    below = "return document.querySelector('#below').getBoundingClientRect().top"
+    page.open(f"{element}<div id=below>Below</div>", head="")
+    before = page.run(below)
+    assert page.run("return a.innerText.trim()") == "Connect WhatsApp"
+    page.run("document.head.append(Object.assign(document.createElement('script'), { src: '/ca-embed.js' }))")
+    page.until("idle")
+    assert abs(page.run(below) - before) < 16

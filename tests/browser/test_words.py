@@ -118,15 +118,21 @@ def test_focus_is_not_lost(page: Page) -> None:
     assert page.run("return document.activeElement === a && shadow.activeElement.className") == "panel"
 
 
+LOOKS = {"light": ("ltr", 1000, 900), "dark": ("rtl", 500, 420)}  # the direction, and the size of the window
+
+
 def test_accessibility_of_every_state(page: Page, site: Site) -> None:
-    """axe-core finds no violation in any state, inline and modal, light and dark."""
+    """axe-core finds no violation in any state: inline and modal, light and dark, large and as at 400 %."""
     found = {}
     for mode, state in [("inline", each) for each in INLINE] + [("modal", each) for each in MODAL]:
         show(page, site, BODY + page.element(f'mode="{mode}"'), state)
         page.driver.execute_script(AXE.read_text())
-        for scheme in ("light", "dark"):
+        for scheme, (direction, width, height) in LOOKS.items():
+            page.driver.set_window_size(width, height)
             page.run("document.documentElement.style.colorScheme = arguments[0]", scheme)
+            page.run("document.documentElement.dir = arguments[0]", direction)
             found[mode, state.__name__, scheme] = violations(page)
+        page.driver.set_window_size(1000, 900)
         release(site)
     assert {key: value for key, value in found.items() if value} == {}
 
