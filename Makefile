@@ -26,7 +26,7 @@ BENCH_ARGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint test-all bench bench-check crash-points simulate interleavings asset npm screenshots clean pytest
+.PHONY: help demo test lint test-all bench bench-check soak failover crash-points simulate interleavings asset npm screenshots clean pytest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,13 @@ asset: js/node_modules/.stamp ## build ca_embed/assets/ca-embed.js from js/src
 npm: $(VENV)/.stamp-dev ## build the npm package in build/npm, and pack it into build
 	node npm/build.mjs build/npm
 	cd build/npm && npm pack --pack-destination ..
+
+soak: $(VENV)/.stamp-dev ## record 100,000 calls of each storage under faults, and fail over real clusters
+	python -m tests.history.soak
+	@$(MAKE) failover
+
+failover: $(VENV)/.stamp-dev ## deliver 2,000 webhooks to each cluster across real failovers
+	python -m tests.failover.failover
 
 crash-points: $(VENV)/.stamp-dev ## end one webhook at every system call, and let each fail
 	python -m tests.crash.points

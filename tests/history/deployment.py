@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -58,8 +59,8 @@ def deliver_to(
 ) -> DeliveryReport:
     """Deliver two completions of each registration, each twice, in any order, and check what became of them.
 
-    A third of the sessions has expired, and is purged meanwhile. Another process reconciles. The faults
-    happen at even distances.
+    A third of the sessions has expired, and is purged meanwhile. Another thread reconciles. The faults
+    happen at even distances, in numbers of deliveries.
     """
     recorder = DeliveryRecorder(folder / "clients.jsonl")
     embed = recorded_embed(storage, recorder)
@@ -76,11 +77,17 @@ def deliver_to(
         work = _deliveries(names, random.Random(seed))
         size = -(-len(work) // clients)
         shares = [work[at : at + size] for at in range(0, len(work), size)]
-        running = [pool.submit(_deliver, post, recorder, share, embed, expired) for share in shares]
-        _let_happen(faults, running, recorder)
-        for one in running:
-            one.result()
-        over.set()
+        answered = count()
+        running = [
+            pool.submit(_deliver, _counted(post, answered), recorder, share, embed, expired)
+            for share in shares
+        ]
+        try:
+            _let_happen(faults, running, answered, len(work))
+            for one in running:
+                one.result()
+        finally:
+            over.set()
         for one in others:
             one.result()
     embed.close()
@@ -127,22 +134,50 @@ def _again(over: Event, act: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-def _let_happen(faults: Sequence[Callable[[], None]], running: Sequence[Any], recorder: object) -> None:
-    for fault in faults:
-        time.sleep(0.4)
-        if all(one.done() for one in running):
-            return
+def _counted(post: Post, answered: Iterator[int]) -> Post:
+    def counted(webhook: tuple[dict[str, str], bytes]) -> tuple[int, str]:
+        try:
+            return post(webhook)
+        finally:
+            next(answered)
+
+    return counted
+
+
+def _let_happen(
+    faults: Sequence[Callable[[], None]], running: Sequence[Any], answered: count[int], deliveries: int
+) -> None:
+    for number, fault in enumerate(faults, start=1):
+        while _so_far(answered) < deliveries * number / (len(faults) + 1):
+            if all(one.done() for one in running):
+                return
+            time.sleep(0.01)
         fault()
+
+
+def _so_far(numbers: count[int]) -> int:
+    """Return what the counter has counted, without counting."""
+    return int(repr(numbers).strip("count()"))
 
 
 def _finish(storage: Any, recorder: DeliveryRecorder, names: Sequence[str]) -> None:
     """Reconcile, later and later, until nothing is due, and note what is stored."""
     ahead = Clock(time.time() + 120)
     later = recorded_embed(storage, recorder, clock=ahead)
-    give_up = time.monotonic() + 30
-    while (did := later.reconcile()).handlers_done or did.handlers_failed:
+    give_up = time.monotonic() + 60
+    while _reconciles(later):
         assert time.monotonic() < give_up
         ahead.advance(120)
     for name in names:
         recorder.stored(name, later.credentials(name))
     later.close()
+
+
+def _reconciles(embed: Embed) -> bool:
+    """Reconcile. Return whether there may be more to do."""
+    try:
+        did = embed.reconcile()
+    except StorageUnavailable:
+        time.sleep(0.1)
+        return True
+    return bool(did.handlers_done or did.handlers_failed or did.failed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+
+import pymysql
 
 from ca_embed.testing import Fault
 from tests.storage.local_servers import LocalServer, MariaDBServer, PostgreSQLServer, RedisServer
@@ -33,7 +35,8 @@ def cut_mariadb(server: MariaDBServer) -> Iterator[None]:
         cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'ca_embed'")
         for (thread,) in cursor.fetchall():
             if thread != own:
-                cursor.execute(f"KILL SOFT CONNECTION {thread}")
+                with suppress(pymysql.OperationalError):  # it may have ended meanwhile
+                    cursor.execute(f"KILL SOFT CONNECTION {thread}")
     yield
 
 

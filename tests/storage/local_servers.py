@@ -52,8 +52,12 @@ class LocalServer(ABC):
             server.start()
             yield server
         finally:
-            server.kill()
-            shutil.rmtree(server.folder)
+            server.remove()
+
+    def remove(self) -> None:
+        """Kill the server, and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.folder)
 
     @property
     @abstractmethod
