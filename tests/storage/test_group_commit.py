@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -182,6 +184,14 @@ def test_an_interrupted_leader_leaves_the_others_a_turn(stage):
     assert results[1:] == [True, True]
     assert stage.storage.load("a") is None
     assert stage.storage.save(record("a")) is True
+
+
+def test_a_signal_at_any_place_leaves_the_storage_usable(place):
+    """A time limit that a signal enforces may end a write anywhere. The next write is done at once."""
+    command = [sys.executable, "-m", "tests.storage.interrupted", str(place)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert all(int(places) > 50 for places in ran.stdout.split())
 
 
 def test_a_write_that_waited_too_long_is_not_done_later(stage, monkeypatch):

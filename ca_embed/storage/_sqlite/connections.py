@@ -8,6 +8,7 @@ import time
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Lock
+from weakref import WeakSet
 
 from ca_embed.errors import StorageUnavailable
 from ca_embed.storage._existing import NO_STORAGE
@@ -22,7 +23,11 @@ _MAX_IDLE = 8  # connections kept open between operations
 # Closing a file releases all locks that this process holds on it, also those of SQLite (a rule of POSIX).
 # So no other thread may open the database while one creates the file.
 _creation_lock = Lock()
-_inherited: list[sqlite3.Connection] = []  # of the parent process: closing one would break it there
+_inherited: list[_Connection] = []  # of the parent process: closing one would break it there
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that can be referred to weakly."""
 
 
 class SQLiteConnections:
@@ -39,9 +44,11 @@ class SQLiteConnections:
         self._path = path
         self._gate = ForkGate(before_fork=self._close_idle)
         self._lock = Lock()
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[_Connection] = []
         self._pid = os.getpid()
-        self._open_count = 0  # idle and lent
+        # Idle and lent. Not a number: a signal may end a thread's block at any place, and Python then closes
+        # the connection, without a word to us.
+        self._open_ones: WeakSet[_Connection] = WeakSet()
         self._files: OpenFiles = {}
         self._closings = 0
 
@@ -68,17 +75,17 @@ class SQLiteConnections:
             self._files = {}
         self._close_idle()
 
-    def _take_idle(self) -> sqlite3.Connection | None:
+    def _take_idle(self) -> _Connection | None:
         with self._lock:
             if self._pid != os.getpid():
                 _inherited.extend(self._idle)
                 self._idle.clear()
                 self._pid = os.getpid()
-                self._open_count = 0
+                self._open_ones = WeakSet()
                 self._forget_companions()
             return self._idle.pop() if self._idle else None
 
-    def _give_back(self, connection: sqlite3.Connection, closings: int) -> None:
+    def _give_back(self, connection: _Connection, closings: int) -> None:
         with self._lock:
             if closings == self._closings and len(self._idle) < _MAX_IDLE:
                 self._idle.append(connection)
@@ -91,19 +98,19 @@ class SQLiteConnections:
         for connection in idle:
             self._close_one(connection)
 
-    def _close_one(self, connection: sqlite3.Connection) -> None:
+    def _close_one(self, connection: _Connection) -> None:
         with self._lock:
-            self._open_count -= 1
-            if not self._open_count and self._companions_are_same():
+            self._open_ones.discard(connection)
+            if not any(self._open_ones) and self._companions_are_same():
                 self._forget_companions()  # with its last connection, SQLite may remove them
         connection.close()
 
-    def _open(self, deadline: float) -> sqlite3.Connection:
+    def _open(self, deadline: float) -> _Connection:
         if DATABASE not in self._files:
             self._create_or_find()
         connection = _connect(self._path, deadline, creates=self.creates)
         with self._lock:
-            self._open_count += 1
+            self._open_ones.add(connection)
         try:
             with self._lock:
                 # The connections that are open already determine which files are the right ones.
@@ -125,8 +132,15 @@ class SQLiteConnections:
         try:
             open_files.require_same(self._path, self._files)
         except StorageUnavailable:
-            self._save_deleted_log()
-            raise
+            if self._has_open_ones():
+                self._save_deleted_log()
+                raise
+            self._forget_companions()  # Python has closed the last connection, and so SQLite removed them
+            open_files.require_same(self._path, self._files)
+
+    def _has_open_ones(self) -> bool:
+        with self._lock:
+            return any(self._open_ones)  # bool() would count one that Python has closed just now
 
     def _save_deleted_log(self) -> None:
         """Write into the database what only the deleted write-ahead log has. Records are not lost then."""
@@ -237,9 +251,13 @@ def _create_private(path: Path) -> None:
             return
 
 
-def _connect(path: Path, deadline: float, *, creates: bool) -> sqlite3.Connection:
+def _connect(path: Path, deadline: float, *, creates: bool) -> _Connection:
     connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+        f"{path.as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_Connection,
     )
     try:
         _wait_until(deadline, connection)

@@ -17,8 +17,9 @@ its own transaction, commits it, and tells each of them its result. So:
 - A write waits for its turn until its deadline. Then it leaves the queue, and was not done. If it is part of
   a transaction that does not end, it gives up some time later. Then it may or may not have been done.
 - A leader leads once, so it is not delayed by writes that come later.
-- An exception that reaches a waiting thread (KeyboardInterrupt, the timeout of a greenlet) takes its write
-  out of the queue, and passes on the lead if it has got it.
+- An exception that reaches a thread at any place (KeyboardInterrupt, a time limit that a signal enforces, the
+  timeout of a greenlet) takes its write out of the queue, and passes on the lead if it has got it. Should a
+  second one interrupt just that, the lead ends soon after the deadline of its write.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class _Turns:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.lock = Lock()
-        self.led = False
+        self.leader: _Write | None = None
         self.waiting: deque[_Write] = deque()
 
 
@@ -101,11 +102,11 @@ class GroupCommit:
         write = _Write(statement, values, deadline)
         try:
             with turns.lock:
-                if turns.led:
-                    turns.waiting.append(write)
-                else:
+                if turns.leader is None or _is_lost(turns.leader):
                     write.leads = True  # set first: if this thread is interrupted here, it passes on the lead
-                    turns.led = True
+                    turns.leader = write
+                else:
+                    turns.waiting.append(write)
             if not write.leads:
                 _await_news(turns, write)
             if write.leads:
@@ -114,10 +115,12 @@ class GroupCommit:
                 raise write.problem
             return write.changed
         finally:
-            if not write.done:
-                _withdraw(turns, write)
-            if write.leads:
-                _pass_on(turns)
+            if write.leads or not write.done:
+                try:
+                    _leave(turns, write)
+                except BaseException:  # a signal came just now; without a leader, no one would write any more
+                    _leave(turns, write)
+                    raise
 
     def _lead(self, turns: _Turns, write: _Write) -> None:
         """Do the write, together with those that wait behind it."""
@@ -202,19 +205,29 @@ def _release(turns: _Turns, others: list[_Write]) -> None:
                 turns.waiting.appendleft(one)
 
 
-def _withdraw(turns: _Turns, write: _Write) -> None:
-    """Let no one do the write of a thread that waits no more, if it is not being done already."""
-    with turns.lock, suppress(ValueError):
-        write.gone = True
-        turns.waiting.remove(write)
+def _is_lost(leader: _Write) -> bool:
+    """Tell whether a write leads longer than it may. If it is only slow, SQLite keeps two leaders apart."""
+    return time.monotonic() > leader.deadline + _GRACE
+
+
+def _leave(turns: _Turns, write: _Write) -> None:
+    """Let no one do a write that no thread waits for, and pass on its lead. It may be called again."""
+    with turns.lock:
+        if not write.done:
+            write.gone = True
+            with suppress(ValueError):
+                turns.waiting.remove(write)
+        if turns.leader is write:
+            _pass_on(turns)
 
 
 def _pass_on(turns: _Turns) -> None:
     """Make the first that waits the leader. If no one waits, the next write will lead."""
-    with turns.lock:
-        if turns.waiting:
-            following = turns.waiting.popleft()
-            following.leads = True
-            following.wake.release()
-        else:
-            turns.led = False
+    if not turns.waiting:
+        turns.leader = None
+        return
+    following = turns.waiting[0]
+    following.leads = True
+    turns.leader = following
+    del turns.waiting[0]  # not by a call: Python looks for signals after calls, and it must be woken first
+    following.wake.release()
