@@ -29,7 +29,7 @@ def test_all_that_is_stored_but_the_secret(client_of: ClientOf) -> None:
         text = json.dumps(exported)
         assert not any(secret in text for secret in (SECRET, TOKEN, KEY))
         (registration,) = exported["registrations"]
-        assert set(registration) == {*Registration.__dataclass_fields__, "app_id"}
+        assert set(registration) == {*Registration.__dataclass_fields__, "app_id", "events"}
         assert registration["app_id"] == "ca_app_123"
         assert registration["completed_at"] == "2026-07-04T10:00:00+00:00"
         assert registration["handlers"][0]["name"] == "connect"
