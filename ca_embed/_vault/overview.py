@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -121,13 +122,16 @@ def find(ledger: Ledger, text: str) -> Found:
 
 
 def _read(ledger: Ledger, look: Callable[[State], None]) -> tuple[int, bool]:
-    """Look at each registration while the limits allow; return how many, and whether these were all."""
+    """Look at each registration while the limits allow; return how many were read, and whether all."""
     ends, read = time.monotonic() + _LONGEST_READ, 0
-    for state in ledger.states():
+    for record in ledger.records():  # not `states()`: it would read on and on through what it leaves out
         if read >= _MOST_READ or time.monotonic() > ends:
             return read, False
-        look(state)
         read += 1
+        with suppress(RecordUnreadable):  # `ca-embed list` names it
+            state = ledger.as_of_now(record)
+            if not state.erased:
+                look(state)
     return read, True
 
 

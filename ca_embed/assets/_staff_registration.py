@@ -24,11 +24,11 @@ def registration_page(
         [
             ("Status", escape(registration.status)),
             ("User", escape(registration.user_id or "")),
-            ("Phone", escape(registration.phone or "")),
+            ("Phone", f"+{escape(registration.phone.lstrip('+'))}" if registration.phone else ""),
             ("Furthest step of its page", escape(registration.furthest_step or "")),
             ("Integration", escape(registration.integration or "")),
             ("Language", escape(registration.lang or "")),
-            ("Page", escape(registration.parent_origin or "")),
+            ("Origin of its page", escape(registration.parent_origin or "")),
             ("Credentials", "stored" if state.completed else "none"),
             ("Times accepted", str(state.generation) if state.generation else ""),
             ("Answers after the expiry", str(state.inconclusive) if state.inconclusive else ""),
@@ -87,7 +87,8 @@ def _timeline(state: State, events: list[Event]) -> str:
 
 
 def _instant(at: datetime | float) -> datetime:
-    return at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+    """Return a time in whole seconds, as it is shown. What happened in the same second stays in order."""
+    return (at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)).replace(microsecond=0)
 
 
 def _handlers(

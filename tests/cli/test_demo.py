@@ -157,6 +157,8 @@ def test_no_cookie_no_user(folder: Path) -> None:
         for cookies in ({}, {"alder_session": "made-up"}):
             made = requests.post(f"{demo.url}chatarchitect/sessions", cookies=cookies, timeout=10)
             assert made.status_code == 401
+            page = requests.get(f"{demo.url}chatarchitect/staff", cookies=cookies, timeout=10)
+            assert page.status_code == 404
 
 
 def test_taken_port(run: Run, folder: Path) -> None:

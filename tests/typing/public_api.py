@@ -35,6 +35,7 @@ def build(storage: Storage | AsyncStorage) -> Embed:
         storage=storage,
         encryption_keys=["a-fake-encryption-key"],
         identify=lambda request: request.user_id,
+        staff=lambda request: request.is_staff,
         parent_origins=["https://crm.example"],
         integration="My CRM",
         lang="en",
