@@ -190,6 +190,7 @@ class Pass:
             self._guarded(registration_id, self._runner.put_off, registration_id, known)
 
     def _check_tombstone(self, record: SealedRecord) -> None:
+        self._ledger.delete_events(record.registration_id)  # left by a worker that died meanwhile
         if rules.may_remove(self._ledger.opened(record), self._now):
             self._ledger.delete(record)
         else:

@@ -80,7 +80,10 @@ class Events:
         state = self._ledger.load(record_id)
         if state is None or state.event is None:
             return None
-        others = self._ledger.events(state.event.registration_id)
+        if self._is_of_erased(state.event):  # what a worker that died has left
+            self._ledger.delete_events(str(state.event.registration_id))
+            return None
+        others = self._ledger.owing_events(state.event.registration_id)
         if any(rules.must_wait_for(state, other) for other in others):
             return None
         return self._runner.claim(record_id, without=without)

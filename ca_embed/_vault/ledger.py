@@ -11,14 +11,14 @@ import random
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ca_embed._events import EVENT_IDS, ids_of, is_event_record
 from ca_embed._frames import clears_locals
 from ca_embed._host.user_ids import is_user_id
 from ca_embed._log import fields
-from ca_embed._registration import State, as_of, due_at
+from ca_embed._registration import HANDLER_BAND, PARKED_BAND, State, as_of, due_at
 from ca_embed._vault import document
 from ca_embed._vault.canary import Canary
 from ca_embed._vault.handler_names import HandlerNames
@@ -179,7 +179,24 @@ class Ledger:
         registration_id: None stands for the events that name no registration.
         """
         self._before_reading()
-        for record in self._records_below(ids_of(*registration_id) if registration_id else EVENT_IDS):
+        yield from self._readable(
+            self._records_below(ids_of(*registration_id) if registration_id else EVENT_IDS)
+        )
+
+    def owing_events(self, registration_id: str | None) -> Iterator[State]:
+        """Yield the events of a registration that owe handler runs, not parked. Some may come twice.
+
+        They are among all its events, and among all that owes. Each may be many, so the shorter one is read.
+        """
+        self._before_reading()
+        ids, last = ids_of(registration_id), HANDLER_BAND + PARKED_BAND - 1
+        both = zip(self._records_below(ids), self.due(last, after=HANDLER_BAND), strict=False)
+        of_it = (one for pair in both for one in pair if one.registration_id.startswith(ids))
+        yield from self._readable(one for one in of_it if one.due_at is not None and one.due_at <= last)
+
+    def _readable(self, records: Iterable[SealedRecord]) -> Iterator[State]:
+        """Yield the states of records. Log those that cannot be opened."""
+        for record in records:
             try:
                 yield self.opened(record)
             except RecordUnreadable as error:

@@ -88,6 +88,9 @@ def forget(ledger: Ledger, user_id: str) -> int:
     count = 0
     while records := list(ledger.records(user_id)):
         for record in records:
+            # First the events: after an interruption, only the record leads to them. Then those that came
+            # meanwhile; a pass removes what is still left.
+            ledger.delete_events(record.registration_id)
             count += _erase(ledger, record)
             ledger.delete_events(record.registration_id)
     ledger.session_limit(None).forget(user_id)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +313,85 @@ def test_erasing_the_user(client_of: ClientOf, embed: Embed, heard: Heard, clock
     assert sent(client_of, embed, event(RECONNECTED, at=clock.now)) == DUPLICATE
     assert embed.events(ID) == []
     assert heard.names == [SUSPENDED]
+
+
+def test_erasing_that_was_cut_off(client_of: ClientOf, heard: Heard) -> None:
+    """Whatever call of the storage is the last one of a worker that dies, erasing again leaves nothing."""
+    number, died = 0, True
+    while died:
+        number += 1
+        with (
+            closing(listening(heard, storage=(storage := MemoryStorage()))) as embed,
+            pytest.MonkeyPatch.context() as dies,
+        ):
+            sent(client_of, embed, delivery(registration_id=ID))
+            sent(client_of, embed, event())
+            calls = count(1)
+            for name in ("save", "delete"):
+                dies.setattr(embed._core.ledger._storage, name, dying(getattr(storage, name), calls, number))
+            try:
+                embed.forget(USER)
+                died = False
+            except KeyboardInterrupt:
+                dies.undo()
+                embed.forget(USER)
+            assert embed.registrations() == []
+            assert embed.events(ID) == []
+    assert number > 2
+
+
+def dying(call: Any, calls: Iterator[int], last: int) -> Any:
+    """Let a call of the storage end the worker instead, if it is the last one."""
+
+    def called(*args: Any) -> Any:
+        if next(calls) == last:
+            raise KeyboardInterrupt
+        return call(*args)
+
+    return called
+
+
+@pytest.mark.parametrize("handled", [True, False])
+def test_left_of_an_erased_user(
+    client_of: ClientOf, heard: Heard, clock: Clock, monkeypatch: pytest.MonkeyPatch, handled: bool
+) -> None:
+    """An event that a worker has stored just before it died is handed to no one, and a pass removes it."""
+    with closing(listening(heard, clock=clock, handlers="reconcile")) as embed:
+        sent(client_of, embed, delivery(registration_id=ID, at=clock.now))
+        sent(client_of, embed, event(at=clock.now))
+        if handled:
+            embed.reconcile()
+        with monkeypatch.context() as dies:
+            dies.setattr(embed._core.ledger, "delete_events", lambda _registration_id: None)
+            embed.forget(USER)
+        clock.advance(3601)
+        embed.reconcile()
+        assert heard.names == [SUSPENDED] * handled
+        assert embed.events(ID) == []
+
+
+@pytest.mark.parametrize("many", ["of the registration, handled", "of others, not handled"])
+def test_handed_over_without_reading_many(client_of: ClientOf, heard: Heard, many: str) -> None:
+    """However many events are stored, one more is handed over after a look at a few records."""
+    storage, read = MemoryStorage(), list[int]()
+    settings = {"handlers": "reconcile"} if many.endswith("not handled") else {}
+    with closing(listening(heard, storage=storage, **settings)) as embed:
+        for number in range(350):
+            whose = {"registration_id": f"other-{number}"} if settings else {}
+            sent(client_of, embed, event(number=number, **whose))
+    with closing(listening(heard, storage=storage)) as embed:
+        for name in ("list", "due"):
+            call = getattr(storage, name)
+            setattr(embed._core.ledger._storage, name, lambda *a, call=call, **k: noted(read, call(*a, **k)))
+        assert sent(client_of, embed, event(RECONNECTED)) == ACCEPTED
+    assert heard.names[-1] == RECONNECTED
+    assert 0 < sum(read) < 300
+
+
+def noted(read: list[int], records: Any) -> Any:
+    """Note how many records were read."""
+    read.append(len(records))
+    return records
 
 
 def test_export(client_of: ClientOf, embed: Embed, clock: Clock) -> None:
