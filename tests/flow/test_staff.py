@@ -452,12 +452,16 @@ def test_foreign_tokens(desk: Desk, known: Known, change: Callable[[dict[str, st
 
 
 def test_the_token_of_another_person(client_of: ClientOf) -> None:
-    """A token is of one person, and of this application."""
+    """A token is of one person, and of one mount."""
     storage = MemoryStorage()
     ada, bob = (Known(staff=lambda _, name=name: name, storage=storage) for name in ("Ada", "Bob"))
     of_ada, of_bob = Desk(client_of(ada.embed)), Desk(client_of(bob.embed))
     of_ada.client.deliver(delivery())
-    assert of_bob.send(of_ada.form(of_ada.read(f"/{ID}"), "replay")).status == 403
+    of_ada_alone = of_ada.form(of_ada.read(f"/{ID}"), "replay")
+    assert of_bob.send(of_ada_alone).status == 403
+    other = Desk(client_of(Known(storage=storage, public_url=f"{OWN_ORIGIN}/other").embed))
+    assert other.send(of_ada_alone).status == 403
+    assert of_ada.send(of_ada_alone).status == 303
 
 
 def test_the_age_of_a_token(desk: Desk, known: Known) -> None:
