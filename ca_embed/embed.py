@@ -59,8 +59,7 @@ class Embed(EmbedCalls):
         the id of the signed-in user, or None. May be asynchronous.
     parent_origins: origins of the pages that show the iframe; by default the origin of `public_url`.
     integration, lang: what sessions are created with where the call does not say.
-    login_url: your login, which the hosted page links to if no one is signed in: a path like /login, or an
-        https URL.
+    login_url: where a signed-out visitor of the hosted page is sent: a path like /login, or an https URL.
     return_url: where the hosted page leads back to: a path, or a URL of an origin that `parent_origins`
         allows. The page's own `?return_url=` comes before it.
     appearance: how the hosted page looks: a dict with any of `name`, `logo`, `logo_dark` and `accent`.

@@ -48,12 +48,8 @@ def hosted_page(
 def signed_out_page(settings: Settings, accept_language: str, return_url: str | None = None) -> HostedPage:
     """Return the page for a visitor who is not signed in. It says what to do and runs nothing."""
     lang, looks = _language(settings, accept_language), settings.appearance
-    words, body = WORDS[lang], ""
-    lead = words.signed_out
-    if settings.login_url is not None:
-        lead = words.signed_out_link
-        body = f'<p><a class="button" href="{escape(settings.login_url)}">{escape(words.sign_in)}</a></p>\n'
-    html = _page(looks, lang, heading=words.title, lead=lead, return_url=return_url, body=body)
+    words = WORDS[lang]
+    html = _page(looks, lang, heading=words.title, lead=words.signed_out, return_url=return_url)
     policy = _joined(
         "default-src 'none'",
         *_style_and_images(looks),

@@ -14,7 +14,7 @@ class Words:
     title: of the browser's tab, and the heading for a visitor who is not signed in. The element has the same
         text, so the heading above it is another one.
     heading, lead: above the element; `lead_named` if the application has a name.
-    signed_out: tells what to do; `signed_out_link` if a link to the login follows.
+    signed_out: tells a visitor what to do.
     no_script: shown where JavaScript is switched off.
     """
 
@@ -23,8 +23,6 @@ class Words:
     lead: str
     lead_named: str
     signed_out: str
-    signed_out_link: str
-    sign_in: str
     back: str
     back_named: str
     no_script: str
@@ -37,8 +35,6 @@ WORDS = {
         lead="Registrieren Sie die Nummer, um von hier aus Nachrichten zu senden.",
         lead_named="Registrieren Sie die Nummer, um mit {name} Nachrichten zu senden.",
         signed_out="Melden Sie sich zuerst an und öffnen Sie dann diese Seite erneut.",
-        signed_out_link="Melden Sie sich zuerst an, um Ihre Nummer zu registrieren.",
-        sign_in="Anmelden",
         back="Zurück",
         back_named="Zurück zu {name}",
         no_script="Diese Seite braucht JavaScript. Schalten Sie es in Ihrem Browser ein.",
@@ -49,8 +45,6 @@ WORDS = {
         lead="Register the number to send messages from here.",
         lead_named="Register the number to send messages with {name}.",
         signed_out="Sign in first, then open this page again.",
-        signed_out_link="Sign in first to register your number.",
-        sign_in="Sign in",
         back="Back",
         back_named="Back to {name}",
         no_script="This page needs JavaScript. Turn it on in your browser.",
@@ -61,8 +55,6 @@ WORDS = {
         lead="Registre el número para enviar mensajes desde aquí.",
         lead_named="Registre el número para enviar mensajes con {name}.",
         signed_out="Inicie sesión primero y vuelva a abrir esta página.",
-        signed_out_link="Inicie sesión primero para registrar su número.",
-        sign_in="Iniciar sesión",
         back="Volver",
         back_named="Volver a {name}",
         no_script="Esta página necesita JavaScript. Actívelo en su navegador.",
@@ -73,8 +65,6 @@ WORDS = {
         lead="Registre o número para enviar mensagens daqui.",
         lead_named="Registre o número para enviar mensagens com {name}.",
         signed_out="Entre primeiro na sua conta e abra esta página novamente.",
-        signed_out_link="Entre primeiro na sua conta para registrar seu número.",
-        sign_in="Entrar",
         back="Voltar",
         back_named="Voltar para {name}",
         no_script="Esta página precisa de JavaScript. Ative-o no seu navegador.",
@@ -85,8 +75,6 @@ WORDS = {
         lead="Зарегистрируйте номер, чтобы отправлять сообщения отсюда.",
         lead_named="Зарегистрируйте номер, чтобы отправлять сообщения из {name}.",
         signed_out="Сначала войдите в систему, затем снова откройте эту страницу.",
-        signed_out_link="Сначала войдите в систему, чтобы зарегистрировать номер.",
-        sign_in="Войти",
         back="Назад",
         back_named="Вернуться в {name}",
         no_script="Включите JavaScript в браузере, чтобы продолжить.",

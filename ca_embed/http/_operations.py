@@ -62,6 +62,11 @@ PAGE = Operation(
     Caller.USER,
     {
         200: Answer("The page.", content_type="text/html"),
+        303: Answer(
+            "No one is signed in, a browser asks, and `login_url` is set.",
+            content_type="text/html",
+            headers=("Location",),
+        ),
     },
     (errors.NotSignedIn, errors.StorageUnavailable),
     html_errors=(401,),

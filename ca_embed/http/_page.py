@@ -43,11 +43,13 @@ def hosted_page(core: Core, request: Request) -> Steps[Response]:
 
 
 def refused_page(core: Core, request: Request, error: EmbedError) -> Response:
-    """Say in a page what a signed-out visitor can do. Programs get JSON."""
+    """Send a signed-out visitor to the login, or say in a page what to do. Programs get JSON."""
     accepted = parse_accept_header(request.text("accept"), MIMEAccept)
     wants_html = any(kind.lower() == "text/html" and quality > 0 for kind, quality in accepted)
     if not isinstance(error, NotSignedIn) or not wants_html:
         return error_response(error)
+    if core.settings.login_url is not None:
+        return Response(303, [("Location", core.settings.login_url), ("Content-Type", "text/html")], b"")
     page = signed_out_page(core.settings, request.text("accept-language"), _way_back(core, request))
     headers = [
         ("Content-Type", "text/html; charset=utf-8"),

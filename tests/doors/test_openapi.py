@@ -18,7 +18,7 @@ from tests.flow.kit import build
 
 # The HTTP table of the interface: each operation with its statuses and, of errors, the codes.
 TABLE = {
-    "GET /": {200: set(), 401: {"not_signed_in"}, 503: {"storage_unavailable"}},
+    "GET /": {200: set(), 303: set(), 401: {"not_signed_in"}, 503: {"storage_unavailable"}},
     "GET /sessions": {
         200: set(),
         401: {"not_signed_in"},

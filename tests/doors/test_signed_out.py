@@ -17,11 +17,11 @@ def signed_out(_request: object) -> None:
 
 @pytest.mark.parametrize("url", ["/login", "/login?next=/chatarchitect/", "https://login.example/in"])
 def test_login_url(client_of: ClientOf, url: str) -> None:
-    """A browser gets a page that links to `login_url`; a program still gets the JSON 401."""
+    """A browser is sent to `login_url`; a program still gets the JSON 401."""
     client = client_of(build(identify=signed_out, login_url=url))
-    answer = client.get("/", **BROWSER)
-    assert (answer.status, answer.headers["cache-control"]) == (401, "no-store")
-    assert f'<a class="button" href="{url}">Sign in</a>' in answer.body.decode()
+    sent = client.get("/", **BROWSER)
+    assert (sent.status, sent.headers["location"], sent.body) == (303, url, b"")
+    assert sent.headers["cache-control"] == "no-store"
     for headers in ({}, {"accept": "*/*"}, {"accept": "application/json"}):
         answer = client.get("/", **headers)
         assert (answer.status, answer.json["code"]) == (401, "not_signed_in")
