@@ -11,7 +11,7 @@ import os
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from threading import Condition
+from threading import Condition, RLock
 
 LONGEST_OPERATION = 5.0  # seconds; the storage protocol promises this limit
 
@@ -31,27 +31,27 @@ class ForkGate:
         return self._passage
 
     def _enter(self) -> None:
-        with self._changed:
+        with self._lock:
             while self._forking:
                 self._changed.wait()
             self._running += 1
 
     def _leave(self) -> None:
-        with self._changed:
+        with self._lock:
             self._running -= 1
             if self._forking:
                 self._changed.notify_all()
 
     def shut(self) -> None:
         """Start no more operations, wait until the running ones have ended, then call `before_fork`."""
-        with self._changed:
+        with self._lock:
             self._forking = True
             self._changed.wait_for(lambda: not self._running, LONGEST_OPERATION)
             self._before_fork()
 
     def reopen_in_parent(self) -> None:
         """Let operations run again in the parent process, after the fork."""
-        with self._changed:
+        with self._lock:
             self._forking = False
             self._changed.notify_all()
 
@@ -60,7 +60,9 @@ class ForkGate:
         self._reset()
 
     def _reset(self) -> None:
-        self._changed = Condition()
+        # Taken by itself: a signal that comes while a Condition takes its lock leaves it locked for ever.
+        self._lock = RLock()
+        self._changed = Condition(self._lock)
         self._running = 0
         self._forking = False
 

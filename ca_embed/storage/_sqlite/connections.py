@@ -110,6 +110,8 @@ class SQLiteConnections:
             self._create_or_find()
         connection = _connect(self._path, deadline, creates=self.creates)
         with self._lock:
+            if not any(self._open_ones):  # Python may have closed the last one meanwhile
+                self._forget_companions()
             self._open_ones.add(connection)
         try:
             with self._lock:
