@@ -42,17 +42,11 @@ def _without_flush_of_folders(patch: pytest.MonkeyPatch) -> None:
 
 
 def _synchronous(level: str) -> Callable[[pytest.MonkeyPatch], None]:
-    class Careless(sqlite3.Connection):
+    class Careless(connections._Connection):
         def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
             return super().execute(statement.replace("synchronous = FULL", f"synchronous = {level}"), *values)
 
-    def plant(patch: pytest.MonkeyPatch) -> None:
-        connect = sqlite3.connect
-        patch.setattr(
-            connections.sqlite3, "connect", lambda *args, **more: connect(*args, **more, factory=Careless)
-        )
-
-    return plant
+    return lambda patch: patch.setattr(connections, "_Connection", Careless)
 
 
 class _Os:
