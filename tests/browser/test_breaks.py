@@ -197,6 +197,7 @@ def test_in_another_browser(page: Page, site: Site) -> None:
     page.press("Continue")
     page.until_true(site.script.created, "a request")
     assert site.script.created()[0].body == {"lang": "en", "registration_id": "reg7"}
+    page.until_true(lambda: page.status in ("loading", "in_progress"), "the form, and a remembered session")
     page.driver.execute_script("sessionStorage.clear()")
     site.script.listed.insert(0, {"registration_id": "reg8"} | DONE)
     page.open().until("connected")
