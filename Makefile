@@ -26,7 +26,7 @@ BENCH_ARGS ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint test-all bench bench-check soak failover crash-points simulate interleavings asset npm screenshots clean pytest
+.PHONY: help demo test lint test-all bench bench-check fuzz soak failover crash-points simulate interleavings asset npm screenshots clean pytest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,7 +63,6 @@ bench: $(VENV)/.stamp-dev ## measure, print the figures, and write docs/performa
 bench-check: $(VENV)/.stamp-dev ## measure, and name what has become slower or faster
 	python -m benchmarks --check $(BENCH_ARGS)
 
-.PHONY: fuzz
 fuzz: $(VENV)/.stamp-dev ## fuzz for some minutes, and write the figures into docs/reliability.md
 	python -m pip install --quiet --group fuzz
 	python -m tests.fuzz --seconds $(SECONDS_EACH)

@@ -173,4 +173,4 @@ def test_many_unknown_writes_can_be_decided() -> None:
     calls += [delete(2 + number / 1000, inf, 1 + number % 3, None) for number in range(100)]
     calls += [load(4, 5, version(3, "u299")), save(6, 7, version(4)), load(8, 9, version(4))]
     assert violations(calls) == []
-    assert violations([*calls, load(10, 11, version(1, "nobody's"))]) != []
+    assert violations([*calls, load(10, 11, version(1, "no one's"))]) != []

@@ -9,7 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable
 
-TOKEN = "fake-partner-token-0123456789"  # nobody's
+TOKEN = "fake-partner-token-0123456789"  # no one's
 
 SESSION_ID = "abc123def456ghi789jkl0"
 

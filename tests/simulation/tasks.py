@@ -68,7 +68,7 @@ class Task:
             self.result = self._work()
         except Crashed as error:
             self.error = error
-        except Exception as error:  # noqa: BLE001 (whoever started the task judges it)
+        except Exception as error:  # noqa: BLE001 (what started the task judges it)
             self.error = error
 
     def __repr__(self) -> str:
