@@ -167,7 +167,7 @@ class ForgetfulDisk:
 
 
 def events(log: Path) -> Iterator[Event]:
-    """Yield the system calls of a log that succeeded, in the order in which they ended."""
+    """Yield the system calls of a log that succeeded, as they ended; a `close` as it began."""
     unfinished: dict[str, str] = {}
     for line in log.read_text().splitlines():
         match = _LINE.match(line)
@@ -175,9 +175,16 @@ def events(log: Path) -> Iterator[Event]:
             continue
         thread, text = match.groups()
         if text.endswith("<unfinished ...>"):
-            unfinished[thread] = text.removesuffix("<unfinished ...>").rstrip()
+            begun = text.removesuffix("<unfinished ...>").rstrip()
+            if begun.startswith("close("):
+                # The number is free at once: another thread may get it before this call ends.
+                yield Event("close", begun.removeprefix("close("), [], 0)
+            else:
+                unfinished[thread] = begun
             continue
         if text.startswith("<..."):
+            if thread not in unfinished:
+                continue
             text = unfinished.pop(thread) + text.partition("resumed>")[2].lstrip()
         if (call := _CALL.match(text)) and int(call[3]) >= 0:
             texts = [bytes.fromhex(part.replace("\\x", "")) for part in _TEXT.findall(call[2])]

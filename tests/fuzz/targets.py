@@ -10,7 +10,6 @@ import functools
 import hashlib
 import hmac
 import json
-import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -187,7 +186,6 @@ def _request(method: str, path: str, headers: list[tuple[bytes, bytes]], body: b
 
 @functools.cache
 def _embed() -> Any:
-    logging.getLogger("ca_embed").setLevel(logging.CRITICAL)
     return build(clock=lambda: float(NOW), session_limit=(1, 86_400), base_url=NOBODY_LISTENS)
 
 
