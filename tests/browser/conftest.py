@@ -25,9 +25,22 @@ def browser_of() -> Iterator[Callable[[str], WebDriver]]:
             driver = opened.enter_context(running(engine))
             driver.set_window_size(1000, 900)
             driver.set_script_timeout(90)
+            _started.append(driver)
             return driver
 
         yield started
+        _started.clear()
+
+
+_started: list[WebDriver] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rest() -> Iterator[None]:
+    """Leave an empty page after each file: an animation would take a core from all tests that follow."""
+    yield
+    for driver in _started:
+        driver.get("about:blank")
 
 
 @pytest.fixture(scope="session", params=ENGINES)
