@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -75,10 +76,18 @@ class Tab:
 
     def until_true(self, holds: Callable[[], Any], what: str | Callable[[], str]) -> None:
         deadline = time.monotonic() + PATIENCE
-        while not holds():
+        while not _is_true(holds):
             if time.monotonic() > deadline:
                 raise AssertionError(f"timed out waiting for {what if isinstance(what, str) else what()}")
             time.sleep(0.02)
+
+
+def _is_true(holds: Callable[[], Any]) -> bool:
+    """Tell whether it holds. The page may have replaced an element that is being looked at: then not yet."""
+    try:
+        return bool(holds())
+    except StaleElementReferenceException:
+        return False
 
 
 class Page(Tab):

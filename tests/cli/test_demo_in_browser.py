@@ -97,6 +97,8 @@ class Visitor:
 def test_from_click_to_connected(chromium: WebDriver, demo: Demo, deliveries: str) -> None:
     """The registration is connected and listed as completed, even if the webhook never comes."""
     demo.sandbox.knobs.update({"deliveries": deliveries})
+    chromium.get("about:blank")
+    chromium.get_log("browser")  # of the page before, whose server has ended
     visitor = Visitor(chromium, demo.url)
     visitor.start()
     visitor.fill_in()

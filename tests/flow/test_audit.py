@@ -95,7 +95,11 @@ def test_asynchronous(client_of: ClientOf) -> None:
 def test_logger(client_of: ClientOf, caplog: pytest.LogCaptureFixture) -> None:
     """A logger gets one line for each entry, and its values as fields. No secret is in it."""
     audit = logging.getLogger("tests.audit")
-    with caplog.at_level(logging.INFO), closing(completed(client_of, build(audit=audit))) as embed:
+    with (
+        caplog.at_level(logging.INFO, "ca_embed"),
+        caplog.at_level(logging.INFO, "tests.audit"),
+        closing(completed(client_of, build(audit=audit))) as embed,
+    ):
         embed.credentials(ID)
         embed.export(USER)
         read, exported = (record for record in caplog.records if record.name == "tests.audit")

@@ -236,7 +236,7 @@ def send(client_of: ClientOf, embed: Embed, method: str = "DELETE", **headers: s
 
 def test_delete(client_of: ClientOf, caplog: pytest.LogCaptureFixture) -> None:
     """The user's page may disconnect if the host says so. It gets the registration as it is now."""
-    with closing(build(disconnectable=True)) as embed, caplog.at_level(logging.INFO):
+    with closing(build(disconnectable=True)) as embed, caplog.at_level(logging.INFO, "ca_embed"):
         delivered(client_of, embed)
         response = send(client_of, embed, Origin=OWN_ORIGIN)
         assert response.status == 200

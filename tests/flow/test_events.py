@@ -182,7 +182,7 @@ def test_a_handler_that_fails_runs_again(
     heard.error = ValueError(SECRET)
     reported: list[str] = []
     embed.on_error(lambda error, where: reported.append(where))
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, "ca_embed"):
         assert sent(client_of, embed, event(at=clock.now)) == ACCEPTED
     assert SECRET not in caplog.text
     (stored,) = embed.events(ID)

@@ -89,7 +89,7 @@ def test_a_service_that_is_down(caplog: pytest.LogCaptureFixture, monkeypatch: p
     monkeypatch.setattr(key_provider, "_REST", 0.0)
     service, reported = KeyService(), list[tuple[BaseException, str]]()
     service.error = RuntimeError("denied for fake-secret-of-the-service")
-    with closing(build(encryption_keys=service)) as embed, caplog.at_level(logging.DEBUG):
+    with closing(build(encryption_keys=service)) as embed, caplog.at_level(logging.DEBUG, "ca_embed"):
         embed.on_error(lambda error, where: reported.append((error, where)))
         status, answer = webhook(embed)
         assert (status, answer["code"]) == (503, "storage_unavailable")

@@ -22,7 +22,7 @@ HOSTS = 3
 def _in_threads(folder: Path, *, registrations: int = 40) -> DeliveryReport:
     """Deliver to hosts that are threads of this process."""
     history = folder / "history"
-    history.mkdir()
+    history.mkdir(parents=True)
     storage = f"sqlite:///{folder}/r.db"
     recorders = [DeliveryRecorder(history / f"host-{number}.jsonl") for number in range(HOSTS)]
     embeds = [recorded_embed(storage, recorder) for recorder in recorders]
@@ -111,4 +111,5 @@ def test_a_planted_defect_is_found(name: str, tmp_path: Path, monkeypatch: pytes
     """Each loss and each double run is found, and the report says what it was."""
     words, registrations, plant = MUTANTS[name]
     plant(monkeypatch)
-    assert words in str(_in_threads(tmp_path, registrations=registrations))
+    folders = (tmp_path / str(number) for number in range(10))  # chance decides what meets
+    assert any(words in str(_in_threads(folder, registrations=registrations)) for folder in folders)
