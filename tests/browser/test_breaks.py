@@ -143,7 +143,7 @@ def test_another_endpoint(page: Page, site: Site) -> None:
 
 def test_way_out_while_the_form_is_shown(page: Page, site: Site) -> None:
     """Under the form, and while finishing, a quiet button offers to load it again, go on or stop."""
-    page.started().frame_says("completed")
+    page.started(query="").frame_says("completed")
     page.until("finishing").run("shadow.querySelector('.quiet').click()")
     page.until_text("Having trouble?")
     assert page.buttons == ["Try again", "Keep going", "Stop"]
