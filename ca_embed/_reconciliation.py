@@ -2,9 +2,9 @@
 
 A pass reads what is due once, each band of `due_at` by itself (see `_registration`), and no more than it can
 use. First it runs handlers that are due: each record has a claim of its own, so any number of processes may
-do so at once. Then it asks the Partner API about open sessions, which one process at a time does, by a lease:
-the newest session and the one that waits longest in turn, several at once, until the budget is used up. What
-it does not reach stays due, and the next pass takes it.
+run them at once. Then it asks the Partner API about open sessions. The process that has the lease asks.
+It takes the newest session and the one that waits longest in turn, and asks about several at once, until the
+budget is used up. What it does not reach stays due, and the next pass takes it.
 
 What happens to one record does not affect the others. Only a storage that fails as a whole ends a pass.
 """

@@ -87,7 +87,10 @@ class Verifier:
         return self.authenticate(body, read_headers(timestamps, signatures), now)
 
     def authenticate(self, body: bytes, headers: SignedHeaders, now: float) -> Authenticated:
-        """Do the same with headers that were read before the body."""
+        """Return which token signed the raw body, and when, given the headers that `read_headers` returned.
+
+        now: the current time in Unix seconds. Raises InvalidSignature or StaleTimestamp.
+        """
         timestamp, claimed_mac = headers
         prefix = timestamp + b"."
         signer = None

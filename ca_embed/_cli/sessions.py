@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ca_embed._cli.command import Commands
 from ca_embed._cli.output import print_fields, print_json
-from ca_embed._cli.source import add_app_option, embed_of, partner_of
+from ca_embed._cli.source import add_app_option, embed_of, note_in_audit, partner_of
 from ca_embed.errors import PartnerRejected
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def result(args: argparse.Namespace) -> int:
 def retry_webhook(args: argparse.Namespace) -> int:
     """Make ChatArchitect send the webhook again, and print whether it arrived."""
     retry = _ask(args, lambda client: client.retry_webhook(args.registration_id))
+    note_in_audit(args, "webhook_retried", registration_id=args.registration_id)
     _print(args, {"registration_id": args.registration_id, **asdict(retry)})
     return 1 if retry.last_error else 0
 

@@ -46,10 +46,12 @@ def embed_of(args: argparse.Namespace, **overrides: Any) -> Embed:
     return embed
 
 
-def note_in_audit(args: argparse.Namespace, action: str, *, user_id: str | None = None) -> None:
+def note_in_audit(
+    args: argparse.Namespace, action: str, *, user_id: str | None = None, registration_id: str | None = None
+) -> None:
     """Write to the audit trail of --app what the command has done. Without --app there is none."""
     if args.app:
-        embed_of(args)._core.audit.note(action, user_id=user_id)
+        embed_of(args)._core.audit.note(action, user_id=user_id, registration_id=registration_id)
 
 
 def _operator() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 
 from ca_embed import _registration as rules
 from ca_embed._events import Event, SignedEvent
@@ -69,7 +70,10 @@ class Events:
             return Accepted(Outcome.DUPLICATE)
         if outcome is Outcome.DUPLICATE or not self._handlers_at_once:
             return Accepted(outcome)
-        return Accepted(outcome, self.claim(event.record_id))
+        handover = None
+        with suppress(StorageUnavailable):  # the event is stored already: `reconcile()` runs its handlers
+            handover = self.claim(event.record_id)
+        return Accepted(outcome, handover)
 
     def claim(self, record_id: str, *, without: Collection[str] = ()) -> Handover | None:
         """Claim the handlers of an event that are due.
@@ -100,21 +104,24 @@ class Events:
         """
         count = 0
         for state in list(self._ledger.events(registration_id)):
-            wanted = {run.name for run in state.handlers if run.parked or run.name == name}
-            if name is not None:
-                wanted &= {name}
+            wanted = [
+                run.name for run in state.handlers if (run.parked if name is None else run.name == name)
+            ]
             for one in wanted:
-                self._ledger.change_known(
-                    state.registration.registration_id,
-                    lambda known, one=one: rules.replayed(known, one, (), self._clock()),  # type: ignore[misc]
-                )
+                again = partial(rules.replayed, name=one, names=(), now=self._clock())
+                self._ledger.change_known(state.registration.registration_id, again)
             count += bool(wanted)
         return count
 
     def _is_of_erased(self, event: SignedEvent) -> bool:
+        """Tell whether a tombstone says so, which is durable when this returns: it earns a `duplicate`."""
         if event.registration_id is None:
             return False
         try:
-            return self._ledger.is_erased(event.registration_id)
+            return self._ledger.change(event.registration_id, _is_tombstone, proves=bool)
         except RecordUnreadable:  # its events are still due
             return False
+
+
+def _is_tombstone(known: State | None) -> tuple[bool, None]:
+    return known is not None and known.erased, None

@@ -209,12 +209,6 @@ class Ledger:
             for record in records:
                 self.delete(record)
 
-    def is_erased(self, registration_id: str) -> bool:
-        """Tell whether a tombstone says that the user of this registration was erased."""
-        self._before_reading()
-        record = self._storage.load(registration_id)
-        return record is not None and self.opened(record).erased
-
     def _records_below(self, ids: str) -> Iterator[SealedRecord]:
         """Yield the records whose ids begin with this text."""
         after = ids

@@ -115,7 +115,7 @@ SHOW_REGISTRATION = Operation(
 
 DISCONNECT = Operation(
     "disconnect",
-    "Erase the credentials of a registration of the signed-in user for good",
+    "Erase the credentials of a registration of the signed-in user for good, if the host allows it",
     Caller.USER,
     {200: Answer("The registration, whose status is `disconnected` now.", "CaEmbedRegistration")},
     (

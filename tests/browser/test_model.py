@@ -5,13 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
-from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from tests.browser.page import Page
+from tests.browser.page import TYPE, Page
 from tests.browser.site import Site
 from tests.browser.test_flow import DONE
 
@@ -38,6 +36,13 @@ PRESS = """
 const seen = (each) => each.checkVisibility({ visibilityProperty: true });
 const buttons = [...shadow.querySelectorAll('button')].filter(seen);
 buttons[arguments[0] % buttons.length]?.click();
+"""
+SAY = """
+const source = a?.iframe?.src; // read once: there may be no iframe
+if (!source) return;
+const registration_id = new URL(source).searchParams.get('s');
+const say = { type: arguments[1], event: arguments[0], registration_id };
+a.iframe.contentWindow.postMessage({ say, times: 1 }, '*');
 """
 SCRIPTS = {
     "move": "if (a) document.querySelector('main').append(a)",
@@ -73,8 +78,7 @@ def step(page: Page, site: Site, chance: random.Random) -> str:
         page.run(PRESS, chance.randrange(8))
     elif kind == "say":
         kind = chance.choice(EVENTS)
-        with suppress(JavascriptException):  # there is no iframe, or it has gone this very moment
-            page.frame_says(kind)
+        page.run(SAY, kind, TYPE)
     elif kind == "answer":
         identifier = f"reg{max(1, len(site.script.created()))}"
         if site.script.statuses.get(identifier) != DONE:  # what is completed stays so

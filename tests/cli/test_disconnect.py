@@ -107,6 +107,7 @@ def test_audit(operate: Run, world: Any, tmp_path: Path, monkeypatch: pytest.Mon
     app = ("--app", "crm_with_audit:embed")
     registration_id = world.completed("ada")
     for command in (
+        ["retry-webhook", registration_id],
         ["disconnect", registration_id, "--yes"],
         ["export", "ada"],
         ["rotate-keys"],
@@ -115,5 +116,12 @@ def test_audit(operate: Run, world: Any, tmp_path: Path, monkeypatch: pytest.Mon
         assert operate(*command, *app).code == 0
     from crm_with_audit import trail
 
-    assert [entry.action for entry in trail] == ["disconnected", "exported", "keys_rotated", "forgotten"]
+    assert [entry.action for entry in trail] == [
+        "webhook_retried",
+        "disconnected",
+        "exported",
+        "keys_rotated",
+        "forgotten",
+    ]
+    assert trail[0].registration_id == registration_id
     assert {entry.actor for entry in trail} == {"ca-embed by operator"}

@@ -181,6 +181,6 @@ def _problems(storage: Storage, promises: _Promises) -> Iterator[str]:
 
 
 def cut_everywhere_in_memory(storage: str, **more: Any) -> Figures:
-    """Do the same in a temporary folder that is no disk, which is fast."""
+    """Save records in a temporary folder in memory, which is fast, and look at each moment."""
     with TemporaryDirectory(prefix="ca_embed-power-", dir=IN_MEMORY) as place:
         return cut_everywhere(storage, Path(place), **more)

@@ -163,6 +163,29 @@ def test_not_stored_not_acknowledged(client_of: ClientOf, heard: Heard) -> None:
         assert heard.events == []
 
 
+def test_stored_but_not_claimed(client_of: ClientOf, heard: Heard, clock: Clock) -> None:
+    """A storage that fails after the write changes no acknowledgement. `reconcile()` runs the handlers."""
+
+    class FailsAfterwards(MemoryStorage):
+        fails = False
+
+        def save(self, record: Any) -> bool:
+            if self.fails:
+                raise StorageUnavailable("full")
+            self.fails = record.registration_id.startswith("~event.")
+            return super().save(record)
+
+    storage = FailsAfterwards()
+    with closing(listening(heard, storage=storage, clock=clock)) as embed:
+        sent(client_of, embed, delivery(registration_id="warm", at=clock.now))
+        assert sent(client_of, embed, event(at=clock.now)) == ACCEPTED
+        assert heard.events == []
+        storage.fails = False
+        clock.advance(1)
+        embed.reconcile()
+        assert heard.names == [SUSPENDED]
+
+
 def test_nothing_is_stored_in_the_clear(client_of: ClientOf, heard: Heard, tmp_path: Path) -> None:
     """Neither a field nor the registration's id can be read in the storage."""
     path = tmp_path / "events.db"
@@ -392,6 +415,21 @@ def noted(read: list[int], records: Any) -> Any:
     """Note how many records were read."""
     read.append(len(records))
     return records
+
+
+def test_duplicate_of_an_erased_user_is_durable(client_of: ClientOf, heard: Heard) -> None:
+    """What another process erased is written once more before an event counts as a duplicate."""
+    storage = MemoryStorage()
+    with closing(listening(heard, storage=storage)) as embed:
+        sent(client_of, embed, delivery(registration_id=ID))
+        embed.forget(USER)
+    before = storage.load(ID)
+    with closing(listening(heard, storage=storage)) as other:
+        assert sent(client_of, other, event()) == DUPLICATE
+    after = storage.load(ID)
+    assert before is not None
+    assert after is not None
+    assert after.version == before.version + 1
 
 
 def test_export(client_of: ClientOf, embed: Embed, clock: Clock) -> None:
